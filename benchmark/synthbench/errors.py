@@ -1,0 +1,27 @@
+"""Errors that a user can mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SynthbenchError(Exception):
+    """Something a user can mend: the message says where, what, and the nearest fix."""
+
+
+class SuiteError(SynthbenchError):
+    """Everything that is wrong with a suite, one line each, all at once."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """`, did you mean 'x'?` for the nearest known word, else the known words, else nothing."""
+    words = sorted(known)
+    near = difflib.get_close_matches(word, words, n=1)
+    if near:
+        return f", did you mean '{near[0]}'?"
+    return f"; known: {', '.join(words)}" if words else ""

@@ -1,0 +1,1 @@
+"""Files in and out: images, and COCO's annotation format."""

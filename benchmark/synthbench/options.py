@@ -1,0 +1,82 @@
+"""Options of a plugin: fields of its frozen dataclass.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Blur:
+        radius: Annotated[float, Meta(gt=0)] = 2.0              # Meta is msgspec.Meta: bounds that a suite is held to
+        start: Weights = ""                                     # shipped name, folder, file or hub id
+        threshold: float = option(0.5, stage="predict")         # changing it does not train again
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from synthbench.errors import suggest
+
+Value = TypeVar("Value")
+Stage = Literal["sample", "predict"]
+WEIGHTS = "synthbench: weights"
+Weights = Annotated[str, msgspec.Meta(description=WEIGHTS)]
+"""Starting weights: a shipped checkpoint's name, a folder, a file, a hub id, or empty for none."""
+
+
+def option(default: Value, *, stage: Stage) -> Value:
+    """A field that matters to the later of the plugin's two stages only, so changing it does not learn again."""
+    made: Value = dataclasses.field(default=default, metadata={"stage": stage})
+    return made
+
+
+def option_types(plugin: type) -> dict[str, Any]:
+    """The type of each option of a plugin's class, by name."""
+    hints = typing.get_type_hints(plugin, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(plugin) if field.init}
+
+
+def is_weights(kind: Any) -> bool:
+    """Whether an option's type is `Weights`."""
+    return any(isinstance(mark, msgspec.Meta) and mark.description == WEIGHTS for mark in typing.get_args(kind)[1:])
+
+
+def configure(plugin: type[Value], given: Mapping[str, object]) -> tuple[Value | None, list[str]]:
+    """The plugin with `given` options, or None and every problem found, each beginning with the option's name."""
+    kinds = option_types(plugin)
+    problems = [f"{key}: unknown option{suggest(key, kinds)}" for key in given if key not in kinds]
+    values: dict[str, object] = {}
+    for key, value in given.items():
+        if key in kinds:
+            try:
+                values[key] = msgspec.convert(value, kinds[key], dec_hook=_decode)
+            except msgspec.ValidationError as error:
+                problems.append(f"{key}: {str(error)[0].lower()}{str(error)[1:]}, got {value!r}")
+    needed = [field.name for field in dataclasses.fields(plugin) if _is_required(field)]  # type: ignore[arg-type]
+    problems += [f"{key}: missing" for key in needed if key not in given]
+    if problems:
+        return None, problems
+    try:
+        return plugin(**values), []
+    except (TypeError, ValueError) as error:  # a plugin's own __post_init__ refuses
+        return None, [str(error)]
+
+
+def option_values(plugin: object, *, late: bool) -> dict[str, object]:
+    """The options of a configured plugin as plain values; without those of its later stage unless `late`."""
+    fields = dataclasses.fields(plugin)  # type: ignore[arg-type]
+    kept = [field for field in fields if field.init and (late or "stage" not in field.metadata)]
+    return {field.name: msgspec.to_builtins(getattr(plugin, field.name), enc_hook=str) for field in kept}
+
+
+def _is_required(field: dataclasses.Field[object]) -> bool:
+    missing = dataclasses.MISSING
+    return field.init and field.default is missing and field.default_factory is missing
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise msgspec.ValidationError(f"Expected `{kind.__name__}`")

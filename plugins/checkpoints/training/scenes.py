@@ -1,0 +1,52 @@
+"""The pictures every shipped checkpoint learns from: rendered scenes of the `broad` domain."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from synthbench_orchard.draw import paint
+from synthbench_orchard.scene import BROAD, compose
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIZE = 96
+# Apart from every seed a suite is likely to use.
+SEED = 20230609
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Images uint8 (N, 96, 96, 3), a caption and boxes float32 (M, 4) xyxy for each."""
+
+    images: NDArray[np.uint8]
+    captions: list[str]
+    boxes: list[NDArray[np.float32]]
+
+
+def render(index: int) -> tuple[NDArray[np.uint8], str, NDArray[np.float32]]:
+    """Scene `index` of the training set."""
+    rng = np.random.default_rng([SEED, index])
+    scene = compose(BROAD, rng)
+    painted = paint(scene, SIZE, rng)
+    return painted.image, scene.caption, painted.boxes
+
+
+def load(count: int, cache: Path) -> Scenes:
+    """The first `count` scenes, rendered once and kept in `cache`."""
+    file = cache / f"broad-{count}.npz"
+    if not file.exists():
+        with ProcessPoolExecutor() as pool:
+            images, captions, boxes = zip(*pool.map(render, range(count), chunksize=32), strict=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"captions": captions, "boxes": [box.tolist() for box in boxes]})
+        np.savez(file, images=np.stack(images), text=np.array(text))
+    with np.load(file) as held:
+        text = json.loads(str(held["text"]))
+        boxes = [np.array(box, np.float32).reshape(-1, 4) for box in text["boxes"]]
+        return Scenes(held["images"], text["captions"], boxes)
