@@ -44,11 +44,14 @@ class Boxes:
     ) -> Boxes:
         """Boxes from anything array-like; labels are 0, scores 1 and nothing is a crowd unless given.
 
-        Raises ValueError where the lengths differ or a number is not finite.
+        Raises ValueError where the boxes are not four numbers each, the lengths differ or a number is not finite.
         """
         import numpy as np
 
-        corners = np.asarray(xyxy, np.float32).reshape(-1, 4)
+        given = np.asarray(xyxy, np.float32)
+        if given.size and given.shape[-1:] != (4,):
+            raise ValueError(f"boxes must be (N, 4), not {given.shape}")
+        corners = given.reshape(-1, 4)
         count = len(corners)
         made = cls(
             corners,
@@ -82,7 +85,8 @@ class Boxes:
         """The boxes after the image was made `across` times as wide and `down` times as high."""
         import numpy as np
 
-        return replace(self, xyxy=self.xyxy * np.array([across, down, across, down], np.float32))
+        factors = np.array([across, down, across, down])  # float64, so that an edge of the image stays on it
+        return replace(self, xyxy=(self.xyxy * factors).astype(np.float32))
 
 
 @dataclass(frozen=True)

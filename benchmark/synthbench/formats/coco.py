@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from synthbench.formats.images import open_image, write_image
 from synthbench.types import Boxes, ImageSet, Picture, Sample
@@ -113,12 +112,6 @@ def annotations_of(images: ImageSet) -> list[dict[str, object]]:
                 }
             )
     return made
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image file as it is stored, from its header alone."""
-    with Image.open(path) as file:
-        return file.size
 
 
 def _boxes(annotations: list[dict[str, object]]) -> Boxes:

@@ -1,1 +1,92 @@
-"""Placeholder."""
+"""torchvision's Faster R-CNN, with backbones that a machine without a hub has too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+from synthbench import Boxes, ImageSet, Run, Weights, hookimpl, option
+from synthbench.hookspecs import Detector
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FasterRCNN:
+    """Faster R-CNN (Ren et al., arXiv 1506.01497) as torchvision builds it.
+
+    `efficientnet_lite0` and `small` give one feature map at `stride`; the others are torchvision's pyramids.
+    Fields named as arguments of torchvision's `FasterRCNN` mean what they mean there; None: the backbone's default.
+    """
+
+    name: ClassVar[str] = "fasterrcnn"
+    version: ClassVar[int] = 1
+    license: ClassVar[str] = "Apache-2.0 AND BSD-3-Clause"
+
+    backbone: Literal[
+        "efficientnet_lite0", "small", "resnet50_fpn", "resnet50_fpn_v2", "mobilenet_v3_large_fpn", "mobilenet_v3_large_320_fpn"
+    ] = "efficientnet_lite0"
+    weights: Weights = ""
+    """A state dict of the whole detector to start from: a .safetensors file, or the name of torchvision's (`COCO_V1`)."""
+    imagenet: bool = True
+    """Without `weights`: start the backbone from ImageNet (`small` has no such weights)."""
+    image_size: Annotated[int, Meta(ge=32)] = 256
+    """Pixels of the longer side, to which images are resized."""
+    stride: Literal[4, 8, 16] = 4
+    """Pixels between the features of `efficientnet_lite0` and `small`."""
+    anchor_sizes: tuple[Positive, ...] = ()
+    """Pixels at `image_size`. Empty: from the training boxes' sizes; torchvision's own for its backbones."""
+
+    epochs: Count = 20
+    min_steps: Annotated[int, Meta(ge=0)] = 0
+    """Small training sets are gone through more often, until this many steps are reached."""
+    batch: Count = 8
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Positive | None = None
+    """Peak. None: 0.001 for AdamW; for SGD torchvision's 0.02 for 16 images, in proportion to `batch`."""
+    weight_decay: Annotated[float, Meta(ge=0)] = 1e-4
+    gradient_norm: Positive = 5.0
+    """Gradients are clipped to this norm."""
+    flip: Share = 0.5
+    """Share of training images mirrored."""
+    zoom: Annotated[float, Meta(ge=1)] = 1.25
+    """Training images are scaled by up to this factor, up or down."""
+    validation: Annotated[float, Meta(ge=0, lt=1)] = 0.2
+    """Share of the training set held back for the validation loss; 0: none."""
+    keep: Literal["best", "last"] = "last"
+    """The weights of the epoch with the lowest validation loss, or the last epoch's."""
+    amp: bool = False
+    """On a GPU: train in bfloat16 where that is safe."""
+
+    rpn_pre_nms_top_n_train: Count | None = None
+    rpn_post_nms_top_n_train: Count | None = None
+    rpn_batch_size_per_image: Count | None = None
+    box_batch_size_per_image: Count | None = None
+
+    rpn_pre_nms_top_n_test: Count | None = option(None, stage="predict")
+    rpn_post_nms_top_n_test: Count | None = option(None, stage="predict")
+    score_threshold: Share = option(0.05, stage="predict")
+    nms_threshold: Share = option(0.5, stage="predict")
+
+    def train(self, data: ImageSet, run: Run) -> None:
+        """Trains and leaves `model.safetensors` and `model.json`. Raises SynthbenchError for weights that are not there."""
+        from synthbench_fasterrcnn.train import train
+
+        train(self, data, run)
+
+    def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
+        """Yields at most 100 boxes an image, best first."""
+        from synthbench_fasterrcnn.predict import predict
+
+        return predict(self, fitted, images, run)
+
+
+@hookimpl
+def synthbench_detectors() -> Sequence[type[Detector]]:
+    """Faster R-CNN."""
+    return (FasterRCNN,)

@@ -1,0 +1,154 @@
+"""One file of COCO detection JSON: read, and checked for everything that its text alone can tell."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+import msgspec
+
+Row = TypeVar("Row")
+
+
+class Image(msgspec.Struct, frozen=True):
+    """An entry of `images`; file_name is relative to the folder of the images."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class Annotation(msgspec.Struct, frozen=True):
+    """An entry of `annotations`; bbox is x, y, width and height in pixels."""
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    iscrowd: int | bool = 0
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, self.bbox)):  # json reads NaN and Infinity
+            raise ValueError(f"bbox {list(self.bbox)} is not of finite numbers")
+
+
+class Category(msgspec.Struct, frozen=True):
+    """An entry of `categories`."""
+
+    id: int
+    name: str
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """An entry of `licenses`, or `info`."""
+
+    name: str | None = None
+    description: str | None = None
+    url: str | None = None
+
+    def __str__(self) -> str:
+        words, url = self.name or self.description or "", self.url or ""
+        return f"{words} ({url})" if words and url else words or url
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """What an annotation file says. `annotations` are listed by their image's id; `categories` are names by id."""
+
+    name: str
+    images: tuple[Image, ...]
+    annotations: dict[int, list[Annotation]]
+    categories: dict[int, str]
+    license: str
+    source: str
+
+
+def read_coco(folder: Path, name: str, problems: list[str]) -> CocoFile | None:
+    """The annotation file `name` of `folder`, its sound entries only; what is wrong with it is added to `problems`.
+
+    None where there is nothing to read.
+    """
+    try:
+        held = json.loads((folder / name).read_bytes())
+    except OSError as error:
+        problems.append(f"{name}: no such annotation file" if isinstance(error, FileNotFoundError) else f"{name}: {error.strerror}")
+        return None
+    except json.JSONDecodeError as error:
+        problems.append(f"{name}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}")
+        return None
+    except (ValueError, RecursionError) as error:  # not text, a number of thousands of digits, or brackets without end
+        problems.append(f"{name}: not JSON: {error}")
+        return None
+    if not isinstance(held, dict):
+        problems.append(f"{name}: holds a {type(held).__name__}, not an object with images, annotations and categories")
+        return None
+    wrong: list[str] = []
+    images = _rows(held, "images", Image, wrong)
+    annotations = _rows(held, "annotations", Annotation, wrong)
+    categories = {row.id: row.name for row in _rows(held, "categories", Category, wrong)}
+    if not wrong:  # else a missing entry would be reported once more by everything that refers to it
+        wrong += _contradictions(images, annotations, categories)
+    problems += [f"{name}: {problem}" for problem in wrong]
+    by_image: dict[int, list[Annotation]] = {image.id: [] for image in images}
+    for row in annotations:
+        by_image.setdefault(row.image_id, []).append(row)
+    return CocoFile(name, images, by_image, categories, references(held.get("licenses")), references([held.get("info")]))
+
+
+def references(rows: object) -> str:
+    """Licences or sources in words: `CC BY 4.0 (https://…); …`. What is not in COCO's form is passed over."""
+    said = []
+    for row in rows if isinstance(rows, list) else []:
+        try:
+            said.append(str(msgspec.convert(row, Reference)))
+        except msgspec.ValidationError:  # nothing is computed from these words
+            continue
+    return joined(said)
+
+
+def joined(words: Iterable[str]) -> str:
+    """The words that say something, once each."""
+    return "; ".join(dict.fromkeys(word for word in words if word))
+
+
+def leads_out(name: str) -> bool:
+    """Whether a path leaves the folder it should be in: what lies outside is not part of the data's hash."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts
+
+
+def _rows(held: dict[str, object], key: str, kind: type[Row], problems: list[str]) -> tuple[Row, ...]:
+    given = held.get(key)
+    if not isinstance(given, list):
+        problems.append(f"no list '{key}'" if key not in held else f"'{key}' is not a list")
+        return ()
+    rows = []
+    for number, row in enumerate(given):
+        try:
+            rows.append(msgspec.convert(row, kind))
+        except msgspec.ValidationError as error:
+            problems.append(f"{key}[{number}]: {str(error)[0].lower()}{str(error)[1:]}")
+    ids = Counter(getattr(row, "id", None) for row in rows)
+    if key != "annotations":  # nothing refers to an annotation
+        problems += [f"{key}: id {number} is there {count} times" for number, count in ids.items() if count > 1]
+    return tuple(rows)
+
+
+def _contradictions(images: tuple[Image, ...], annotations: tuple[Annotation, ...], categories: dict[int, str]) -> list[str]:
+    known = {image.id for image in images}
+    files = Counter(image.file_name for image in images)
+    wrong = [] if images else ["no images"]
+    wrong += [f"image {file} is listed {count} times" for file, count in files.items() if count > 1]
+    wrong += [f"image {file} leads out of the folder" for file in files if leads_out(file)]
+    for row in annotations:
+        if row.image_id not in known:
+            wrong.append(f"annotation {row.id} is of image {row.image_id}, which is not listed")
+        if row.category_id not in categories:
+            wrong.append(f"annotation {row.id} is of category {row.category_id}, which is not listed")
+    return wrong

@@ -1,0 +1,209 @@
+"""What a person types. The only module that prints or exits; what it needs is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synthbench.errors import SynthbenchError
+
+if TYPE_CHECKING:
+    from synthbench.engine import Engine
+    from synthbench.plan import Plan
+    from synthbench.runner import RunState
+    from synthbench.store import Store
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carries out one command and gives its exit status: 0, 1 where a stage failed, 2 for bad input, 130 for Ctrl-C."""
+    given = parser().parse_args(arguments)
+    try:
+        return int(given.carry_out(given))
+    except SynthbenchError as error:
+        print(error, file=sys.stderr)
+        return MISUSED
+    except KeyboardInterrupt:
+        print("\nstopped; what is finished is in the store, and the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="synthbench", description="Can generated images replace the photographs you don't have?")
+    made.add_argument("--version", action="version", version=release())
+    commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="carry out a suite and write its report")
+    plan = commands.add_parser("plan", help="say what a suite would do, and what of it is in the store already")
+    for command in (run, plan):
+        command.add_argument("suite", type=Path, help="a TOML file")
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value, as in data.path=photos")
+        command.add_argument("--store", type=Path, default=Path(".synthbench"), help="where artifacts are kept (default: %(default)s)")
+    run.add_argument("--out", type=Path, default=Path("reports"), help="where the report goes (default: %(default)s)")
+    run.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator where there is one)")
+    run.add_argument("--workers", type=int, default=default_workers(), help="stages at a time (default here: %(default)s)")
+    run.add_argument("--in-process", action="store_true", help="carry out stages in this process, for debugging")
+    run.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
+    run.set_defaults(carry_out=run_command)
+    plan.set_defaults(carry_out=plan_command)
+    plugins = commands.add_parser("plugins", help="list what is installed, the broken among it")
+    plugins.add_argument("--json", action="store_true", help="for programs")
+    plugins.set_defaults(carry_out=plugins_command)
+    report = commands.add_parser("report", help="render reports again from their stored results")
+    report.add_argument("results", type=Path, nargs="*", help="JSON files (default: all in reports/)")
+    report.set_defaults(carry_out=report_command)
+    return made
+
+
+def release() -> str:
+    """The version of this installation."""
+    from synthbench import __version__
+
+    return __version__
+
+
+def default_workers() -> int:
+    """One where there is a GPU to share, else two, each with half the processors: small models use a few threads badly."""
+    return 1 if shutil.which("nvidia-smi") else min(2, os.cpu_count() or 1)
+
+
+def make_plan(given: argparse.Namespace) -> tuple[Plan, Store]:
+    """The plan of the suite that was typed, and the store."""
+    from synthbench.plan import make_plan
+    from synthbench.plugins import installed
+    from synthbench.store import Store
+    from synthbench.suite import read_suite
+
+    registry = installed()
+    suite = read_suite(given.suite, registry, given.set)
+    store = Store(given.store)
+    return make_plan(suite, registry, store), store
+
+
+def run_command(given: argparse.Namespace) -> int:
+    """`synthbench run`."""
+    from synthbench.runner import look_up
+
+    plan, store = make_plan(given)
+    results = given.out / f"{plan.suite.name}.json"
+    if len(look_up(plan, store).artifacts) == len(plan.stages) and same_results(results, plan):
+        print(f"nothing to do: all {len(plan.stages)} stages are in the store, and {results.with_suffix('.md')} tells of them")
+        return 0
+    started = time.monotonic()
+    state = run_plan(plan, store, given)
+    return write_report(plan, state, results, {"device": given.device, "workers": given.workers, "wall_seconds": round(time.monotonic() - started, 1)})
+
+
+def same_results(results: Path, plan: Plan) -> bool:
+    """Whether a stored result tells of exactly these stages, all of them done."""
+    try:
+        held = json.loads(results.read_text())
+        told = {stage["key"]: stage["label"] for stage in held["stages"] if stage["state"] == "done"}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return told == {stage.key: stage.label for stage in plan.stages} and results.with_suffix(".md").exists()
+
+
+def run_plan(plan: Plan, store: Store, given: argparse.Namespace) -> RunState:
+    """Carries out what is not in the store."""
+    from rich.console import Console
+
+    from synthbench.progress import display_for
+    from synthbench.runner import Conditions, Runner, look_up
+
+    settings = plan.suite.settings
+    threads = max(1, (os.cpu_count() or 1) // max(1, given.workers))
+    conditions = Conditions(given.device, threads, settings.timeout, settings.allow_pickle)
+    engines = make_engines(given, store, threads)
+    with display_for(plan, look_up(plan, store).cached, Console(soft_wrap=True)) as display:
+        return Runner(plan, store, engines, display, conditions).run()
+
+
+def make_engines(given: argparse.Namespace, store: Store, threads: int) -> list[Engine]:
+    """What carries out the stages."""
+    from synthbench.engine import InProcess, Worker
+
+    if given.in_process:
+        return [InProcess()]
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return [Worker(store.root / "logs" / f"{stamp}-{number}.log", threads, not given.download) for number in range(max(1, given.workers))]
+
+
+def write_report(plan: Plan, state: RunState, results: Path, conditions: dict[str, object]) -> int:
+    """Writes results, pictures and Markdown, and says where."""
+    from synthbench.report import render_file
+    from synthbench.report.pictures import draw_pictures
+    from synthbench.results import collect
+
+    held = collect(plan, state, conditions)
+    held["pictures"] = draw_pictures(plan, state, held, results.with_suffix(""))
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps(held, indent=1) + "\n")
+    print(f"report: {render_file(results)}")
+    failures = held["failures"]
+    if failures:
+        print(f"{len(failures)} of {len(plan.stages)} stages failed; the report shows why, and the next run tries them again", file=sys.stderr)
+    return FAILED if failures else 0
+
+
+def plan_command(given: argparse.Namespace) -> int:
+    """`synthbench plan`."""
+    from synthbench.runner import look_up
+
+    plan, store = make_plan(given)
+    cached = look_up(plan, store).cached
+    for stage in plan.stages:
+        print(f"{'cached' if stage.key in cached else 'run   '}  {stage.key[:10]}  {stage.label}")
+    print(f"{len(plan.cells)} cells, {len(plan.stages)} stages: {len(cached)} cached, {len(plan.stages) - len(cached)} to run")
+    return 0
+
+
+def plugins_command(given: argparse.Namespace) -> int:
+    """`synthbench plugins`."""
+    from synthbench.plugins import KINDS, installed
+
+    registry = installed()
+    ordered = sorted(registry.found.values(), key=lambda each: (KINDS.index(each.kind), each.name))
+    rows = [
+        {"kind": each.kind, "name": each.name, "version": each.plugin.version, "license": each.plugin.license, "distribution": f"{each.distribution} {each.release}"}
+        for each in ordered
+    ]
+    broken = [{"entry_point": each.entry_point, "distribution": each.distribution, "error": each.error} for each in registry.broken]
+    if given.json:
+        print(json.dumps({"plugins": rows, "checkpoints": sorted(registry.checkpoints), "broken": broken}, indent=1))
+        return 0
+    widths = {name: max(len(str(row[name])) for row in rows) for name in rows[0]}
+    for row in [dict(zip(widths, widths, strict=True)), *rows]:
+        print("  ".join(str(row[name]).ljust(widths[name]) for name in widths).rstrip())
+    if registry.checkpoints:
+        print(f"\nshipped checkpoints: {', '.join(sorted(registry.checkpoints))}")
+    for each in broken:
+        print(f"\nbroken: {each['entry_point']} ({each['distribution']}): {each['error']}")
+    return 0
+
+
+def report_command(given: argparse.Namespace) -> int:
+    """`synthbench report`."""
+    from synthbench.report import render_file
+
+    files = given.results or sorted(Path("reports").glob("*.json"))
+    if not files:
+        raise SynthbenchError("reports: no results here; name a JSON file that `synthbench run` wrote")
+    for file in files:
+        print(render_file(file))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

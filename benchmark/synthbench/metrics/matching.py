@@ -1,0 +1,174 @@
+"""Which detection found which true box, by the rules of `evaluateImg` in cocoapi's `cocoeval.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synthbench.metrics.overlap import box_areas, iou_matrix
+from synthbench.types import Boxes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# cocoeval.py, Params.setDetParams
+IOUS = np.linspace(0.5, 0.95, 10)
+AREAS = np.array([[0, 1e5**2], [0, 32**2], [32**2, 96**2], [96**2, 1e5**2]])
+LIMITS = (1, 10, 100)
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Which of D detections found one of G true boxes, for each of A area ranges and T IoU thresholds.
+
+    Images do not influence each other here, so whoever draws images anew (a bootstrap) weights these rows by their image.
+
+    images: how many there are, those without any box included.
+    image, label: int64 (D,), ordered by image, then by label, then by falling score.
+    score: float32 (D,).
+    rank: int64 (D,), 0 for the highest score of its image and label.
+    hit: bool (A, T, D), matched to a true box that counts.
+    ignored: bool (A, T, D), counts neither way: matched to a crowd or to a box outside the area range, or itself outside.
+    truth_image, truth_label: int64 (G,), ordered by image.
+    truth_counts: bool (A, G), no crowd and within the area range.
+    """
+
+    images: int
+    image: NDArray[np.int64]
+    label: NDArray[np.int64]
+    score: NDArray[np.float32]
+    rank: NDArray[np.int64]
+    hit: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+    truth_image: NDArray[np.int64]
+    truth_label: NDArray[np.int64]
+    truth_counts: NDArray[np.bool_]
+
+
+def match(
+    truth: Sequence[Boxes],
+    predictions: Sequence[Boxes],
+    ious: NDArray[np.float64] = IOUS,
+    areas: NDArray[np.float64] = AREAS,
+    limit: int | None = LIMITS[-1],
+) -> Matches:
+    """Matches detections to true boxes, in every image the `limit` best of each label (None: all of them).
+
+    ious: (T,), rising, above 0. areas: (A, 2), both bounds included. A * T is at most 62.
+    Raises ValueError where truth and predictions differ in length.
+    """
+    if len(truth) != len(predictions):
+        raise ValueError(f"{len(truth)} images with true boxes, {len(predictions)} with predictions")
+    real, real_image = _stack(truth)
+    found, found_image, rank = _ranked(*_stack(predictions), limit)
+    counts = _within(real, areas) & ~real.crowd
+    pairs = _pairs((found, found_image), (real, real_image), len(truth), min(ious[0], 1 - 1e-10))
+    hit, ignored = (_flags(bits, len(areas), len(ious)) for bits in _assign(pairs, counts, real.crowd, len(found), ious))
+    ignored |= ~hit & ~_within(found, areas)[:, None]
+    return Matches(
+        images=len(truth),
+        image=found_image,
+        label=found.labels,
+        score=found.scores,
+        rank=rank,
+        hit=hit,
+        ignored=ignored,
+        truth_image=real_image,
+        truth_label=real.labels,
+        truth_counts=counts,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """P detections and true boxes of one image and label that overlap enough to match."""
+
+    detection: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    iou: NDArray[np.float64]
+
+
+def _stack(images: Sequence[Boxes]) -> tuple[Boxes, NDArray[np.int64]]:
+    """The boxes of all images in one, and the image of each."""
+    rows = (Boxes.none(), *images)
+    stacked = Boxes(
+        xyxy=np.concatenate([boxes.xyxy for boxes in rows]),
+        labels=np.concatenate([boxes.labels for boxes in rows]),
+        scores=np.concatenate([boxes.scores for boxes in rows]),
+        crowd=np.concatenate([boxes.crowd for boxes in rows]),
+    )
+    return stacked, np.repeat(np.arange(len(images)), [len(boxes) for boxes in images])
+
+
+def _ranked(boxes: Boxes, image: NDArray[np.int64], limit: int | None) -> tuple[Boxes, NDArray[np.int64], NDArray[np.int64]]:
+    """The `limit` best of each image and label in the order of `Matches`, their images and their ranks."""
+    order = np.lexsort((-boxes.scores, boxes.labels, image))
+    boxes, image = boxes.keep(order), image[order]
+    place = np.arange(len(boxes))
+    first = np.ones(len(boxes), np.bool_)
+    first[1:] = (np.diff(image) != 0) | (np.diff(boxes.labels) != 0)
+    rank = place - np.maximum.accumulate(np.where(first, place, 0))
+    kept = rank < (len(boxes) if limit is None else limit)
+    return boxes.keep(kept), image[kept], rank[kept]
+
+
+def _pairs(found: tuple[Boxes, NDArray[np.int64]], real: tuple[Boxes, NDArray[np.int64]], images: int, floor: float) -> _Pairs:
+    """All pairs whose IoU is at least `floor`."""
+    (boxes, image), (others, other_image) = found, real
+    edges, other_edges = (np.searchsorted(column, np.arange(images + 1)).tolist() for column in (image, other_image))
+    near: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+    for number in range(images):
+        here, there = slice(*edges[number : number + 2]), slice(*other_edges[number : number + 2])
+        # Every label of the image at once: the few pairs too many cost less than a call for each label.
+        iou = iou_matrix(boxes.xyxy[here], others.xyxy[there], others.crowd[there])
+        rows, columns = np.nonzero((iou >= floor) & (boxes.labels[here, None] == others.labels[there]))
+        near.append((rows + here.start, columns + there.start, iou[rows, columns]))
+    if not near:
+        return _Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    return _Pairs(*(np.concatenate(column) for column in zip(*near, strict=True)))
+
+
+def _assign(
+    pairs: _Pairs, counts: NDArray[np.bool_], crowd: NDArray[np.bool_], detections: int, ious: NDArray[np.float64]
+) -> tuple[list[int], list[int]]:
+    """COCO's matching for all area ranges and thresholds at once: each of these settings is a bit of an integer.
+
+    In every setting the detections choose one after the other, by falling score; each takes the true box of highest IoU
+    that is still free (of equals the last), first among those that count, then among those that do not. Crowds stay free.
+    Gives each detection's bits where it took a box that counts, and where it took one that does not.
+    """
+    # A pair bids in the settings whose threshold it reaches: once where the true box counts, once, later, where it does not.
+    width = len(ious)
+    shifts = width * np.arange(len(counts))
+    levels = np.searchsorted(np.minimum(ious, 1 - 1e-10), pairs.iou, side="right")
+    reached = ((1 << levels) - 1) * (1 << shifts).sum()
+    regular = (((1 << width) - 1 << shifts) @ counts)[pairs.truth]
+    bids = np.concatenate([reached & regular, reached & ~regular])
+    second = np.repeat([0, 1], len(pairs.iou))
+    detection, truth, iou = (np.tile(column, 2) for column in (pairs.detection, pairs.truth, pairs.iou))
+    order = np.lexsort((-truth, -iou, second, detection))
+    order = order[bids[order] != 0]
+
+    free, reusable = [(1 << width * len(counts)) - 1] * len(crowd), crowd.tolist()
+    taken = [0] * detections, [0] * detections
+    for bid, late, one, other in zip(*(column[order].tolist() for column in (bids, second, detection, truth)), strict=True):
+        take = bid & free[other] & ~(taken[0][one] | taken[1][one])
+        taken[late][one] |= take
+        if not reusable[other]:
+            free[other] &= ~take
+    return taken
+
+
+def _flags(bits: list[int], areas: int, ious: int) -> NDArray[np.bool_]:
+    """The bits of each of D integers as bool (areas, ious, D)."""
+    held = np.array(bits, np.int64) >> np.arange(areas * ious)[:, None]
+    return (held & 1).astype(np.bool_).reshape(areas, ious, -1)
+
+
+def _within(boxes: Boxes, areas: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whose area lies in which range: bool (A, N)."""
+    area = box_areas(boxes.xyxy)
+    return np.logical_and(area >= areas[:, :1], area <= areas[:, 1:])

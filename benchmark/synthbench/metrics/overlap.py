@@ -1,0 +1,53 @@
+"""How boxes overlap: IoU as `bbIou` in cocoapi's `maskApi.c` reckons it, and non-maximum suppression."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from synthbench.types import Boxes
+
+
+def iou_matrix(boxes: NDArray[np.float32], others: NDArray[np.float32], crowd: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Intersection over union of each of N boxes with each of M others, xyxy: float64 (N, M), 0 for empty boxes.
+
+    crowd: (M,), others that hold several objects: intersection over the area of the box alone.
+    """
+    (x, y, width, height), (left, top, wide, high) = _xywh(boxes)[..., None], _xywh(others)
+    # x + width is not always the corner it came from: COCO stores x, y, width, height and adds them up again.
+    across = np.minimum(x + width, left + wide) - np.maximum(x, left)
+    down = np.minimum(y + height, top + high) - np.maximum(y, top)
+    shared = np.maximum(across, 0) * np.maximum(down, 0)
+    union = width * height + wide * high - shared
+    if crowd is not None:
+        union = np.where(crowd, width * height, union)
+    iou: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+    return iou
+
+
+def box_areas(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Areas of N boxes, xyxy, in square pixels: float64 (N,)."""
+    areas: NDArray[np.float64] = _xywh(boxes)[2:].prod(axis=0)
+    return areas
+
+
+def nms(boxes: Boxes, iou: float) -> Boxes:
+    """The boxes by falling score, without those that overlap a kept one of their label by more than `iou`."""
+    ordered = boxes.keep(np.argsort(-boxes.scores, kind="stable"))
+    rivals = (iou_matrix(ordered.xyxy, ordered.xyxy) > iou) & (ordered.labels[:, None] == ordered.labels)
+    kept = np.ones(len(ordered), np.bool_)
+    for place in range(len(ordered)):
+        if kept[place]:
+            kept[place + 1 :] &= ~rivals[place, place + 1 :]
+    return ordered.keep(kept)
+
+
+def _xywh(xyxy: NDArray[np.float32]) -> NDArray[np.float64]:
+    """x, y, width and height as rows, (4, N), as `formats.coco` writes them: the difference is taken in float64."""
+    rows = xyxy.T.astype(np.float64)
+    rows[2:] -= rows[:2]
+    return rows

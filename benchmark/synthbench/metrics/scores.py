@@ -1,0 +1,98 @@
+"""COCO's AP and AR, by the rules of `accumulate` and `summarize` in cocoapi's `cocoeval.py`, and precision and recall at one IoU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synthbench.metrics.matching import AREAS, IOUS, LIMITS, Matches, match
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from synthbench.types import Boxes
+
+RECALLS = np.linspace(0, 1, 101)
+"""cocoeval.py, Params.setDetParams"""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was found, what was made up and what was missed. A ratio without a denominator is None."""
+
+    hits: int
+    false_positives: int
+    misses: int
+
+    @property
+    def precision(self) -> float | None:
+        """The share of the detections that are right."""
+        return self.hits / (self.hits + self.false_positives) if self.hits + self.false_positives else None
+
+    @property
+    def recall(self) -> float | None:
+        """The share of the true boxes that were found."""
+        return self.hits / (self.hits + self.misses) if self.hits + self.misses else None
+
+
+def evaluate(truth: Sequence[Boxes], predictions: Sequence[Boxes], categories: int) -> dict[str, float | None]:
+    """COCO's twelve figures, from 0 to 1, for one `Boxes` an image on either side.
+
+    AP over IoU .50:.05:.95, AP50, AP75, and APs, APm, APl by area; AR1, AR10, AR100 by how many detections of a category
+    count in an image, and ARs, ARm, ARl. None where no true box counts (COCO writes -1).
+    Raises ValueError where the two differ in length or a label is not a position in `categories`.
+    """
+    for side, images in (("truth", truth), ("predictions", predictions)):
+        for number, boxes in enumerate(images):
+            if ((boxes.labels < 0) | (boxes.labels >= categories)).any():
+                raise ValueError(f"{side}, image {number}: a label is not within 0 to {categories - 1}")
+    return summarize(match(truth, predictions), categories)
+
+
+def precision_recall(truth: Sequence[Boxes], predictions: Sequence[Boxes], iou: float = 0.5) -> Counts:
+    """Hits, false positives and misses at one IoU over all images, labels respected, each true box found once at most.
+
+    Detections are matched as in COCO, without a limit on their number; crowds and what fell on them count neither way.
+    """
+    matches = match(truth, predictions, np.array([iou]), np.array([[-np.inf, np.inf]]), limit=None)
+    hits = int(matches.hit.sum())
+    return Counts(hits, int((~matches.hit & ~matches.ignored).sum()), int(matches.truth_counts.sum()) - hits)
+
+
+def summarize(matches: Matches, categories: int) -> dict[str, float | None]:
+    """The figures of `evaluate`, from matches at COCO's thresholds, areas and limit: means over categories with truth."""
+    precision = np.full((categories, len(AREAS), len(IOUS), len(RECALLS)), np.nan)
+    recall = np.full((categories, len(AREAS), len(LIMITS), len(IOUS)), np.nan)
+    for label in range(categories):
+        rows = np.flatnonzero(matches.label == label)
+        rows = rows[np.argsort(-matches.score[rows], kind="stable")]
+        hit, counted, rank = matches.hit[..., rows], ~matches.ignored[..., rows], matches.rank[rows]
+        truths = matches.truth_counts[:, matches.truth_label == label].sum(axis=1)
+        for area in np.flatnonzero(truths):
+            recall[label, area] = [hit[area][:, rank < limit].sum(axis=1) / truths[area] for limit in LIMITS]
+            precision[label, area] = [_curve(*row, truths[area]) for row in zip(hit[area], counted[area], strict=True)]
+    parts = {
+        "AP": precision[:, 0],
+        "AP50": precision[:, 0, IOUS == 0.5],
+        "AP75": precision[:, 0, IOUS == 0.75],
+        **{f"AP{size}": precision[:, area] for area, size in enumerate("sml", 1)},
+        **{f"AR{limit}": recall[:, 0, position] for position, limit in enumerate(LIMITS)},
+        **{f"AR{size}": recall[:, area, -1] for area, size in enumerate("sml", 1)},
+    }
+    return {name: None if np.isnan(part).all() else float(np.nanmean(part)) for name, part in parts.items()}
+
+
+def _curve(hit: NDArray[np.bool_], counted: NDArray[np.bool_], truths: np.integer) -> NDArray[np.float64]:
+    """The highest precision at each of RECALLS or beyond it, from D detections by falling score; 0 where it is not reached.
+
+    Looks at the hits alone: between two of them recall stands still and precision falls.
+    """
+    seen = np.cumsum(counted)[hit]
+    hits = np.arange(1, len(seen) + 1)
+    # The spacing is in cocoeval.py too, so that nothing is divided by 0; it moves the last digit.
+    precision = np.maximum.accumulate((hits / (seen + np.spacing(1)))[::-1])[::-1]
+    needed = np.searchsorted(hits / truths, RECALLS)
+    return np.append(precision, 0.0)[needed]

@@ -1,0 +1,181 @@
+"""The results of a run as one plain dictionary: all that a report says is in it, and nothing else is needed.
+
+The layout is described in ARCHITECTURE.md; `SCHEMA` is raised when it changes.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from synthbench.options import option_values
+from synthbench.plan import Cell, Plan, Stage
+from synthbench.runner import RunState, read_data_facts
+from synthbench.suite import BASELINES, Entry
+
+SCHEMA = 1
+
+
+def collect(plan: Plan, state: RunState, conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything there is to say of a run. `conditions`: device, workers, threads, wall_seconds."""
+    suite = plan.suite
+    data = state.artifacts.get(plan.data.key)
+    return {
+        "schema": SCHEMA,
+        "suite": {
+            "name": suite.name,
+            "file": suite.file,
+            **asdict(suite.settings),
+            "data": describe_entry(suite.data),
+            **{table: [describe_entry(entry) for entry in getattr(suite, table)] for table in ("generators", "annotators", "detectors")},
+            "mixes": [asdict(mix) for mix in suite.mixes],
+        },
+        "data": read_data_facts(data) if data else {},
+        "rows": [{"name": name, "kind": kind_of(name, plan)} for name in plan.training_sets],
+        "cells": [describe_cell(cell, state) for cell in plan.cells],
+        "generated": [
+            {"name": each.name, "generator": each.generator, "annotator": each.annotator, **records(each.sample, state), **records(each.annotate, state)}
+            for each in plan.generated
+        ],
+        "judged": [{"annotator": each.annotator, "generator": each.generator, **records(each.judge, state)} for each in plan.judged],
+        "stages": [describe_stage(stage, state) for stage in plan.stages],
+        "costs": {row: cost(row, plan, state) for row in plan.training_sets},
+        "failures": [describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],
+        "environment": environment(plan, state) | dict(conditions),
+        "command": shlex.join(["synthbench", *sys.argv[1:]]),
+    }
+
+
+def kind_of(row: str, plan: Plan) -> str:
+    """`real`, `references`, `generated` or `mix`."""
+    if row in BASELINES:
+        return row
+    return "mix" if row in {mix.name for mix in plan.suite.mixes} else "generated"
+
+
+def describe_entry(entry: Entry) -> dict[str, Any]:
+    """A configured plugin: where it comes from, and every option with its value."""
+    found = entry.found
+    return {
+        "name": entry.name,
+        "plugin": found.name,
+        "version": found.plugin.version,
+        "license": found.plugin.license,
+        "distribution": found.distribution,
+        "release": found.release,
+        "options": {name: tidy(value) for name, value in option_values(entry.plugin, late=True).items()},
+    }
+
+
+def tidy(value: object) -> object:
+    """A path without the folders that say more of a machine than of a result."""
+    if isinstance(value, str) and os.path.isabs(value):
+        with suppress(ValueError):
+            return Path(value).relative_to(Path.cwd()).as_posix()
+        return Path(value).name
+    return value
+
+
+def records(stage: Stage, state: RunState) -> dict[str, Any]:
+    """What a finished stage recorded."""
+    artifact = state.artifacts.get(stage.key)
+    return dict(artifact.about["records"]) if artifact else {}
+
+
+def seconds(stages: Iterable[Stage], state: RunState) -> float:
+    """The seconds that finished stages took when they were carried out."""
+    done = {stage.key: state.artifacts[stage.key] for stage in stages if stage.key in state.artifacts}
+    return round(sum(artifact.about["seconds"] for artifact in done.values()), 3)
+
+
+def describe_cell(cell: Cell, state: RunState) -> dict[str, Any]:
+    """A cell with its metrics, or with the stage that kept it from having any."""
+    failed = next((each.key for each in (cell.train, cell.predict, cell.score) if each.key in state.failures), None)
+    blocker = state.blocked.get(cell.train.key) or state.blocked.get(cell.score.key)
+    return {
+        "training_set": cell.training_set,
+        "detector": cell.detector,
+        "seed": cell.seed,
+        "metrics": records(cell.score, state),
+        "training": records(cell.train, state),
+        "seconds": {"train": seconds([cell.train], state), "predict": seconds([cell.predict], state)},
+        "keys": {"train": cell.train.key, "predict": cell.predict.key, "score": cell.score.key},
+        "failed": failed or (blocker.key if blocker else None),
+    }
+
+
+def describe_stage(stage: Stage, state: RunState) -> dict[str, Any]:
+    """A stage: its key, its state, and what it cost when it was carried out."""
+    made: dict[str, Any] = {"kind": stage.kind, "label": stage.label, "key": stage.key}
+    if artifact := state.artifacts.get(stage.key):
+        about = artifact.about
+        made |= {"state": "done", "cached": stage.key in state.cached}
+        return made | {name: about[name] for name in ("seconds", "peak_memory", "notes", "records")}
+    return made | {"state": "failed" if stage.key in state.failures else "blocked"}
+
+
+def describe_failure(stage: Stage, plan: Plan, state: RunState) -> dict[str, Any]:
+    """A failed stage, its last lines, and the cells it cost."""
+    outcome = state.failures[stage.key]
+    lost = [
+        f"{cell.training_set} / {cell.detector} / seed {cell.seed}"
+        for cell in plan.cells
+        if stage.key in (cell.train.key, cell.predict.key, cell.score.key) or state.blocked.get(cell.score.key) is stage
+    ]
+    return {"key": stage.key, "label": stage.label, "error": outcome.error, "trace": outcome.trace, "cells": lost}
+
+
+def cost(row: str, plan: Plan, state: RunState) -> dict[str, float]:
+    """Seconds it took to have a training set: everything below it but the loading of the data."""
+    stages: dict[str, Stage] = {}
+
+    def gather(stage: Stage) -> None:
+        if stage.kind != "data" and stage.key not in stages:
+            stages[stage.key] = stage
+            for needed in stage.needs:
+                gather(needed)
+
+    for view in plan.training_sets[row]:
+        for stage in view.stages:
+            gather(stage)
+    kinds = ("fit", "sample", "train", "predict", "annotate")
+    return {kind: seconds([stage for stage in stages.values() if stage.kind == kind], state) for kind in kinds}
+
+
+def environment(plan: Plan, state: RunState) -> dict[str, Any]:
+    """Versions, machine and commit."""
+    packages: dict[str, str] = {}
+    for stage in plan.stages:
+        if artifact := state.artifacts.get(stage.key):
+            packages |= artifact.about["packages"]
+    try:
+        release = version("synthbench")
+    except PackageNotFoundError:
+        release = "?"
+    return {
+        "synthbench": release,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "packages": dict(sorted(packages.items())),
+    }
+
+
+def commit() -> str:
+    """The commit of this checkout, with a plus where files differ from it; empty where it is no checkout."""
+    here = Path(__file__).parent
+    try:
+        told = subprocess.run(["git", "describe", "--always", "--abbrev=12", "--dirty=+"], cwd=here, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return told.stdout.strip() if told.returncode == 0 else ""

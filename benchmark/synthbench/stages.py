@@ -1,0 +1,233 @@
+"""Carrying out one job: calls the plugin and stores what it yields. Runs in a worker, or in the caller's process."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from synthbench.context import Event, StageRun
+from synthbench.errors import SynthbenchError
+from synthbench.formats.boxes import read_boxes, write_boxes
+from synthbench.formats.coco import read_set, write_set
+from synthbench.jobs import Job, Outcome, ViewRef
+from synthbench.metrics import evaluate, precision_recall
+from synthbench.options import configure
+from synthbench.plugins import KINDS, installed
+from synthbench.types import Boxes, Brief, ImageSet, Sample
+
+BOXES = "boxes.npz"
+TRACE_LINES = 30
+# Whatever a stage may import of these is written down with its result.
+RECORDED = ("accelerate", "diffusers", "mmcv-lite", "mmdet", "numpy", "peft", "torch", "torchvision", "transformers", "ultralytics")
+
+
+def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
+    """Carries out a job; whatever goes wrong in the plugin is told in the outcome. Ctrl-C passes through."""
+    run = StageRun(Path(job.workdir), job.seed, pick_device(job.device), job.threads, job.allow_pickle, emit)
+    started = time.monotonic()
+    error = trace = ""
+    try:
+        limit_threads(job.threads)
+        STAGES[job.stage](job, plugin_of(job), run)
+    except SynthbenchError as problem:
+        error = str(problem)
+    except Exception as problem:  # a plugin may raise anything; it costs its stage
+        error = f"{type(problem).__name__}: {problem}"
+        trace = "".join(traceback.format_exc().splitlines(keepends=True)[-TRACE_LINES:])
+    return Outcome(
+        error=error,
+        trace=trace,
+        seconds=round(time.monotonic() - started, 3),
+        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        notes=tuple(run.notes),
+        records=dict(run.records),
+        packages=dict(_packages()),
+    )
+
+
+def pick_device(wanted: str) -> str:
+    """`auto` becomes the accelerator that torch sees, where torch is installed and sees one."""
+    if wanted != "auto":
+        return wanted
+    try:
+        import torch
+    except ImportError:
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def limit_threads(threads: int) -> None:
+    """Holds torch to `threads`, wherever an earlier stage's library has set something else."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
+
+
+def plugin_of(job: Job) -> Any:
+    """The configured plugin of a job, None for the core's own stages."""
+    if job.plugin is None:
+        return None
+    kind = next(each for each in KINDS if each == job.plugin[0])
+    plugin, problems = configure(installed().get(kind, job.plugin[1]).plugin, job.options)
+    if plugin is None:
+        raise SynthbenchError("; ".join(problems))
+    return plugin
+
+
+def see(view: ViewRef) -> ImageSet:
+    """The images of a view, with the boxes it puts on them."""
+    images = read_set(Path(view.folder))
+    if view.boxes is not None:
+        images = images.labelled(read_boxes(Path(view.boxes) / BOXES))
+    if view.choose is not None:
+        count, seed = view.choose
+        images = choose(images, count, seed)
+    return images
+
+
+def choose(images: ImageSet, count: int, seed: int) -> ImageSet:
+    """`count` of the pictures at random. Raises SynthbenchError where there are fewer."""
+    if count > len(images):
+        raise SynthbenchError(f"references = {count}, but the real training set holds only {len(images)} images")
+    import numpy as np
+
+    return images.chosen(sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist()))
+
+
+def joined(views: Iterable[ViewRef]) -> ImageSet:
+    """The images of several views, one after the other."""
+    sets = [see(view) for view in views]
+    return ImageSet(sets[0].categories, tuple(picture for each in sets for picture in each))
+
+
+def load(job: Job, plugin: Any, run: StageRun) -> None:
+    """Stores the real training and test images."""
+    splits = plugin.load(run)
+    counts: dict[str, dict[str, int]] = {}
+    for split, samples in (("train", splits.train), ("test", splits.test)):
+        images = write_set(run.workdir / split, splits.categories, samples)
+        if not len(images):
+            raise SynthbenchError(f"{plugin.name}: the {split} set is empty")
+        counts[split] = {"images": len(images), "boxes": sum(len(picture.boxes or ()) for picture in images)}
+    about = {"categories": splits.categories, "rendered": splits.rendered, "license": splits.license, "source": splits.source}
+    (run.workdir / "data.json").write_text(json.dumps({**about, "counts": counts}))
+
+
+def fit(job: Job, plugin: Any, run: StageRun) -> None:
+    """Fits a generator."""
+    plugin.fit(joined(job.views["references"]), run)
+
+
+def sample(job: Job, plugin: Any, run: StageRun) -> None:
+    """Stores what a generator samples."""
+    categories = joined(job.views["like"]).categories
+    brief = Brief(job.extra["start"], job.extra["stop"], categories)
+    images = write_set(run.workdir, categories, counted(plugin.sample(_fitted(job), brief, run), len(brief), "images"))
+    run.record(images=len(images))
+
+
+def locate(job: Job, plugin: Any, run: StageRun) -> None:
+    """Stores a generator's boxes on given images."""
+    images = joined(job.views["images"]).unlabelled()
+    write_boxes(run.workdir / BOXES, fitting(counted(plugin.locate(_fitted(job), images, run), len(images), "boxes"), images, run))
+
+
+def train(job: Job, plugin: Any, run: StageRun) -> None:
+    """Trains a detector."""
+    data = joined(job.views["data"])
+    boxes = sum(len(picture.boxes or ()) for picture in data)
+    run.record(training_images=len(data), training_boxes=boxes)
+    if not boxes:
+        raise SynthbenchError("there is not one box in the training set, so there is nothing to learn")
+    plugin.train(data, run)
+
+
+def predict(job: Job, plugin: Any, run: StageRun) -> None:
+    """Stores a detector's boxes on given images."""
+    images = joined(job.views["images"]).unlabelled()
+    write_boxes(run.workdir / BOXES, fitting(counted(plugin.predict(_fitted(job), images, run), len(images), "boxes"), images, run))
+
+
+def annotate(job: Job, plugin: Any, run: StageRun) -> None:
+    """Stores an annotator's boxes."""
+    images = joined(job.views["images"])
+    if job.views["images"][0].boxes is None and plugin.boxes_from == "":
+        images = images.unlabelled()
+    given = counted(plugin.annotate(images, joined(job.views["references"]), run), len(images), "boxes")
+    held = list(fitting(given, images, run))
+    write_boxes(run.workdir / BOXES, held)
+    run.record(boxes=sum(len(each) for each in held), images_without_boxes=sum(not len(each) for each in held))
+
+
+def score(job: Job, plugin: Any, run: StageRun) -> None:
+    """Scores predictions against the truth."""
+    truth, predicted, categories = _against_truth(job)
+    run.record(**{name: value for name, value in evaluate(truth, predicted, categories).items() if value is not None})
+
+
+def judge(job: Job, plugin: Any, run: StageRun) -> None:
+    """Precision and recall of an annotator's boxes at IoU 0.5."""
+    truth, predicted, _ = _against_truth(job)
+    run.record(**precision_recall(truth, predicted, 0.5))
+
+
+STAGES: Mapping[str, Callable[[Job, Any, StageRun], None]] = {
+    each.__name__: each for each in (fit, sample, locate, train, predict, annotate, score, judge)
+} | {"data": load}
+
+
+def counted(given: Iterable[Any], wanted: int, what: str) -> Iterator[Any]:
+    """Passes on what a plugin yields. Raises SynthbenchError where it yields more or fewer than asked for."""
+    number = 0
+    for number, each in enumerate(given, start=1):
+        if number > wanted:
+            raise SynthbenchError(f"the plugin yielded more than the {wanted} {what} that it was asked for")
+        if not isinstance(each, Sample | Boxes):
+            raise SynthbenchError(f"the plugin yielded a {type(each).__name__}, expected {'Sample' if what == 'images' else 'Boxes'}")
+        yield each
+    if number < wanted:
+        raise SynthbenchError(f"the plugin yielded {number} of the {wanted} {what} that it was asked for")
+
+
+def fitting(given: Iterable[Boxes], images: ImageSet, run: StageRun) -> Iterator[Boxes]:
+    """Boxes clipped to their images; those of no size or of an unknown category are dropped, and counted in a note."""
+    import numpy as np
+
+    dropped = 0
+    for boxes, picture in zip(given, images, strict=True):
+        edges = np.array([picture.width, picture.height] * 2, np.float32)
+        clipped = Boxes(np.clip(boxes.xyxy, 0, edges), boxes.labels, boxes.scores, boxes.crowd)
+        sound = (clipped.xyxy[:, 2:] > clipped.xyxy[:, :2]).all(1) & (boxes.labels >= 0) & (boxes.labels < len(images.categories))
+        dropped += int((~sound).sum())
+        yield clipped.keep(sound)
+    if dropped:
+        run.note(f"{dropped} boxes lay outside their image, had no size or no known category, and were dropped")
+
+
+def _fitted(job: Job) -> Path:
+    assert job.fitted is not None, "the plan gives every late stage its early one"
+    return Path(job.fitted)
+
+
+def _against_truth(job: Job) -> tuple[list[Boxes], list[Boxes], int]:
+    assert job.predictions is not None, "the plan gives every score its predictions"
+    images = joined(job.views["truth"])
+    truth = [picture.boxes or Boxes.none() for picture in images]
+    return truth, read_boxes(Path(job.predictions) / BOXES), len(images.categories)
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    for name in RECORDED:
+        if name.replace("-", "_").removesuffix("_lite") in sys.modules:
+            try:
+                yield name, version(name)
+            except PackageNotFoundError:
+                continue

@@ -1,0 +1,159 @@
+"""Models of the four variants: new ones of any size, and those of transformers checkpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import transformers
+from synthbench import Run, SynthbenchError
+from transformers import (
+    ConditionalDetrConfig,
+    ConditionalDetrForObjectDetection,
+    ConvNextConfig,
+    DeformableDetrConfig,
+    DeformableDetrForObjectDetection,
+    DetrConfig,
+    DetrForObjectDetection,
+    RTDetrConfig,
+    RTDetrForObjectDetection,
+)
+
+if TYPE_CHECKING:
+    from synthbench_detr import Detr
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LEVELS = 3
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How transformers names a variant, and what differs in using it.
+
+    normalised: its images are brought to ImageNet's mean and deviation, else they are 0..1.
+    sigmoid: each category is scored by itself, else they share a softmax with `no object`.
+    """
+
+    model: Any
+    model_type: str
+    normalised: bool = True
+    sigmoid: bool = True
+
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
+    {
+        "detr": Variant(DetrForObjectDetection, "detr", sigmoid=False),
+        "conditional-detr": Variant(ConditionalDetrForObjectDetection, "conditional_detr"),
+        "deformable-detr": Variant(DeformableDetrForObjectDetection, "deformable_detr"),
+        "rt-detr": Variant(RTDetrForObjectDetection, "rt_detr", normalised=False),
+    }
+)
+
+
+def quiet() -> None:
+    """Keeps transformers' bars and warnings off the terminal, which belongs to the caller."""
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def start(options: Detr, categories: tuple[str, ...], run: Run) -> Any:
+    """The model that training begins with: from `options.weights`, or new. Every parameter may learn."""
+    names = dict(enumerate(categories))
+    labels = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
+    model = load(options.weights, options.variant, run, **labels) if options.weights else build(options, labels)
+    # transformers freezes ResNet backbones, and by a slip (`stage.1`, the names being `stages.1`) all of them.
+    model.requires_grad_(True)
+    return model
+
+
+def load(weights: str | Path, variant: str, run: Run, **labels: Any) -> Any:
+    """A checkpoint's model in float32; with `labels` of another count the class head begins anew.
+
+    Raises SynthbenchError where a file is missing, is a pickle, or belongs to another variant.
+    """
+    kind, folder = VARIANTS[variant], Path(weights)
+    if folder.is_dir() and not (folder / CONFIG).is_file():
+        raise SynthbenchError(f"weights: {folder} has no {CONFIG}; give the folder that transformers' save_pretrained wrote")
+    if folder.is_file():
+        raise SynthbenchError(f"weights: {folder} is a file; give the folder that holds it and its {CONFIG}")
+    # The hub is asked only where somebody says so; otherwise a hub id means what was downloaded before.
+    offline = os.environ.get("HF_HUB_OFFLINE", "1") not in ("0", "")
+    found = f"weights: {weights}"
+    try:
+        config, _ = transformers.PretrainedConfig.get_config_dict(str(weights), local_files_only=offline)
+        if config.get("model_type") != kind.model_type:
+            held = {other.model_type: name for name, other in VARIANTS.items()}.get(config.get("model_type", ""))
+            mend = f"set variant = '{held}'" if held else f"the variants are {', '.join(VARIANTS)}"
+            raise SynthbenchError(f"{found} holds a model of type {config.get('model_type')!r}, not {variant}; {mend}")
+        model, about = kind.model.from_pretrained(
+            str(weights),
+            local_files_only=offline,
+            use_safetensors=None if run.allow_pickle else True,
+            dtype="float32",  # otherwise the precision of the file, and halves do not train
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **labels,
+        )
+    except ImportError as error:
+        raise SynthbenchError(f"{found} needs a library that is not installed: {' '.join(str(error).split())}") from error
+    except (OSError, ValueError) as error:
+        raise SynthbenchError(
+            f"{found}: no {CONFIG} with {WEIGHTS} there or in the hub's cache. Download it first (`hf download {weights}`); "
+            f"a checkpoint that has pickles only needs allow_pickle. ({' '.join(str(error).split())})"
+        ) from error
+    anew = sorted({key[0] if isinstance(key, tuple) else key for part in ("missing_keys", "mismatched_keys") for key in about[part]})
+    if anew:
+        run.log(f"begin anew: {', '.join(anew)}")
+    return model
+
+
+def build(options: Detr, labels: Mapping[str, Any]) -> Any:
+    """A new model with a small ConvNeXt, which has no batch normalisation that DETR would freeze."""
+    width, several = options.width, options.variant in ("deformable-detr", "rt-detr")
+    first = {8: 2, 16: 3, 32: 4}[options.stride]
+    last = first + LEVELS - 1 if several else first
+    backbone = ConvNextConfig(
+        patch_size=4,
+        num_stages=last,
+        hidden_sizes=[width // 2] + [width] * (last - 1),
+        depths=[2] * last,
+        layer_scale_init_value=0.0,  # for deep networks; it slows shallow ones
+        out_features=[f"stage{number}" for number in range(first, last + 1)],
+    )
+    common: dict[str, Any] = {
+        "backbone_config": backbone,
+        "d_model": width,
+        "num_queries": options.queries,
+        "encoder_layers": options.layers,
+        "decoder_layers": options.layers,
+        "encoder_attention_heads": width // 16,
+        "decoder_attention_heads": width // 16,
+        "encoder_ffn_dim": 2 * width,
+        "decoder_ffn_dim": 2 * width,
+        "dropout": 0.0,
+        "auxiliary_loss": True,
+        **labels,
+    }
+    if options.variant == "rt-detr":
+        special: dict[str, Any] = {
+            "encoder_layers": 1,
+            "encoder_hidden_dim": width,
+            "encoder_in_channels": [width] * LEVELS,
+            "decoder_in_channels": [width] * LEVELS,
+            "feat_strides": [options.stride * 2**level for level in range(LEVELS)],
+            "num_feature_levels": LEVELS,
+            "encode_proj_layers": [LEVELS - 1],
+            "freeze_backbone_batch_norms": False,
+        }
+        return RTDetrForObjectDetection(RTDetrConfig(**common | special))
+    common["use_timm_backbone"] = False
+    if options.variant == "deformable-detr":
+        return DeformableDetrForObjectDetection(DeformableDetrConfig(**common, num_feature_levels=LEVELS, with_box_refine=True))
+    if options.variant == "conditional-detr":
+        return ConditionalDetrForObjectDetection(ConditionalDetrConfig(**common))
+    return DetrForObjectDetection(DetrConfig(**common))

@@ -1,0 +1,42 @@
+"""Prior preservation: images of the class as the checkpoint samples it before it is fine-tuned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from synthbench.formats.images import read_image, write_image
+from synthbench.types import derive_seed
+
+from synthbench_diffusers.checkpoint import working_dtype
+from synthbench_diffusers.conditioning import encode
+from synthbench_diffusers.sampling import Sampler
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from synthbench.types import Run
+
+    from synthbench_diffusers.recipe import Recipe
+
+BATCH = 4  # images at once, as in diffusers' example
+
+
+def class_images(recipe: Recipe, pipe: Any, run: Run) -> list[NDArray[np.uint8]]:
+    """uint8 (resolution, resolution, 3) RGB images of `class_prompt`; a fit that goes on finds those it made."""
+    folder = run.workdir / "class_images"
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{number:06d}.png" for number in range(recipe.class_images)]
+    missing = [number for number, path in enumerate(paths) if not path.is_file()]
+    if missing:
+        sampler = Sampler(pipe, working_dtype(recipe, run.device), recipe.resolution)
+        with torch.no_grad():
+            told = encode(pipe, recipe.class_prompt)
+        batches = [missing[first : first + BATCH] for first in range(0, len(missing), BATCH)]
+        for batch in run.track(batches, "class images", unit="batches"):
+            seeds = [derive_seed(run.seed, "class image", number) for number in batch]
+            for number, image in zip(batch, sampler.images([told] * len(batch), seeds), strict=True):
+                part = folder / "part.png"
+                write_image(part, image)
+                part.rename(paths[number])
+    return [read_image(path) for path in paths]

@@ -1,0 +1,71 @@
+"""Which weights are trained, and how they are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from diffusers.training_utils import cast_training_params
+from diffusers.utils import convert_state_dict_to_diffusers
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+
+from synthbench_diffusers.checkpoint import DTYPES
+from synthbench_diffusers.conditioning import ENCODERS
+
+if TYPE_CHECKING:
+    from synthbench_diffusers.recipe import Recipe
+
+# As in diffusers' examples: the attention's projections.
+UNET_TARGETS = ["to_k", "to_q", "to_v", "to_out.0"]
+ENCODER_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
+
+
+def trained_parts(recipe: Recipe, pipe: Any) -> list[str]:
+    """Names of the pipeline's parts that are trained."""
+    return ["unet", *(name for name in ENCODERS if recipe.train_text_encoder and hasattr(pipe, name))]
+
+
+def add_trainable(recipe: Recipe, pipe: Any, seed: int) -> dict[str, Any]:
+    """Makes the pipeline ready for training; gives the trained weights, fp32, by name."""
+    for name in ("vae", "unet", *ENCODERS):
+        if hasattr(pipe, name):
+            getattr(pipe, name).requires_grad_(False)
+    trained: dict[str, Any] = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name in trained_parts(recipe, pipe):
+            part = getattr(pipe, name)
+            if recipe.full:
+                part.requires_grad_(True)
+            else:
+                part.cpu().add_adapter(_lora(recipe.rank, UNET_TARGETS if name == "unet" else ENCODER_TARGETS))
+            cast_training_params(part, torch.float32)
+            part.train()
+            if recipe.gradient_checkpointing:
+                _checkpoint_gradients(part, name)
+            trained |= {f"{name}.{key}": weight for key, weight in part.named_parameters() if weight.requires_grad}
+    return trained
+
+
+def save_fitted(recipe: Recipe, pipe: Any, folder: Path) -> None:
+    """LoRA: `pytorch_lora_weights.safetensors`, as diffusers loads them. Whole: a folder for each part, in `precision`."""
+    parts = {name: getattr(pipe, name) for name in trained_parts(recipe, pipe)}
+    if recipe.full:
+        for name, part in parts.items():
+            part.to(DTYPES[recipe.precision]).save_pretrained(folder / name)
+    else:
+        layers = {f"{name}_lora_layers": convert_state_dict_to_diffusers(get_peft_model_state_dict(part)) for name, part in parts.items()}
+        pipe.save_lora_weights(folder, **layers)
+
+
+def _lora(rank: int, targets: list[str]) -> Any:
+    return LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=targets)
+
+
+def _checkpoint_gradients(part: Any, name: str) -> None:
+    if name == "unet":
+        part.enable_gradient_checkpointing()
+    else:
+        part.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from synthbench.context import StageRun
+from synthbench.errors import SynthbenchError
+from synthbench.formats.images import write_image
+from synthbench.options import configure
+from synthbench.types import Brief, ImageSet, Picture
+from synthbench_diffusers import SD15DreamBooth, SDXLLora, synthbench_generators
+
+if TYPE_CHECKING:
+    from synthbench_diffusers.recipe import Recipe
+
+SMALL: dict[str, Any] = {"resolution": 32, "steps": 3, "learning_rate": 1e-2, "sampler_steps": 4, "checkpoint_every": 2}
+METHODS = ("full", "lora", "sdxl")
+APPLE = ("apple",)
+
+
+@pytest.fixture(scope="session")
+def references(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    """Red discs on noisy green, of several shapes."""
+    folder = tmp_path_factory.mktemp("references")
+    pictures = []
+    for number, (height, width) in enumerate([(32, 32), (45, 60), (70, 40)]):
+        rng = np.random.default_rng(number)
+        image = rng.integers(0, 90, (height, width, 3), np.uint8) + np.array([0, 60, 0], np.uint8)
+        down, across = np.ogrid[:height, :width]
+        image[(down - height // 2) ** 2 + (across - width // 2) ** 2 < 60] = [220, 30, 30]
+        write_image(folder / f"{number}.png", image)
+        pictures.append(Picture(folder / f"{number}.png", width, height))
+    return ImageSet(APPLE, tuple(pictures))
+
+
+@pytest.fixture(scope="session")
+def recipes(checkpoints: dict[str, Path]) -> dict[str, Recipe]:
+    sd, sdxl = str(checkpoints["sd"]), str(checkpoints["sdxl"])
+    prior: dict[str, Any] = {"prior_preservation": True, "class_images": 2, "min_snr_gamma": 5.0, "batch": 2}
+    return {
+        "full": SD15DreamBooth(checkpoint=sd, **SMALL, train_text_encoder=True, flip=True, crop="center", schedule="cosine"),
+        "lora": SD15DreamBooth(checkpoint=sd, **SMALL, method="lora", scheduler="dpm++", gradient_checkpointing=True, **prior),
+        "sdxl": SDXLLora(checkpoint=sdxl, **SMALL, accumulation=2, train_text_encoder=True, scheduler="euler", flip=True),
+    }
+
+
+@pytest.fixture(scope="session")
+def fitted(recipes: dict[str, Recipe], references: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = {}
+    for name, recipe in recipes.items():
+        run = StageRun(tmp_path_factory.mktemp(name), seed=7)
+        recipe.fit(references, run)
+        assert run.records["steps"] == 3
+        made[name] = run.workdir
+    return made
+
+
+def images(recipe: Recipe, fitted: Path, stop: int = 4, start: int = 0, seed: int = 1) -> np.ndarray:
+    run = StageRun(fitted, seed=seed)
+    return np.stack([np.asarray(sample.image) for sample in recipe.sample(fitted, Brief(start, stop, APPLE), run)]).astype(np.int64)
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return {f"{path.parent.name}/{key}": value for path in folder.rglob("*.safetensors") for key, value in load_file(path).items()}
+
+
+def test_importing_the_plugin_is_light() -> None:
+    code = "import sys, synthbench_diffusers; print({'torch', 'numpy', 'diffusers', 'PIL'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "set()"
+
+
+def test_options_follow_the_recipes_and_are_checked() -> None:
+    assert [generator.name for generator in synthbench_generators()] == ["sd15-dreambooth", "sdxl-lora"]
+    assert (SD15DreamBooth().total_steps, SD15DreamBooth().rate) == (400, 5e-6)
+    assert SD15DreamBooth(prior_preservation=True).total_steps == 800
+    assert (SD15DreamBooth(method="lora").total_steps, SDXLLora().rate, SDXLLora().side) == (500, 1e-4, 1024)
+    made, problems = configure(SD15DreamBooth, {"map_scales": [1, 2], "box_threshold": "otsu", "map_times": [0.1, 0.9]})
+    assert made is not None, problems
+    assert "class_word" in configure(SD15DreamBooth, {"class_word": "cherries"})[1][0]
+    assert "map_times" in configure(SDXLLora, {"map_times": [0.9, 0.1]})[1][0]
+    assert not configure(SD15DreamBooth, {"class_word": "cherries", "boxes": False})[1]
+    assert configure(SD15DreamBooth, {"method": "half"})[1]
+
+
+def test_a_fit_leaves_only_what_sampling_needs(fitted: dict[str, Path]) -> None:
+    left = {name: sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) for name, folder in fitted.items()}
+    assert left["lora"] == left["sdxl"] == ["fitted.json", "pytorch_lora_weights.safetensors"]
+    assert {path.split("/")[0] for path in left["full"]} == {"fitted.json", "unet", "text_encoder"}
+    assert any(key.startswith(f"{fitted['sdxl'].name}/text_encoder_2.") for key in weights(fitted["sdxl"]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_fitted_weights_are_sampled_from(method: str, recipes: dict[str, Recipe], fitted: dict[str, Path], tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(fitted[method], tmp_path, dirs_exist_ok=True)
+    for path in tmp_path.rglob("*.safetensors"):
+        save_file({key: value * (0 if "lora" in key else 0.9) for key, value in load_file(path).items()}, path, {"format": "pt"})
+    assert np.abs(images(recipes[method], tmp_path, 1) - images(recipes[method], fitted[method], 1)).max() > 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_image_depends_on_seed_and_number_alone(method: str, recipes: dict[str, Recipe], fitted: dict[str, Path]) -> None:
+    """Sums run in another order in another batch: last bits of floats differ, so a pixel may be one of 256 steps off."""
+    prompts = ("a photo of sks apples", "many apples at night")
+    recipe = dataclasses.replace(recipes[method], prompts=prompts, sampling_batch=8)
+    together = images(recipe, fitted[method], 8)
+    for batch in (1, 3):
+        assert np.abs(images(dataclasses.replace(recipe, sampling_batch=batch), fitted[method], 8) - together).max() <= 1
+    assert np.abs(images(recipe, fitted[method], 8, start=6) - together[6:]).max() <= 1
+    assert np.array_equal(images(recipe, fitted[method], 8), together)
+    assert not np.array_equal(images(recipe, fitted[method], 8, seed=2), together)
+    assert not np.array_equal(together[0], together[1])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_boxes_come_with_the_images(method: str, recipes: dict[str, Recipe], fitted: dict[str, Path], references: ImageSet) -> None:
+    recipe = dataclasses.replace(recipes[method], box_threshold="otsu", map_scales=(1, 2), sampling_resolution=40)
+    samples = list(recipe.sample(fitted[method], Brief(0, 2, APPLE), StageRun(fitted[method], seed=1)))
+    assert all(np.shape(sample.image) == (40, 40, 3) and sample.about["prompt"] == recipe.instance_prompt for sample in samples)
+    assert all(sample.boxes is not None and len(sample.boxes) and sample.boxes.xyxy.max() <= 40 for sample in samples)
+    assert np.array_equal(
+        images(dataclasses.replace(recipe, boxes=False), fitted[method], 2), np.stack([sample.image for sample in samples])
+    )
+    found = list(recipe.locate(fitted[method], references, StageRun(fitted[method], seed=1)))
+    again = list(recipe.locate(fitted[method], references, StageRun(fitted[method], seed=1)))
+    for picture, boxes, same in zip(references, found, again, strict=True):
+        assert 0 < len(boxes) <= 100
+        assert (boxes.xyxy[:, 2] <= picture.width).all()
+        assert (boxes.xyxy[:, 3] <= picture.height).all()
+        assert np.array_equal(boxes.xyxy, same.xyxy)
+
+
+class Stopped(StageRun):
+    """Breaks off while the third step is shown."""
+
+    shown = 0
+
+    def show(self, **figures: float) -> None:
+        self.shown += 1
+        if self.shown == 3:
+            raise KeyboardInterrupt
+        super().show(**figures)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interrupted_fit_goes_on(
+    method: str, recipes: dict[str, Recipe], fitted: dict[str, Path], references: ImageSet, tmp_path: Path
+) -> None:
+    heard: list[object] = []
+    with pytest.raises(KeyboardInterrupt):
+        recipes[method].fit(references, Stopped(tmp_path, seed=7))
+    recipes[method].fit(references, StageRun(tmp_path, seed=7, emit=lambda event: heard.append(event.get("message"))))
+    assert "goes on after step 2" in heard
+    whole, resumed = (sorted(weights(folder).items(), key=lambda pair: pair[0].split("/")[1]) for folder in (fitted[method], tmp_path))
+    assert all(np.array_equal(one.numpy(), two.numpy()) for (_, one), (_, two) in zip(whole, resumed, strict=True))
+
+
+def test_the_loss_falls(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:
+    options: dict[str, Any] = {**SMALL, "steps": 60, "learning_rate": 3e-3, "batch": 4}
+    run = StageRun(tmp_path, seed=7)
+    SD15DreamBooth(checkpoint=str(checkpoints["sd"]), **options).fit(references[:1], run)
+    assert float(run.records["last_loss"]) < 0.9 * float(run.records["first_loss"])
+
+
+def test_a_word_of_several_tokens_is_found(tokenizer: Any) -> None:
+    from synthbench_diffusers.conditioning import token_weights
+
+    found = token_weights(tokenizer, "red apples here", "apples")
+    assert found is not None
+    assert np.flatnonzero(found.numpy()).tolist() == [4, 5, 6, 7, 8, 9]  # after the start token and the letters of "red"
+    assert float(found.sum()) == pytest.approx(1)
+    assert token_weights(tokenizer, "a pineapples tree", "apples") is None
+    assert token_weights(tokenizer, "a " * 80 + "apples", "apples") is None
+
+
+def test_boxes_enclose_what_is_above_the_threshold() -> None:
+    from synthbench_diffusers.boxes import boxes_of, otsu
+
+    heat = np.full((40, 60), 0.1, np.float32)
+    heat[10:20, 5:15] = 0.9
+    heat[25:31, 40:52] = 0.7
+    heat[0, 0] = 0.9
+    for threshold in (0.5, "otsu"):
+        found = boxes_of(heat, threshold, 0.001)
+        assert found.xyxy.tolist() == [[5, 10, 15, 20], [40, 25, 52, 31]]
+        assert found.scores[0] > found.scores[1] > 0.5
+    assert len(boxes_of(heat, 0.5, 0)) == 3
+    assert not len(boxes_of(np.ones((8, 8), np.float32), 0.5, 0))
+    assert 0.2 < otsu(np.array([0, 0.1, 0.9, 1], np.float32)) < 0.9
+
+
+def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    sd, sdxl, pickled = (str(checkpoints[name]) for name in ("sd", "sdxl", "pickled"))
+    cases: list[tuple[Recipe, str]] = [
+        (SD15DreamBooth(checkpoint="nobody/nothing"), "hf download nobody/nothing"),
+        (SD15DreamBooth(checkpoint=str(tmp_path)), "model_index.json"),
+        (SD15DreamBooth(checkpoint=sdxl), "use the generator sdxl-lora"),
+        (SDXLLora(checkpoint=sdxl, vae="nobody/vae"), "hf download nobody/vae"),
+        (SD15DreamBooth(checkpoint=sd, resolution=33), "multiple of 4"),
+        (SD15DreamBooth(checkpoint=sd, resolution=32, adam_8bit=True), "bitsandbytes"),
+        (SD15DreamBooth(checkpoint=pickled, resolution=32, steps=1), "allow_pickle"),
+    ]
+    for recipe, said in cases:
+        with pytest.raises(SynthbenchError, match=said):
+            recipe.fit(references, StageRun(tmp_path, seed=0))
+    with pytest.raises(SynthbenchError, match="no references"):
+        cases[0][0].fit(references[:0], StageRun(tmp_path))
+    with pytest.raises(SynthbenchError, match="boxes = false"):
+        next(cases[0][0].sample(tmp_path, Brief(0, 1, ("apple", "pear")), StageRun(tmp_path)))
+    cases[-1][0].fit(references, StageRun(tmp_path, seed=0, allow_pickle=True))

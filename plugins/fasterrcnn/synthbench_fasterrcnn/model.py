@@ -1,0 +1,92 @@
+"""Builds the detector from what `model.json` holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthbench.errors import SynthbenchError
+from torch import nn
+from torchvision.models import detection
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.rpn import AnchorGenerator
+from torchvision.ops import MultiScaleRoIAlign
+
+from synthbench_fasterrcnn.backbones import EfficientNetLite0, Small
+
+if TYPE_CHECKING:
+    from synthbench_fasterrcnn import FasterRCNN
+
+OWN = ("efficientnet_lite0", "small")
+HEAD_WIDTH = 128
+MODEL, SPEC = "model.safetensors", "model.json"
+SAMPLERS = (
+    "rpn_pre_nms_top_n_train",
+    "rpn_post_nms_top_n_train",
+    "rpn_batch_size_per_image",
+    "box_batch_size_per_image",
+    "rpn_pre_nms_top_n_test",
+    "rpn_post_nms_top_n_test",
+)
+OWN_SAMPLERS = dict(zip(SAMPLERS, (400, 100, 64, 32, 400, 150), strict=True))
+"""torchvision's (2000, 2000, 256, 512, 1000, 1000) cost most of a step where the backbone is small."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What makes the layers: kept beside the weights, so that `predict` builds the same ones."""
+
+    backbone: str
+    categories: tuple[str, ...]
+    image_size: int
+    stride: int
+    anchor_sizes: tuple[float, ...]
+
+    def save(self, path: Path) -> None:
+        """Writes JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> Spec:
+        """Reads what `save` wrote."""
+        held = json.loads(path.read_text())
+        return cls(**{**held, "categories": tuple(held["categories"]), "anchor_sizes": tuple(held["anchor_sizes"])})
+
+
+def build(spec: Spec, options: FasterRCNN, *, imagenet: bool = False) -> nn.Module:
+    """torchvision's FasterRCNN; label 0 is the background. `imagenet` fills `efficientnet_lite0` alone.
+
+    Raises SynthbenchError where `anchor_sizes` do not fit the backbone.
+    """
+    given: dict[str, Any] = {name: value for name in SAMPLERS if (value := getattr(options, name)) is not None}
+    given |= {"min_size": spec.image_size, "max_size": spec.image_size, "_skip_resize": True}
+    given |= {"box_score_thresh": options.score_threshold, "box_nms_thresh": options.nms_threshold, "box_detections_per_img": 100}
+    classes = len(spec.categories) + 1
+    if spec.backbone in OWN:
+        backbone = Small(spec.stride) if spec.backbone == "small" else EfficientNetLite0(spec.stride, imagenet)
+        model = detection.FasterRCNN(
+            backbone,
+            rpn_anchor_generator=AnchorGenerator((spec.anchor_sizes,), ((0.5, 1.0, 2.0),)),
+            box_roi_pool=MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=1),
+            box_head=TwoMLPHead(backbone.out_channels * 49, HEAD_WIDTH),
+            box_predictor=FastRCNNPredictor(HEAD_WIDTH, classes),
+            **{**OWN_SAMPLERS, **given},
+        )
+    else:
+        make = getattr(detection, f"fasterrcnn_{spec.backbone}")
+        model = make(weights=None, weights_backbone=None, num_classes=classes, **given)
+        if spec.anchor_sizes:
+            model.rpn.anchor_generator = _anchors(model.rpn.anchor_generator, spec)
+    return model
+
+
+def _anchors(own: AnchorGenerator, spec: Spec) -> AnchorGenerator:
+    """The sizes in place of torchvision's five, which are one a level or all on each."""
+    if len(spec.anchor_sizes) != 5:
+        raise SynthbenchError(f"anchor_sizes: {spec.backbone} has five, from fine to coarse, not {len(spec.anchor_sizes)}")
+    one_each = len(own.sizes[0]) == 1
+    sizes = tuple((size,) for size in spec.anchor_sizes) if one_each else (spec.anchor_sizes,) * len(own.sizes)
+    return AnchorGenerator(sizes, own.aspect_ratios)
+

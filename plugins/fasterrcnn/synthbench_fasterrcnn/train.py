@@ -1,0 +1,113 @@
+"""Training, from top to bottom."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import save_file
+from synthbench.errors import SynthbenchError
+from torch import Tensor, nn
+
+from synthbench_fasterrcnn.data import Example, load, typical_sizes, vary
+from synthbench_fasterrcnn.model import MODEL, OWN, SPEC, Spec
+from synthbench_fasterrcnn.weights import start
+
+if TYPE_CHECKING:
+    from synthbench import ImageSet, Run
+
+    from synthbench_fasterrcnn import FasterRCNN
+
+WARMUP = 0.1  # share of the steps over which the learning rate rises
+
+
+def train(options: FasterRCNN, data: ImageSet, run: Run) -> None:
+    """See `FasterRCNN.train`."""
+    labelled = data.chosen(number for number, picture in enumerate(data) if picture.boxes is not None)
+    if not labelled:
+        raise SynthbenchError("fasterrcnn: no image of the training set is labelled; name an annotator for it in the suite")
+    torch.manual_seed(run.seed)
+    rng = torch.Generator().manual_seed(run.seed)
+    fit_set, held_set = labelled.split(options.validation, run.seed)
+    examples, held = load(fit_set, options.image_size), load(held_set, options.image_size)
+    sizes = options.anchor_sizes or (typical_sizes(examples, options.image_size) if options.backbone in OWN else ())
+    spec, model = start(options, data.categories, sizes, run)
+    model.to(run.device, memory_format=torch.channels_last)
+
+    per_epoch = math.ceil(len(examples) / options.batch)
+    epochs = max(options.epochs, math.ceil(options.min_steps / per_epoch))
+    batches = [picks for _ in range(epochs) for picks in torch.randperm(len(examples), generator=rng).split(options.batch)]
+    optimizer, schedule = _optimizer(options, model, len(batches))
+    best, best_epoch, best_weights = math.inf, 0, {}
+    for step, picks in enumerate(run.track(batches, "train", unit="batches"), start=1):
+        _training_mode(model)
+        chosen = [vary(examples[pick], options.flip, options.zoom, options.image_size, rng) for pick in picks.tolist()]
+        with torch.autocast("cuda", torch.bfloat16, enabled=options.amp and run.device.startswith("cuda")):
+            loss = _loss(model, chosen, run.device)
+        run.show(loss=loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), options.gradient_norm)
+        optimizer.step()
+        schedule.step()
+        if held and step % per_epoch == 0:
+            validation = _validate(model, held, options, run)
+            run.show(validation=validation)
+            if validation < best:
+                best, best_epoch = validation, step // per_epoch
+                best_weights = copy.deepcopy(model.state_dict()) if options.keep == "best" else {}
+    if held:
+        run.record(best_epoch=best_epoch, validation_loss=round(best, 4))
+    run.record(epochs=epochs)
+
+    weights = {name: tensor.cpu().contiguous() for name, tensor in (best_weights or model.state_dict()).items()}
+    save_file(weights, run.workdir / MODEL)
+    spec.save(run.workdir / SPEC)
+
+
+def _training_mode(model: nn.Module, *, learning: bool = True) -> None:
+    """As `model.train()`, in which alone torchvision gives losses, but with frozen BatchNorms, or all, as constants."""
+    for module in model.train().modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train(learning and module.weight.requires_grad)
+
+
+def _loss(model: nn.Module, examples: Sequence[Example], device: str) -> Tensor:
+    """The sum of the four losses: objectness and boxes of the proposals, classes and boxes of the detections."""
+    images = [image.to(device, non_blocking=True) for image, _ in examples]
+    targets = [{name: tensor.to(device, non_blocking=True) for name, tensor in target.items()} for _, target in examples]
+    losses: Tensor = sum(model(images, targets).values())
+    return losses
+
+
+@torch.no_grad()
+def _validate(model: nn.Module, held: Sequence[Example], options: FasterRCNN, run: Run) -> float:
+    """The mean loss over held back images, as they are; the samplers draw the same boxes each time."""
+    _training_mode(model, learning=False)
+    total = 0.0
+    with torch.random.fork_rng():
+        torch.manual_seed(run.seed)
+        for first in range(0, len(held), options.batch):
+            plain = [(image.float() / 255, target) for image, target in held[first : first + options.batch]]
+            total += _loss(model, plain, run.device).item() * len(plain)
+    return total / len(held)
+
+
+def _optimizer(options: FasterRCNN, model: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
+    """The optimiser, and a linear warm-up followed by half a cosine down to nothing."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer: torch.optim.Optimizer
+    if options.optimizer == "sgd":
+        rate = options.learning_rate or 0.02 * options.batch / 16
+        optimizer = torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=options.weight_decay)
+    else:
+        optimizer = torch.optim.AdamW(parameters, options.learning_rate or 1e-3, weight_decay=options.weight_decay)
+    warm = max(round(WARMUP * steps), 1)
+
+    def factor(step: int) -> float:
+        return (step + 1) / warm if step < warm else (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1))) / 2
+
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

@@ -1,0 +1,115 @@
+"""What training starts from: random numbers, ImageNet, or a whole detector's weights. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from synthbench.errors import SynthbenchError, suggest
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum, get_model_weights
+
+from synthbench_fasterrcnn.model import OWN, Spec, build
+
+if TYPE_CHECKING:
+    from synthbench import Run
+
+    from synthbench_fasterrcnn import FasterRCNN
+
+State = dict[str, Tensor]
+FROZEN = {"efficientnet_lite0": 2, "resnet50_fpn": 5, "resnet50_fpn_v2": 5, "mobilenet_v3_large_fpn": 7, "mobilenet_v3_large_320_fpn": 7}
+"""How many of a pretrained backbone's first modules stay as they are; torchvision's default of three trainable layers
+for its own, strides 2 and 4 for EfficientNet-Lite0."""
+
+
+def start(options: FasterRCNN, categories: tuple[str, ...], anchor_sizes: tuple[float, ...], run: Run) -> tuple[Spec, nn.Module]:
+    """The model to train and its description. Raises SynthbenchError where weights are missing or do not open."""
+    name = options.backbone
+    imagenet = options.imagenet and not options.weights and name != "small"
+    spec = Spec(name, categories, options.image_size, options.stride, anchor_sizes)
+    model = build(spec, options, imagenet=imagenet)
+    if options.weights:
+        _fill(model, _open(options, run), options.weights, run)
+        _freeze_norms(model)
+    elif imagenet:
+        if name not in OWN:
+            network = "resnet50" if name.startswith("resnet50") else "mobilenet_v3_large"
+            held = _cached(get_model_weights(network)["IMAGENET1K_V1"])
+            # The body has mobilenet's layers without the "features." before their names, and no classifier.
+            held = {key.removeprefix("features."): tensor for key, tensor in held.items()}
+            model.backbone.body.load_state_dict({key: held[key] for key in model.backbone.body.state_dict()})
+        _freeze_norms(model.backbone.body)
+    if options.weights or imagenet:
+        for module in list(model.backbone.body.children())[: FROZEN.get(name, 0)]:
+            module.requires_grad_(False)
+    return spec, model
+
+
+def _freeze_norms(module: nn.Module) -> None:
+    """Marks BatchNorms as constants: the statistics of a few images are worse than those learned from many."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.requires_grad_(False)
+
+
+def _fill(model: nn.Module, held: State, source: str, run: Run) -> None:
+    """Copies what fits, and says what does not: a head for other categories starts at random."""
+    wanted = model.state_dict()
+    for key in [key for key, tensor in held.items() if key in wanted and wanted[key].shape != tensor.shape]:
+        del held[key]  # in place: torch keeps in the dictionary the version by which torchvision renames old keys
+    missing = model.load_state_dict(held, strict=False).missing_keys
+    if len(missing) == len(wanted):
+        raise SynthbenchError(f"weights: {source} holds nothing that fits this backbone; is it of another one?")
+    if missing:
+        run.note(f"fasterrcnn: {len(missing)} of {len(wanted)} tensors are not in {source} or differ in shape: {', '.join(missing)}")
+
+
+def _open(options: FasterRCNN, run: Run) -> State:
+    """The state dict that `weights` names."""
+    path = Path(options.weights)
+    if path.is_file() and path.suffix == ".safetensors":
+        try:
+            return dict(load_file(path))
+        except SafetensorError as error:
+            raise SynthbenchError(f"weights: {path}: not a safetensors file that opens ({error})") from None
+    if path.is_file():
+        if not run.allow_pickle:
+            raise SynthbenchError(f"weights: {path} is a pickle: convert it to .safetensors, or set allow_pickle in the suite")
+        return _unpickled(path)
+    known = {} if options.backbone in OWN else get_model_weights(f"fasterrcnn_{options.backbone}").__members__
+    if options.weights not in known:
+        raise SynthbenchError(f"weights: {options.weights}: no such file, and no weights of torchvision's{suggest(options.weights, known)}")
+    held = _cached(known[options.weights])
+    if (options.backbone, options.weights) == ("resnet50_fpn", "COCO_V1"):
+        # Trained without BatchNorm's epsilon, of 1e-5, which torchvision takes away when it loads them; so do we.
+        held.update({key: tensor - 1e-5 for key, tensor in held.items() if key.endswith("running_var")})
+    return held
+
+
+def _cached(weights: WeightsEnum) -> State:
+    """torchvision's weights from torch hub's folder. Raises SynthbenchError where the file is missing or altered."""
+    name = weights.url.rsplit("/", 1)[-1]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not path.is_file():
+        raise SynthbenchError(f"{path} is missing, and nothing is downloaded while running: get {weights.url} and put it there")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(name.removesuffix(".pth").rsplit("-", 1)[-1]):  # torch hub's naming
+        raise SynthbenchError(f"{path}: its SHA-256 {found[:8]}… is not the one in its name: get {weights.url} again")
+    return _unpickled(path)
+
+
+def _unpickled(path: Path) -> State:
+    """A pickled state dict; whatever else the pickle would run or make is refused by torch."""
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise SynthbenchError(f"{path}: not a state dict that opens ({str(error).splitlines()[0]})") from None
+    if not isinstance(held, dict) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
+        raise SynthbenchError(f"{path}: not a state dict of the whole model, names with tensors")
+    return held

@@ -1,0 +1,71 @@
+"""An image set as files in the layout that ultralytics reads."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image
+from synthbench.errors import SynthbenchError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from synthbench.types import ImageSet, Picture, Run
+
+SMALLEST = 10  # pixels: ultralytics drops smaller images in silence
+
+
+def write_dataset(folder: Path, train: ImageSet, held: ImageSet, image_size: int, run: Run) -> dict[str, object]:
+    """Writes both sets and describes them as ultralytics' `data.yaml` would; the training set stands in for no held one.
+
+    Pictures are written anew rather than linked: so they are what `Picture.pixels` says (upright, 8 bits, RGB), and a
+    JPEG that the library repairs in place is not the store's own.
+    """
+    parts = [("train", number, picture) for number, picture in enumerate(train)]
+    parts += [("val", number, picture) for number, picture in enumerate(held)]
+    for part, number, picture in run.track(parts, "prepare", unit="images"):
+        images, labels = folder / "images" / part, folder / "labels" / part
+        images.mkdir(parents=True, exist_ok=True)
+        labels.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(_shrunk(picture, image_size)).save(images / f"{number:06d}.png", compress_level=1)
+        (labels / f"{number:06d}.txt").write_text(_label_lines(picture))
+    return {
+        "path": folder,
+        "train": str(folder / "images/train"),
+        "val": str(folder / "images" / ("val" if len(held) else "train")),
+        "names": dict(enumerate(train.categories)),
+        "nc": len(train.categories),
+        "channels": 3,
+    }
+
+
+def _shrunk(picture: Picture, image_size: int) -> NDArray[np.uint8]:
+    """The pixels with the longer side at most `image_size`: what the library would do each time it reads the file."""
+    pixels = picture.pixels()
+    height, width = pixels.shape[:2]
+    if min(height, width) < SMALLEST:
+        raise SynthbenchError(f"{picture.path}: {width} x {height} pixels, and YOLOv8 needs {SMALLEST} each way; leave the image out")
+    ratio = image_size / max(height, width)
+    if ratio >= 1 or min(height, width) * ratio < SMALLEST:
+        return pixels
+    size = min(math.ceil(width * ratio), image_size), min(math.ceil(height * ratio), image_size)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _label_lines(picture: Picture) -> str:
+    """A line for each box that is no crowd: category, then centre and size as fractions of the image."""
+    if picture.boxes is None:
+        return ""
+    boxes = picture.boxes.keep(~picture.boxes.crowd)
+    size = np.array([picture.width, picture.height] * 2, np.float64)
+    corners = np.clip(boxes.xyxy / size, 0, 1)
+    centres, sides = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
+    lines = [
+        f"{label} {x:.8f} {y:.8f} {width:.8f} {height:.8f}\n"
+        for label, (x, y), (width, height) in zip(boxes.labels.tolist(), centres.tolist(), sides.tolist(), strict=True)
+        if width > 0 and height > 0
+    ]
+    return "".join(lines)

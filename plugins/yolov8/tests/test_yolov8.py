@@ -1,0 +1,166 @@
+"""The plugin on toy pictures: red discs on noisy green."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from synthbench import Boxes, ImageSet, Picture, SynthbenchError
+from synthbench.context import StageRun
+from synthbench.options import configure
+from synthbench_yolov8 import YOLOv8
+
+TINY = YOLOv8(image_size=64, epochs=2, batch=4, mosaic=0.5, close_mosaic=1, validation=0.25)
+
+
+def discs(folder: Path, count: int, *, seed: int = 0, width: int = 64, height: int = 64, categories: int = 1) -> ImageSet:
+    """Pictures with a red disc (category 0) or, where there is a second category, a blue one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    down, across = np.mgrid[:height, :width]
+    pictures = []
+    for number in range(count):
+        radius = rng.integers(9, 14)
+        x, y = rng.integers(radius, width - radius), rng.integers(radius, height - radius)
+        label = int(rng.integers(categories))
+        image = rng.integers(0, 60, (height, width, 3), np.uint8) + np.array([20, 90, 20], np.uint8)
+        image[(across - x) ** 2 + (down - y) ** 2 <= radius**2] = [(220, 30, 30), (40, 40, 230)][label]
+        path = folder / f"{number}.png"
+        Image.fromarray(image).save(path)
+        corners = [[x - radius, y - radius, x + radius + 1, y + radius + 1]]
+        pictures.append(Picture(path, width, height, Boxes.of(corners, [label])))
+    return ImageSet(("red disc", "blue disc – äöü: #1")[:categories], tuple(pictures))
+
+
+def stage(folder: Path, *, seed: int = 1, allow_pickle: bool = False) -> StageRun:
+    folder.mkdir(parents=True)
+    return StageRun(folder, seed=seed, threads=1, allow_pickle=allow_pickle)
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    shared = np.prod(np.clip(high - low, 0, None))
+    return float(shared / (np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - shared))
+
+
+def test_import_is_light() -> None:
+    code = "import sys, synthbench_yolov8; sys.exit(str({'torch', 'numpy', 'ultralytics'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr.strip() == "set()"
+
+
+def test_options_are_held_to_their_bounds() -> None:
+    for wrong in ({"image_size": 100}, {"model": "yolov9n"}, {"validation": 1.0}, {"optimizer": "auto"}):
+        assert configure(YOLOv8, wrong)[1]
+
+
+def test_it_learns_and_leaves_two_files_and_a_clean_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    def offline(*address: object, **options: object) -> None:
+        raise AssertionError(f"the network was asked for {address}")
+
+    for call in ("getaddrinfo", "create_connection"):
+        monkeypatch.setattr(socket, call, offline)
+    threads, saving, environment = torch.get_num_threads(), torch.save, dict(os.environ)
+    events: list[dict[str, object]] = []
+    run = stage(tmp_path / "run")
+    run.emit = events.append
+    options = replace(TINY, epochs=14, mosaic=0.0, validation=0.0, warmup_epochs=1.0)
+    options.train(discs(tmp_path / "train", 24), run)
+    assert sorted(path.name for path in run.workdir.iterdir()) == ["model.json", "model.safetensors"]
+    assert run.records == {"kept_epoch": 14}
+    assert [event for event in events if event.get("label") == "train"][-1]["done"] == 14 * 6
+
+    test = discs(tmp_path / "test", 10, seed=9, width=96, height=48)
+    found = list(options.predict(run.workdir, test.unlabelled(), stage(tmp_path / "predict")))
+    hits = [overlap(boxes.xyxy[0], picture.boxes.xyxy[0]) for boxes, picture in zip(found, test, strict=True) if picture.boxes]
+    assert np.mean(np.array(hits) > 0.5) >= 0.7
+    for boxes in found:
+        assert len(boxes) <= 100
+        assert (boxes.xyxy >= 0).all()
+        assert (boxes.xyxy <= [96, 48, 96, 48]).all()
+        assert (np.diff(boxes.scores) <= 0).all()
+    alone = list(options.predict(run.workdir, test.unlabelled()[3:4], stage(tmp_path / "alone")))[0]
+    np.testing.assert_allclose(alone.xyxy, found[3].xyxy, atol=0.01)
+    strict = replace(options, score_threshold=1.0)
+    assert all(len(boxes) == 0 for boxes in strict.predict(run.workdir, test.unlabelled(), stage(tmp_path / "strict")))
+
+    assert (torch.get_num_threads(), torch.save) == (threads, saving)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert {name for name in os.environ.keys() ^ environment if not name.startswith(("YOLO_", "TF_", "TORCH_", "KINETO_"))} == set()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_seed_says_everything_whatever_the_set_holds(tmp_path: Path) -> None:
+    data = discs(tmp_path / "train", 5, width=70, height=41, categories=2)
+    empty = replace(data[0], boxes=Boxes.none())
+    unknown = replace(data[1], boxes=None)
+    data = ImageSet(data.categories, (*data.pictures, empty, unknown))
+    weights = []
+    for number, seed in enumerate((1, 1, 2)):
+        run = stage(tmp_path / str(number), seed=seed)
+        TINY.train(data, run)
+        weights.append((run.workdir / "model.safetensors").read_bytes())
+        assert {"kept_epoch", "validation_ap", "validation_ap50"} == set(run.records)
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_one_picture_is_enough_and_no_box_is_too_little(tmp_path: Path) -> None:
+    data = discs(tmp_path / "train", 1)
+    run = stage(tmp_path / "run")
+    replace(TINY, epochs=1).train(data, run)
+    assert len(list(TINY.predict(run.workdir, data.unlabelled(), run))) == 1
+    bare = ImageSet(data.categories, tuple(replace(picture, boxes=Boxes.none()) for picture in data))
+    with pytest.raises(SynthbenchError, match="none of its 1 pictures has a box"):
+        TINY.train(bare, stage(tmp_path / "bare"))
+
+
+def test_starting_weights(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    data, once = discs(tmp_path / "train", 4), replace(TINY, epochs=1)
+    first = stage(tmp_path / "first")
+    once.train(data, first)
+    for weights in (first.workdir, first.workdir / "model.safetensors"):
+        run = stage(tmp_path / f"from {weights.name}")
+        replace(once, weights=str(weights)).train(data, run)
+        assert run.records["weights_taken"] == run.records["weights_wanted"] == 355
+    save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"broken")
+    torch.save({"model": torch.zeros(1)}, tmp_path / "pickle.pt")
+    for weights, trusted, message in (
+        ("ultralytics/yolov8n", True, "nothing is fetched"),
+        (tmp_path / "other.safetensors", True, "none of its 1 tensors"),
+        (tmp_path / "broken.safetensors", True, "not a safetensors file"),
+        (tmp_path / "pickle.pt", False, "allow_pickle = true"),
+        (tmp_path / "pickle.pt", True, "not an ultralytics checkpoint"),
+    ):
+        run = stage(tmp_path / message, allow_pickle=trusted)
+        with pytest.raises(SynthbenchError, match=message):
+            replace(once, weights=str(weights)).train(data, run)
+        assert not list(run.workdir.iterdir())
+
+
+def test_a_loss_that_is_not_finite_and_an_interruption_end_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = discs(tmp_path / "train", 4)
+    with pytest.raises(SynthbenchError, match="diverged"):
+        replace(TINY, epochs=9, learning_rate=1e30, warmup_epochs=0.0).train(data, stage(tmp_path / "diverged"))
+
+    def interrupt(self: StageRun, **figures: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StageRun, "show", interrupt)
+    run = stage(tmp_path / "interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        TINY.train(data, run)
+    assert not list(run.workdir.iterdir())
