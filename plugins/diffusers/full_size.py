@@ -16,18 +16,20 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from synthbench.context import StageRun
 from synthbench_diffusers import SD15DreamBooth, SDXLLora
-from synthbench_diffusers.recipe import Recipe
 from synthbench_diffusers.references import Latents, Squares
 from synthbench_diffusers.trainable import add_trainable
 from synthbench_diffusers.training import Trainer
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+if TYPE_CHECKING:
+    from synthbench_diffusers.recipe import Recipe
 
 GIB = 2**30
 UNET15 = {

@@ -48,7 +48,7 @@ def open_pipeline(recipe: Recipe, run: Run, fitted: Path | None = None) -> Any:
         parts["unet"] = _open(str(fitted / "unet"), run, diffusers.UNet2DConditionModel, torch_dtype=dtype)
         if recipe.train_text_encoder:
             parts["text_encoder"] = _open(str(fitted / "text_encoder"), run, transformers.CLIPTextModel, dtype=dtype)
-    _check_kind(recipe, run)
+    _check_kind(recipe)
     pipe = _open(recipe.checkpoint, run, getattr(diffusers, recipe.pipeline), torch_dtype=dtypes, **parts)
     if fitted and not recipe.full:
         pipe.load_lora_weights(str(fitted))
@@ -64,7 +64,7 @@ def _open(place: str, run: Run, kind: Any, **options: Any) -> Any:
         raise _trouble(place, error) from error
 
 
-def _check_kind(recipe: Recipe, run: Run) -> None:
+def _check_kind(recipe: Recipe) -> None:
     """Raises SynthbenchError where the checkpoint is a pipeline of another class, before its weights are read."""
     place = Path(recipe.checkpoint)
     if place.is_dir():
@@ -83,7 +83,6 @@ def _check_kind(recipe: Recipe, run: Run) -> None:
             f"{recipe.checkpoint}: is a {found}, and {recipe.name} fine-tunes a {recipe.pipeline}"
             + (f"; use the generator {other}" if other else "")
         )
-    run.log(f"{recipe.checkpoint}: {found}")
 
 
 def _trouble(place: str, error: Exception) -> SynthbenchError:

@@ -63,7 +63,7 @@ def fitted(recipes: dict[str, Recipe], references: ImageSet, tmp_path_factory: p
 
 def images(recipe: Recipe, fitted: Path, stop: int = 4, start: int = 0, seed: int = 1) -> np.ndarray:
     run = StageRun(fitted, seed=seed)
-    return np.stack([np.asarray(sample.image) for sample in recipe.sample(fitted, Brief(start, stop, APPLE), run)]).astype(np.int64)
+    return np.stack([np.asarray(sample.image, np.uint8) for sample in recipe.sample(fitted, Brief(start, stop, APPLE), run)]).astype(np.int64)
 
 
 def weights(folder: Path) -> dict[str, Any]:
@@ -125,11 +125,10 @@ def test_an_image_depends_on_seed_and_number_alone(method: str, recipes: dict[st
 def test_boxes_come_with_the_images(method: str, recipes: dict[str, Recipe], fitted: dict[str, Path], references: ImageSet) -> None:
     recipe = dataclasses.replace(recipes[method], box_threshold="otsu", map_scales=(1, 2), sampling_resolution=40)
     samples = list(recipe.sample(fitted[method], Brief(0, 2, APPLE), StageRun(fitted[method], seed=1)))
-    assert all(np.shape(sample.image) == (40, 40, 3) and sample.about["prompt"] == recipe.instance_prompt for sample in samples)
+    assert all(np.asarray(sample.image).shape == (40, 40, 3) and sample.about["prompt"] == recipe.instance_prompt for sample in samples)
     assert all(sample.boxes is not None and len(sample.boxes) and sample.boxes.xyxy.max() <= 40 for sample in samples)
-    assert np.array_equal(
-        images(dataclasses.replace(recipe, boxes=False), fitted[method], 2), np.stack([sample.image for sample in samples])
-    )
+    alone = images(dataclasses.replace(recipe, boxes=False), fitted[method], 2)
+    assert all(np.array_equal(one, np.asarray(sample.image)) for one, sample in zip(alone, samples, strict=True))
     found = list(recipe.locate(fitted[method], references, StageRun(fitted[method], seed=1)))
     again = list(recipe.locate(fitted[method], references, StageRun(fitted[method], seed=1)))
     for picture, boxes, same in zip(references, found, again, strict=True):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 from synthbench import Boxes, ImageSet, Run, Weights, hookimpl, option
-from synthbench.hookspecs import Detector
+
+if TYPE_CHECKING:
+    from synthbench.hookspecs import Detector
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]

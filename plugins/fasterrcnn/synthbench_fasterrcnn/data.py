@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from synthbench import Boxes, ImageSet, Picture, Run
+    from synthbench import Picture
 
 Target = dict[str, Tensor]
 Example = tuple[Tensor, Target]

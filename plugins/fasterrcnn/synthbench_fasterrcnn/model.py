@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthbench.errors import SynthbenchError
-from torch import nn
 from torchvision.models import detection
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.rpn import AnchorGenerator
@@ -17,6 +16,8 @@ from torchvision.ops import MultiScaleRoIAlign
 from synthbench_fasterrcnn.backbones import EfficientNetLite0, Small
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from synthbench_fasterrcnn import FasterRCNN
 
 OWN = ("efficientnet_lite0", "small")
@@ -89,4 +90,3 @@ def _anchors(own: AnchorGenerator, spec: Spec) -> AnchorGenerator:
     one_each = len(own.sizes[0]) == 1
     sizes = tuple((size,) for size in spec.anchor_sizes) if one_each else (spec.anchor_sizes,) * len(own.sizes)
     return AnchorGenerator(sizes, own.aspect_ratios)
-

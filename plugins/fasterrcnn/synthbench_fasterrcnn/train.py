@@ -13,7 +13,7 @@ from synthbench.errors import SynthbenchError
 from torch import Tensor, nn
 
 from synthbench_fasterrcnn.data import Example, load, typical_sizes, vary
-from synthbench_fasterrcnn.model import MODEL, OWN, SPEC, Spec
+from synthbench_fasterrcnn.model import MODEL, OWN, SPEC
 from synthbench_fasterrcnn.weights import start
 
 if TYPE_CHECKING:

