@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 from synthbench.errors import SynthbenchError
-from synthbench.formats.coco import ANNOTATIONS, annotations_of, link_set, read_set, write_annotations, write_set
+from synthbench.formats.coco import ANNOTATIONS, annotations_of, read_set, write_annotations, write_set
 from synthbench.formats.images import read_header, read_image, write_image
 from synthbench.types import Boxes, ImageSet, Picture, Sample
 
@@ -136,14 +136,6 @@ def test_a_set_survives_its_folder(tmp_path: Path) -> None:
     assert written[1].path.read_bytes() == (tmp_path / "photo.JPG").read_bytes()
     held = json.loads((folder / ANNOTATIONS).read_text())
     assert held["images"][0]["about"] == {"prompt": "Äpfel", "step": 3}
-
-
-def test_a_linked_set_shares_its_files(tmp_path: Path) -> None:
-    written = write_set(tmp_path / "set", ("leaf", "äpple"), samples(tmp_path))
-    link_set(tmp_path / "linked", written)
-    linked = read_set(tmp_path / "linked")
-    check(linked)
-    assert linked[0].path.samefile(written[0].path)
 
 
 def test_a_set_can_be_labelled_anew(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -28,15 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         return int(given.carry_out(given))
-    except SynthbenchError as error:
-        print(error, file=sys.stderr)
-        return MISUSED
     except KeyboardInterrupt:
         print("\nstopped; what is finished is in the store, and the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (SynthbenchError, OSError) as error:  # OSError: a disk's or a folder's trouble, which names the file
+        print(error, file=sys.stderr)
+        return MISUSED
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--store", type=Path, default=Path(".synthbench"), help="where artifacts are kept (default: %(default)s)")
     run.add_argument("--out", type=Path, default=Path("reports"), help="where the report goes (default: %(default)s)")
     run.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator where there is one)")
-    run.add_argument("--workers", type=int, default=default_workers(), help="stages at a time (default here: %(default)s)")
+    run.add_argument("--workers", type=count, default=default_workers(), help="stages at a time (default here: %(default)s)")
     run.add_argument("--in-process", action="store_true", help="carry out stages in this process, for debugging")
     run.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
     run.set_defaults(carry_out=run_command)
@@ -64,6 +65,13 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("results", type=Path, nargs="*", help="JSON files (default: all in reports/)")
     report.set_defaults(carry_out=report_command)
     return made
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on. Raises ValueError, which argparse tells."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
 
 
 def release() -> str:
@@ -102,17 +110,22 @@ def run_command(given: argparse.Namespace) -> int:
         return 0
     started = time.monotonic()
     state = run_plan(plan, store, given)
-    return write_report(plan, state, results, {"device": given.device, "workers": given.workers, "wall_seconds": round(time.monotonic() - started, 1)})
+    spent = round(time.monotonic() - started, 1)
+    return write_report(plan, state, results, {"device": given.device, "workers": given.workers, "wall_seconds": spent})
 
 
 def same_results(results: Path, plan: Plan) -> bool:
-    """Whether a stored result tells of exactly these stages, all of them done."""
+    """Whether a stored result tells of exactly this suite and these stages, all of them done."""
+    from synthbench.results import describe_suite
+
     try:
         held = json.loads(results.read_text())
         told = {stage["key"]: stage["label"] for stage in held["stages"] if stage["state"] == "done"}
+        suite = held["suite"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return told == {stage.key: stage.label for stage in plan.stages} and results.with_suffix(".md").exists()
+    same = suite == describe_suite(plan.suite) and told == {stage.key: stage.label for stage in plan.stages}
+    return same and results.with_suffix(".md").exists()
 
 
 def run_plan(plan: Plan, store: Store, given: argparse.Namespace) -> RunState:
@@ -123,9 +136,10 @@ def run_plan(plan: Plan, store: Store, given: argparse.Namespace) -> RunState:
     from synthbench.runner import Conditions, Runner, look_up
 
     settings = plan.suite.settings
-    threads = max(1, (os.cpu_count() or 1) // max(1, given.workers))
+    threads = max(1, (os.cpu_count() or 1) // given.workers)
     conditions = Conditions(given.device, threads, settings.timeout, settings.allow_pickle)
     engines = make_engines(given, store, threads)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
     with display_for(plan, look_up(plan, store).cached, Console(soft_wrap=True)) as display:
         return Runner(plan, store, engines, display, conditions).run()
 
@@ -137,7 +151,7 @@ def make_engines(given: argparse.Namespace, store: Store, threads: int) -> list[
     if given.in_process:
         return [InProcess()]
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return [Worker(store.root / "logs" / f"{stamp}-{number}.log", threads, not given.download) for number in range(max(1, given.workers))]
+    return [Worker(store.root / "logs" / f"{stamp}-{number}.log", threads, not given.download) for number in range(given.workers)]
 
 
 def write_report(plan: Plan, state: RunState, results: Path, conditions: dict[str, object]) -> int:
@@ -153,7 +167,8 @@ def write_report(plan: Plan, state: RunState, results: Path, conditions: dict[st
     print(f"report: {render_file(results)}")
     failures = held["failures"]
     if failures:
-        print(f"{len(failures)} of {len(plan.stages)} stages failed; the report shows why, and the next run tries them again", file=sys.stderr)
+        told = f"{len(failures)} of {len(plan.stages)} stages failed; the report shows why, and the next run tries them again"
+        print(told, file=sys.stderr)
     return FAILED if failures else 0
 
 
@@ -175,17 +190,16 @@ def plugins_command(given: argparse.Namespace) -> int:
 
     registry = installed()
     ordered = sorted(registry.found.values(), key=lambda each: (KINDS.index(each.kind), each.name))
-    rows = [
-        {"kind": each.kind, "name": each.name, "version": each.plugin.version, "license": each.plugin.license, "distribution": f"{each.distribution} {each.release}"}
-        for each in ordered
-    ]
+    columns = ("kind", "name", "version", "license", "distribution")
+    cells = [(each.kind, each.name, each.plugin.version, each.plugin.license, f"{each.distribution} {each.release}") for each in ordered]
     broken = [{"entry_point": each.entry_point, "distribution": each.distribution, "error": each.error} for each in registry.broken]
     if given.json:
-        print(json.dumps({"plugins": rows, "checkpoints": sorted(registry.checkpoints), "broken": broken}, indent=1))
+        plugins = [dict(zip(columns, row, strict=True)) for row in cells]
+        print(json.dumps({"plugins": plugins, "checkpoints": sorted(registry.checkpoints), "broken": broken}, indent=1))
         return 0
-    widths = {name: max(len(str(row[name])) for row in rows) for name in rows[0]}
-    for row in [dict(zip(widths, widths, strict=True)), *rows]:
-        print("  ".join(str(row[name]).ljust(widths[name]) for name in widths).rstrip())
+    widths = [max(len(str(cell)) for cell in column) for column in zip(columns, *cells, strict=True)]
+    for row in (columns, *cells):
+        print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if registry.checkpoints:
         print(f"\nshipped checkpoints: {', '.join(sorted(registry.checkpoints))}")
     for each in broken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -44,19 +44,19 @@ class StageRun:
         self.log(message)
 
     def record(self, **facts: str | int | float) -> None:
-        """Figures to keep with the artifact."""
-        self.records.update(facts)
+        """Figures to keep with the artifact; numpy's and torch's scalars become plain numbers."""
+        self.records.update({name: value.item() if hasattr(value, "item") else value for name, value in facts.items()})
 
     def show(self, **figures: float) -> None:
         """Figures beside the progress. Raises SynthbenchError where one is not finite."""
         for name, value in figures.items():
             if not math.isfinite(value):
                 raise SynthbenchError(f"{name} is {value}: the training diverged; a lower learning rate is the usual mend")
-        self.figures.update(figures)
+        self.figures.update({name: float(value) for name, value in figures.items()})
 
     def track(self, items: Iterable[Item], label: str, total: int | None = None, unit: str = "") -> Iterator[Item]:
         """Passes `items` on and tells how far it is."""
-        if total is None and hasattr(items, "__len__"):
+        if total is None and isinstance(items, Sized):
             total = len(items)
         told = -math.inf
         done = 0

@@ -19,7 +19,10 @@ from synthbench.context import Event
 from synthbench.jobs import Job, Outcome
 
 LAST_LINES = 12
-DIED = {signal.SIGKILL: "killed (SIGKILL: often the system, for want of memory)", signal.SIGSEGV: "crashed (segmentation fault)"}
+DIED = {
+    signal.SIGKILL: "was killed (SIGKILL: often the system, for want of memory)",
+    signal.SIGSEGV: "crashed (SIGSEGV: a fault in native code)",
+}
 
 
 class Engine(Protocol):
@@ -60,18 +63,24 @@ class Worker:
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.too_long = False
+        self.closed = False
+        self._lock = threading.Lock()  # between starting and closing, which another thread does
 
     def carry_out(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
         """Carries out a job; a worker that dies, hangs or writes nonsense makes it fail, and is started anew next time."""
         process = self._started()
-        assert process.stdin is not None and process.stdout is not None, "both are pipes"
+        if process is None:
+            return Outcome(error="stopped before it began")
+        assert process.stdin is not None, "a pipe"
+        assert process.stdout is not None, "a pipe"
         self.too_long = False
-        alarm = threading.Timer(timeout, self._stop_hung)
+        alarm = threading.Timer(timeout, self._stop_hung, [process])
         alarm.start()
         written = self.log.stat().st_size
         try:
-            process.stdin.write(msgspec.json.encode(job) + b"\n")
-            process.stdin.flush()
+            with suppress(BrokenPipeError):  # it died before it read the job; told below
+                process.stdin.write(msgspec.json.encode(job) + b"\n")
+                process.stdin.flush()
             for line in process.stdout:
                 try:
                     event = msgspec.json.decode(line, type=dict[str, object])
@@ -79,51 +88,63 @@ class Worker:
                         return msgspec.convert(event["outcome"], Outcome)
                     emit(event)
                 except (msgspec.MsgspecError, KeyError) as error:
-                    self.close()
+                    kill(process)
                     return Outcome(error=f"the worker wrote nonsense: {line[:200]!r} ({error})", trace=self._last_lines(written))
-        except BrokenPipeError:
-            pass  # it died before it read the job; told below
+            return Outcome(error=self._death(process, timeout), trace=self._last_lines(written))
         finally:
             alarm.cancel()
-        return Outcome(error=self._death(timeout), trace=self._last_lines(written))
 
     def close(self) -> None:
-        """Ends the process and whatever it has started."""
-        if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
+        """Ends the process and whatever it has started; no other is started after it."""
+        with self._lock:
+            self.closed = True
+            if self.process is not None:
+                kill(self.process)
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self.process is None or self.process.poll() is not None:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open("ab") as log:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "synthbench.worker"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env=self.environment,
-                    start_new_session=True,  # Ctrl-C is the runner's; it ends the worker itself
-                )
-        return self.process
+    def _started(self) -> subprocess.Popen[bytes] | None:
+        """The process, a new one where there is none or it ended; None once this is closed."""
+        with self._lock:
+            if self.closed:
+                return None
+            if self.process is None or self.process.poll() is not None:
+                self.log.parent.mkdir(parents=True, exist_ok=True)
+                with self.log.open("ab") as log:
+                    self.process = subprocess.Popen(
+                        [sys.executable, "-m", "synthbench.worker"],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=log,
+                        env=self.environment,
+                        start_new_session=True,  # Ctrl-C is the runner's; it ends the worker itself
+                    )
+            return self.process
 
-    def _stop_hung(self) -> None:
+    def _stop_hung(self, process: subprocess.Popen[bytes]) -> None:
         self.too_long = True
-        if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+        signal_group(process)
 
-    def _death(self, timeout: float) -> str:
-        assert self.process is not None, "only a started worker can die"
-        code = self.process.wait()
-        self.process = None
+    def _death(self, process: subprocess.Popen[bytes], timeout: float) -> str:
+        code = process.wait()  # within the timeout: a process may close its streams and go on
+        signal_group(process)  # what it has started
         if self.too_long:
             return f"took longer than the suite's timeout of {timeout:g} s and was stopped"
-        return f"the worker {DIED.get(signal.Signals(-code), f'died of {signal.Signals(-code).name}') if code < 0 else f'ended with status {code}'}"
+        if code >= 0:
+            return f"the worker ended with status {code}"
+        return f"the worker {DIED.get(signal.Signals(-code), f'died of {signal.Signals(-code).name}')}"
 
     def _last_lines(self, start: int) -> str:
         with self.log.open("rb") as log:
             log.seek(start)
             return b"\n".join(deque(log.read().splitlines(), LAST_LINES)).decode(errors="replace")
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends a worker and whatever it has started."""
+    signal_group(process)
+    process.wait()
+
+
+def signal_group(process: subprocess.Popen[bytes]) -> None:
+    """Kills every process of a worker's group that is still there."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -5,11 +5,14 @@
         radius: Annotated[float, Meta(gt=0)] = 2.0              # Meta is msgspec.Meta: bounds that a suite is held to
         start: Weights = ""                                     # shipped name, folder, file or hub id
         threshold: float = option(0.5, stage="predict")         # changing it does not train again
+
+What a suite does not set has its default.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,7 +56,7 @@ def configure(plugin: type[Value], given: Mapping[str, object]) -> tuple[Value |
             try:
                 values[key] = msgspec.convert(value, kinds[key], dec_hook=_decode)
             except msgspec.ValidationError as error:
-                problems.append(f"{key}: {str(error)[0].lower()}{str(error)[1:]}, got {value!r}")
+                problems.append(f"{key}: {_told(kinds[key], value, error)}")
     needed = [field.name for field in dataclasses.fields(plugin) if _is_required(field)]  # type: ignore[arg-type]
     problems += [f"{key}: missing" for key in needed if key not in given]
     if problems:
@@ -74,6 +77,13 @@ def option_values(plugin: object, *, late: bool) -> dict[str, object]:
 def _is_required(field: dataclasses.Field[object]) -> bool:
     missing = dataclasses.MISSING
     return field.init and field.default is missing and field.default_factory is missing
+
+
+def _told(kind: Any, value: object, error: msgspec.ValidationError) -> str:
+    if typing.get_origin(kind) is Literal:
+        return f"unknown value {value!r}{suggest(str(value), map(str, typing.get_args(kind)))}"
+    expected = re.sub(", got `.*?`", "", str(error))  # the value says more than its type
+    return f"{expected[0].lower()}{expected[1:]}, got {value!r}"
 
 
 def _decode(kind: type, value: object) -> object:

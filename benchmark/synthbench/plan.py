@@ -5,14 +5,14 @@ Device, progress, folders and the number of threads stay out of the keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
-from synthbench.errors import SynthbenchError, suggest
-from synthbench.options import is_weights, option_types, option_values
+from synthbench.inputs import Inputs, resolve_suite
+from synthbench.metrics import METRICS_VERSION
+from synthbench.options import option_values
 from synthbench.plugins import Registry
 from synthbench.store import Store, key_of
 from synthbench.suite import Entry, Suite, pair_name
@@ -21,6 +21,7 @@ from synthbench.types import derive_seed
 StageKind = Literal["data", "fit", "sample", "locate", "train", "predict", "annotate", "score", "judge"]
 # Raised when the core's own part of a stage gives other results for the same inputs.
 CORE_VERSION = 1
+METRICS = {"metrics": METRICS_VERSION}
 
 
 @dataclass(frozen=True)
@@ -149,35 +150,10 @@ class Plan:
     stages: tuple[Stage, ...]
 
 
-def resolve_inputs(entry: Entry, registry: Registry, store: Store) -> tuple[Entry, dict[str, str]]:
-    """The entry with shipped checkpoints' names made paths, and the content hashes of the options that name files.
-
-    A path says nothing about what lies there, so the key holds the content instead.
-    """
-    hashes: dict[str, str] = {}
-    changed: dict[str, str] = {}
-    for name, kind in option_types(type(entry.plugin)).items():
-        value = getattr(entry.plugin, name)
-        if is_weights(kind) and value:
-            place = registry.checkpoints.get(value) or Path(value).expanduser()
-            if place.exists():
-                hashes[name] = store.content_hash(place)
-                changed[name] = str(place.resolve())
-            elif value.count("/") != 1 or value.startswith((".", "/", "~")):
-                near = suggest(value, registry.checkpoints)
-                raise SynthbenchError(f"{entry.name}.{name}: '{value}' is no shipped checkpoint, file, folder or hub id{near}")
-        elif isinstance(value, Path):
-            try:
-                hashes[name] = store.content_hash(value.expanduser())
-            except SynthbenchError as error:
-                raise SynthbenchError(f"{entry.name}.{name}: {error}") from None
-    return replace(entry, plugin=replace(entry.plugin, **changed)), hashes
-
-
 class Planner:
     """Makes the stages of one suite; the same stage asked for twice is one."""
 
-    def __init__(self, suite: Suite, inputs: Mapping[tuple[str, str], dict[str, str]]) -> None:
+    def __init__(self, suite: Suite, inputs: Inputs) -> None:
         self.suite = suite
         self.inputs = inputs
         self.stages: dict[str, Stage] = {}
@@ -243,20 +219,21 @@ class Planner:
             return None
         name = generator.name if generator else ""
         label = f"judge {annotator.name}" + (f" of {name}" if name else "")
-        return Judged(annotator.name, name, self.stage("judge", label, predictions=annotated, views={"truth": (self.test,)}))
+        judged = self.stage("judge", label, predictions=annotated, views={"truth": (self.test,)}, extra=METRICS)
+        return Judged(annotator.name, name, judged)
 
     def cell(self, training_set: str, views: tuple[View, ...], detector: Entry, seed: int) -> Cell:
         """Trains on a set, predicts on the test images and scores."""
         trained = self.train(detector, training_set, views, seed)
         predicted = self.predict(detector, trained, self.test, "test")
         label = f"score {trained.label.removeprefix('train ')}"
-        scored = self.stage("score", label, predictions=predicted, views={"truth": (self.test,)})
+        scored = self.stage("score", label, predictions=predicted, views={"truth": (self.test,)}, extra=METRICS)
         return Cell(training_set, detector.name, seed, trained, predicted, scored)
 
 
 def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
-    """The plan of a suite. Raises SynthbenchError where an option names a file that is not there."""
-    suite, inputs = _resolve(suite, registry, store)
+    """The plan of a suite. Raises SuiteError where an option names a file that is not there."""
+    suite, inputs = resolve_suite(suite, registry, store)
     planner = Planner(suite, inputs)
     sets: dict[str, tuple[View, ...]] = {"real": (View(planner.data, "train"),), "references": planner.references}
     generated = []
@@ -264,7 +241,7 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
         sampled = planner.sample(generator)
         annotated = planner.annotate(annotator, View(sampled), generator.name, generator)
         assert annotated is not None, "sampled images always can be annotated"
-        name = pair_name(generator, annotator)
+        name = pair_name(generator.name, annotator.name)
         sets[name] = (View(sampled, boxes=annotated),)
         generated.append(Generated(name, generator.name, annotator.name, sampled, annotated))
     for mix in suite.mixes:
@@ -285,25 +262,3 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
         cells=tuple(cells),
         stages=tuple(planner.stages.values()),
     )
-
-
-def _resolve(suite: Suite, registry: Registry, store: Store) -> tuple[Suite, dict[tuple[str, str], dict[str, str]]]:
-    inputs: dict[tuple[str, str], dict[str, str]] = {}
-
-    def resolved(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-        made = []
-        for entry in entries:
-            changed, inputs[entry.found.kind, entry.name] = resolve_inputs(entry, registry, store)
-            made.append(changed)
-        return tuple(made)
-
-    changed = replace(
-        suite,
-        data=resolved([suite.data])[0],
-        generators=resolved(suite.generators),
-        annotators=resolved(suite.annotators),
-        detectors=resolved(suite.detectors),
-    )
-    return changed, inputs
-
-

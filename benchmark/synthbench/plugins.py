@@ -17,13 +17,14 @@ import pluggy
 
 from synthbench import hookspecs
 from synthbench.errors import SynthbenchError, suggest
+from synthbench.options import option_types
 
 Kind = Literal["data-source", "generator", "annotator", "detector"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 METHODS: Mapping[Kind, tuple[str, ...]] = {
     "data-source": ("load",),
     "generator": ("fit", "sample"),
-    "annotator": ("annotate",),
+    "annotator": ("boxes_from", "annotate"),
     "detector": ("train", "predict"),
 }
 
@@ -82,7 +83,7 @@ def discover(points: Iterable[EntryPoint]) -> Registry:
     for point in sorted(points, key=lambda each: (each.name != "builtin", each.name)):
         try:
             _add(registry, point)
-        except Exception as error:  # whatever a plugin's import raises must not end the program
+        except (Exception, SystemExit) as error:  # whatever a plugin's import raises must not end the program
             registry.broken.append(Broken(point.name, _release(point)[0], f"{type(error).__name__}: {error}"))
     return registry
 
@@ -126,13 +127,16 @@ def _trouble(registry: Registry, found: Found) -> str:
     other = registry.found.get((found.kind, found.name))
     if other is not None:
         return f"{found.kind} '{found.name}': the name is in use by {other.distribution}"
-    lacking = [name for name in ("version", "license", *METHODS[found.kind]) if not hasattr(found.plugin, name)]
-    if lacking:
-        return f"{found.kind} '{found.name}': lacks {', '.join(lacking)}"
     parameters = getattr(found.plugin, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
         return f"{found.kind} '{found.name}': its class is not a frozen dataclass"
-    return ""
+    try:
+        options = option_types(found.plugin)
+    except (NameError, TypeError) as error:  # a type that is imported for type checkers only
+        return f"{found.kind} '{found.name}': the types of its options cannot be read: {error}"
+    needed = ("version", "license", *METHODS[found.kind])
+    lacking = [name for name in needed if name not in options and not hasattr(found.plugin, name)]
+    return f"{found.kind} '{found.name}': lacks {', '.join(lacking)}" if lacking else ""
 
 
 def _release(point: EntryPoint) -> tuple[str, str]:

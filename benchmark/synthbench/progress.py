@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -14,6 +13,9 @@ from rich.text import Text
 from synthbench.context import Event
 from synthbench.jobs import Outcome
 from synthbench.plan import Plan, Stage
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SHOWN_AFTER = 2.0  # seconds; a bar for less is flicker
 PLAIN_EVERY = 10.0  # seconds between two lines on a stage where there is no terminal
@@ -51,7 +53,8 @@ class Display:
         if outcome.error:
             self.console.print(f"[red]failed[/red] {escape(stage.label)}: {escape(outcome.error)}")
         else:
-            self.console.print(f"[green]done[/green]   {escape(stage.label)} [cyan]{outcome.seconds:.1f} s[/cyan] {facts_of(stage, outcome)} {cells}".rstrip())
+            told = f"{escape(stage.label)} [cyan]{outcome.seconds:.1f} s[/cyan] {facts_of(stage, outcome)} {cells}"
+            self.console.print(f"[green]done[/green]   {told}".rstrip())
         for note in outcome.notes:
             self.console.print(f"       [yellow]{escape(note)}[/yellow]")
 

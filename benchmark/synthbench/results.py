@@ -5,6 +5,7 @@ The layout is described in ARCHITECTURE.md; `SCHEMA` is raised when it changes.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shlex
@@ -20,30 +21,24 @@ from typing import Any
 from synthbench.options import option_values
 from synthbench.plan import Cell, Plan, Stage
 from synthbench.runner import RunState, read_data_facts
-from synthbench.suite import BASELINES, Entry
+from synthbench.suite import BASELINES, TABLES, Entry, Suite
 
 SCHEMA = 1
 
 
 def collect(plan: Plan, state: RunState, conditions: Mapping[str, Any]) -> dict[str, Any]:
     """Everything there is to say of a run. `conditions`: device, workers, threads, wall_seconds."""
-    suite = plan.suite
     data = state.artifacts.get(plan.data.key)
     return {
         "schema": SCHEMA,
-        "suite": {
-            "name": suite.name,
-            "file": suite.file,
-            **asdict(suite.settings),
-            "data": describe_entry(suite.data),
-            **{table: [describe_entry(entry) for entry in getattr(suite, table)] for table in ("generators", "annotators", "detectors")},
-            "mixes": [asdict(mix) for mix in suite.mixes],
-        },
+        "suite": describe_suite(plan.suite),
         "data": read_data_facts(data) if data else {},
         "rows": [{"name": name, "kind": kind_of(name, plan)} for name in plan.training_sets],
         "cells": [describe_cell(cell, state) for cell in plan.cells],
         "generated": [
-            {"name": each.name, "generator": each.generator, "annotator": each.annotator, **records(each.sample, state), **records(each.annotate, state)}
+            {"name": each.name, "generator": each.generator, "annotator": each.annotator}
+            | records(each.sample, state)
+            | records(each.annotate, state)
             for each in plan.generated
         ],
         "judged": [{"annotator": each.annotator, "generator": each.generator, **records(each.judge, state)} for each in plan.judged],
@@ -53,6 +48,20 @@ def collect(plan: Plan, state: RunState, conditions: Mapping[str, Any]) -> dict[
         "environment": environment(plan, state) | dict(conditions),
         "command": shlex.join(["synthbench", *sys.argv[1:]]),
     }
+
+
+def describe_suite(suite: Suite) -> dict[str, Any]:
+    """What was compared, every default spelled out, as JSON has it."""
+    made = {
+        "name": suite.name,
+        "file": tidy(suite.file),
+        **asdict(suite.settings),
+        "data": describe_entry(suite.data),
+        **{table: [describe_entry(entry) for entry in getattr(suite, table)] for table in TABLES},
+        "mixes": [asdict(mix) for mix in suite.mixes],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(made))
+    return plain
 
 
 def kind_of(row: str, plan: Plan) -> str:
@@ -78,7 +87,7 @@ def describe_entry(entry: Entry) -> dict[str, Any]:
 
 def tidy(value: object) -> object:
     """A path without the folders that say more of a machine than of a result."""
-    if isinstance(value, str) and os.path.isabs(value):
+    if isinstance(value, str) and Path(value).is_absolute():
         with suppress(ValueError):
             return Path(value).relative_to(Path.cwd()).as_posix()
         return Path(value).name
@@ -94,7 +103,7 @@ def records(stage: Stage, state: RunState) -> dict[str, Any]:
 def seconds(stages: Iterable[Stage], state: RunState) -> float:
     """The seconds that finished stages took when they were carried out."""
     done = {stage.key: state.artifacts[stage.key] for stage in stages if stage.key in state.artifacts}
-    return round(sum(artifact.about["seconds"] for artifact in done.values()), 3)
+    return round(sum(float(artifact.about["seconds"]) for artifact in done.values()), 3)
 
 
 def describe_cell(cell: Cell, state: RunState) -> dict[str, Any]:
@@ -174,8 +183,9 @@ def environment(plan: Plan, state: RunState) -> dict[str, Any]:
 def commit() -> str:
     """The commit of this checkout, with a plus where files differ from it; empty where it is no checkout."""
     here = Path(__file__).parent
+    asked = ["git", "describe", "--always", "--abbrev=12", "--dirty=+"]
     try:
-        told = subprocess.run(["git", "describe", "--always", "--abbrev=12", "--dirty=+"], cwd=here, capture_output=True, text=True, timeout=5, check=False)
+        told = subprocess.run(asked, cwd=here, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return told.stdout.strip() if told.returncode == 0 else ""

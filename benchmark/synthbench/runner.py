@@ -106,7 +106,7 @@ class Runner:
         try:
             while (stage := self._next()) is not None:
                 self._carry_out(stage, engine)
-        except BaseException as error:  # noqa: BLE001 - told by the main thread
+        except BaseException as error:  # told by the main thread
             with self._changed:
                 self._trouble = self._trouble or error
                 self._changed.notify_all()

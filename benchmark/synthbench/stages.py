@@ -8,9 +8,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from synthbench.context import Event, StageRun
 from synthbench.errors import SynthbenchError
@@ -22,6 +23,7 @@ from synthbench.options import configure
 from synthbench.plugins import KINDS, installed
 from synthbench.types import Boxes, Brief, ImageSet, Sample
 
+Item = TypeVar("Item", Sample, Boxes)
 BOXES = "boxes.npz"
 TRACE_LINES = 30
 # Whatever a stage may import of these is written down with its result.
@@ -30,7 +32,8 @@ RECORDED = ("accelerate", "diffusers", "mmcv-lite", "mmdet", "numpy", "peft", "t
 
 def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
     """Carries out a job; whatever goes wrong in the plugin is told in the outcome. Ctrl-C passes through."""
-    run = StageRun(Path(job.workdir), job.seed, pick_device(job.device), job.threads, job.allow_pickle, emit)
+    device = pick_device(job.device) if job.plugin else "cpu"
+    run = StageRun(Path(job.workdir), job.seed, device, job.threads, job.allow_pickle, emit)
     started = time.monotonic()
     error = trace = ""
     try:
@@ -108,7 +111,7 @@ def joined(views: Iterable[ViewRef]) -> ImageSet:
     return ImageSet(sets[0].categories, tuple(picture for each in sets for picture in each))
 
 
-def load(job: Job, plugin: Any, run: StageRun) -> None:
+def load(_job: Job, plugin: Any, run: StageRun) -> None:
     """Stores the real training and test images."""
     splits = plugin.load(run)
     counts: dict[str, dict[str, int]] = {}
@@ -116,6 +119,8 @@ def load(job: Job, plugin: Any, run: StageRun) -> None:
         images = write_set(run.workdir / split, splits.categories, samples)
         if not len(images):
             raise SynthbenchError(f"{plugin.name}: the {split} set is empty")
+        if split == "test" and (unknown := sum(picture.boxes is None for picture in images)):
+            raise SynthbenchError(f"{plugin.name}: {unknown} test images come without boxes, so nothing can be held against them")
         counts[split] = {"images": len(images), "boxes": sum(len(picture.boxes or ()) for picture in images)}
     about = {"categories": splits.categories, "rendered": splits.rendered, "license": splits.license, "source": splits.source}
     (run.workdir / "data.json").write_text(json.dumps({**about, "counts": counts}))
@@ -130,14 +135,14 @@ def sample(job: Job, plugin: Any, run: StageRun) -> None:
     """Stores what a generator samples."""
     categories = joined(job.views["like"]).categories
     brief = Brief(job.extra["start"], job.extra["stop"], categories)
-    images = write_set(run.workdir, categories, counted(plugin.sample(_fitted(job), brief, run), len(brief), "images"))
+    images = write_set(run.workdir, categories, counted(plugin.sample(_fitted(job), brief, run), len(brief), Sample))
     run.record(images=len(images))
 
 
 def locate(job: Job, plugin: Any, run: StageRun) -> None:
     """Stores a generator's boxes on given images."""
     images = joined(job.views["images"]).unlabelled()
-    write_boxes(run.workdir / BOXES, fitting(counted(plugin.locate(_fitted(job), images, run), len(images), "boxes"), images, run))
+    write_boxes(run.workdir / BOXES, fitting(counted(plugin.locate(_fitted(job), images, run), len(images), Boxes), images, run))
 
 
 def train(job: Job, plugin: Any, run: StageRun) -> None:
@@ -153,7 +158,7 @@ def train(job: Job, plugin: Any, run: StageRun) -> None:
 def predict(job: Job, plugin: Any, run: StageRun) -> None:
     """Stores a detector's boxes on given images."""
     images = joined(job.views["images"]).unlabelled()
-    write_boxes(run.workdir / BOXES, fitting(counted(plugin.predict(_fitted(job), images, run), len(images), "boxes"), images, run))
+    write_boxes(run.workdir / BOXES, fitting(counted(plugin.predict(_fitted(job), images, run), len(images), Boxes), images, run))
 
 
 def annotate(job: Job, plugin: Any, run: StageRun) -> None:
@@ -161,22 +166,24 @@ def annotate(job: Job, plugin: Any, run: StageRun) -> None:
     images = joined(job.views["images"])
     if job.views["images"][0].boxes is None and plugin.boxes_from == "":
         images = images.unlabelled()
-    given = counted(plugin.annotate(images, joined(job.views["references"]), run), len(images), "boxes")
+    given = counted(plugin.annotate(images, joined(job.views["references"]), run), len(images), Boxes)
     held = list(fitting(given, images, run))
     write_boxes(run.workdir / BOXES, held)
     run.record(boxes=sum(len(each) for each in held), images_without_boxes=sum(not len(each) for each in held))
 
 
-def score(job: Job, plugin: Any, run: StageRun) -> None:
+def score(job: Job, _plugin: Any, run: StageRun) -> None:
     """Scores predictions against the truth."""
     truth, predicted, categories = _against_truth(job)
     run.record(**{name: value for name, value in evaluate(truth, predicted, categories).items() if value is not None})
 
 
-def judge(job: Job, plugin: Any, run: StageRun) -> None:
-    """Precision and recall of an annotator's boxes at IoU 0.5."""
+def judge(job: Job, _plugin: Any, run: StageRun) -> None:
+    """Precision and recall of an annotator's boxes at IoU 0.5, where there is anything to divide by."""
     truth, predicted, _ = _against_truth(job)
-    run.record(**precision_recall(truth, predicted, 0.5))
+    counts = precision_recall(truth, predicted, 0.5)
+    run.record(**asdict(counts))
+    run.record(**{name: value for name, value in (("precision", counts.precision), ("recall", counts.recall)) if value is not None})
 
 
 STAGES: Mapping[str, Callable[[Job, Any, StageRun], None]] = {
@@ -184,14 +191,15 @@ STAGES: Mapping[str, Callable[[Job, Any, StageRun], None]] = {
 } | {"data": load}
 
 
-def counted(given: Iterable[Any], wanted: int, what: str) -> Iterator[Any]:
-    """Passes on what a plugin yields. Raises SynthbenchError where it yields more or fewer than asked for."""
+def counted(given: Iterable[object], wanted: int, kind: type[Item]) -> Iterator[Item]:
+    """Passes on what a plugin yields. Raises SynthbenchError where it yields something else, or more or fewer than asked for."""
+    what = "images" if kind is Sample else "boxes"
     number = 0
     for number, each in enumerate(given, start=1):
         if number > wanted:
             raise SynthbenchError(f"the plugin yielded more than the {wanted} {what} that it was asked for")
-        if not isinstance(each, Sample | Boxes):
-            raise SynthbenchError(f"the plugin yielded a {type(each).__name__}, expected {'Sample' if what == 'images' else 'Boxes'}")
+        if not isinstance(each, kind):
+            raise SynthbenchError(f"the plugin yielded a {type(each).__name__}, expected {kind.__name__}")
         yield each
     if number < wanted:
         raise SynthbenchError(f"the plugin yielded {number} of the {wanted} {what} that it was asked for")

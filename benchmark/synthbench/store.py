@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from synthbench.errors import SynthbenchError
 SCHEMA = 1  # of keys: raised when the same stage would be described otherwise
 MARK = "synthbench-store.json"
 STAGE = "stage.json"
+SETTLED = 2 * 10**9  # ns; a file changed a moment ago may change again within one tick of the clock (git: "racy")
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class Store:
         """
         self.root = root.resolve()
         mark = self.root / MARK
-        if not mark.exists():
-            if self.root.exists() and any(self.root.iterdir()):
-                raise SynthbenchError(f"{root}: not a store of synthbench and not empty; name another folder with --store")
-            with told_disk_errors(self.root):
+        with told_disk_errors(self.root):
+            if not mark.exists():
+                if self.root.exists() and any(self.root.iterdir()):
+                    raise SynthbenchError(f"{root}: not a store of synthbench and not empty; name another folder with --store")
                 self.root.mkdir(parents=True, exist_ok=True)
                 mark.write_text(json.dumps({"schema": SCHEMA}))
         self._hashes = FileHashes(self.root / "hashes.json")
@@ -58,9 +60,10 @@ class Store:
         """The artifact, or None where there is none or its description cannot be read."""
         folder = self.folder(stage, key)
         try:
-            return Artifact(folder, json.loads((folder / STAGE).read_text()))
-        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+            about = json.loads((folder / STAGE).read_text())
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no JSON, or no text at all
             return None
+        return Artifact(folder, about) if isinstance(about, dict) else None
 
     @contextmanager
     def building(self, stage: str, key: str) -> Iterator[Path]:
@@ -80,7 +83,7 @@ class Store:
             (built / STAGE).write_text(json.dumps(about, indent=1))
             folder = self.folder(stage, key)
             if folder.exists() and self.get(stage, key) is None:  # damaged: set aside, not deleted
-                os.replace(folder, tempfile.mkdtemp(prefix=f"{key}.", suffix=".damaged", dir=folder.parent))
+                folder.replace(tempfile.mkdtemp(prefix=f"{key[:12]}.", suffix=".damaged", dir=folder.parent))
             built.chmod(0o755)
             with suppress(OSError):  # another run published it first
                 built.rename(folder)
@@ -123,8 +126,9 @@ class FileHashes:
             return str(held[3])
         with path.open("rb") as file:
             value = hashlib.file_digest(file, "sha256").hexdigest()
-        self._known[str(path.resolve())] = [*mark, value]
-        self._changed = True
+        if time.time_ns() - state.st_mtime_ns > SETTLED:
+            self._known[str(path.resolve())] = [*mark, value]
+            self._changed = True
         return value
 
     def save(self) -> None:

@@ -67,7 +67,7 @@ class Mix:
     """A training set put together from others."""
 
     name: str
-    parts: tuple[str, ...]
+    parts: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,14 @@ class Suite:
         return [(generator, annotator) for generator in self.generators for annotator in self.annotators]
 
 
-def pair_name(generator: Entry, annotator: Entry) -> str:
+def pair_name(generator: str, annotator: str) -> str:
     """The name of the training set that a generator and an annotator make."""
-    return f"{generator.name} x {annotator.name}"
+    return f"{generator} x {annotator}"
+
+
+def label_of(table: Mapping[str, Any]) -> str:
+    """The name that an entry's table goes by: its own, or its plugin's."""
+    return str(table.get("name", table.get("use")))
 
 
 def read_suite(file: Path, registry: Registry, changes: Sequence[str] = ()) -> Suite:
@@ -112,10 +117,11 @@ def read_suite(file: Path, registry: Registry, changes: Sequence[str] = ()) -> S
 def apply_change(content: dict[str, Any], change: str) -> None:
     """Applies one `KEY=VALUE`: `data.path=photos`, `detectors.yolov8.epochs=3`, `detectors[0].epochs=3`, `seeds=[0, 1]`.
 
-    The value is read as TOML where it is TOML and as a string otherwise.
+    An entry whose name has a dot in it goes in brackets: `detectors[yolo.v8].epochs=3`. The value is read as TOML where
+    it is TOML, and as a string otherwise.
     """
     path, equals, text = change.partition("=")
-    keys = [key for key in re.split(r"[.\[\]]+", path.strip()) if key]
+    keys = [bracketed or plain for bracketed, plain in re.findall(r"\[([^\]]+)\]|([^.\[\]]+)", path.strip())]
     if not equals or not keys:
         raise SuiteError([f"--set {change}: expected KEY=VALUE, as in --set data.path=photos"])
     try:
@@ -127,7 +133,7 @@ def apply_change(content: dict[str, Any], change: str) -> None:
         last = number == len(keys) - 1
         if isinstance(place, list):
             names = {str(index): index for index in range(len(place))}
-            names |= {str(each.get("name", each.get("use"))): index for index, each in enumerate(place) if isinstance(each, dict)}
+            names |= {label_of(each): index for index, each in enumerate(place) if isinstance(each, dict)}
             if key not in names or last:
                 raise SuiteError([f"--set {change}: no entry '{key}'{suggest(key, names)}"])
             place = place[names[key]]
@@ -155,23 +161,33 @@ class Reader:
             if key not in (*known, *tables):
                 self.wrong(key, f"unknown key{suggest(key, [*known, *tables])}")
         settings, problems = configure(Settings, {key: value for key, value in content.items() if key in known})
-        for problem in problems:
-            self.wrong(*problem.split(": ", 1))
+        self.wrong_options("", problems)
         data = self.entry("data", "data-source", content.get("data", {}))
         entries = {table: self.entries(table, kind, content.get(table, [])) for table, kind in TABLES.items()}
         if not content.get("detectors"):
             self.wrong("detectors", "missing: a suite needs at least one [[detectors]] table")
         mixes = self.mixes(content.get("mix", []))
-        if not self.problems and settings is not None and data is not None:
-            suite = Suite(self.file, name, settings, data, *(entries[table] for table in TABLES), mixes)
-            self.check_names(suite)
-            if not self.problems:
-                return suite
-        raise SuiteError(self.problems)
+        names = {table: self.names(table, content.get(table, [])) for table in TABLES}
+        self.check_sources(entries["annotators"], names["detectors"])
+        if settings is not None:
+            self.check_settings(settings)
+        self.check_mixes(mixes, names)
+        if self.problems or settings is None or data is None:
+            raise SuiteError(self.problems)
+        return Suite(self.file, name, settings, data, entries["generators"], entries["annotators"], entries["detectors"], mixes)
 
     def wrong(self, place: str, what: str) -> None:
         """Notes a problem at a key."""
         self.problems.append(f"{self.file}: {place}: {what}")
+
+    def wrong_options(self, place: str, problems: Sequence[str]) -> None:
+        """Notes what `configure` found in a table."""
+        for problem in problems:
+            option, colon, what = problem.partition(": ")
+            if colon:
+                self.wrong(f"{place}.{option}".lstrip("."), what)
+            else:  # of the plugin's own checks, about no option alone
+                self.wrong(place, problem)
 
     def entries(self, table: str, kind: Kind, given: Any) -> tuple[Entry, ...]:
         """The entries of an array of tables."""
@@ -196,8 +212,7 @@ class Reader:
             self.wrong(f"{place}.name", f"expected letters, digits and '_.+-', got {name!r}")
             name = found.name
         plugin, problems = configure(found.plugin, {key: value for key, value in given.items() if key not in ("use", "name")})
-        for problem in problems:
-            self.wrong(place, problem) if ": " not in problem else self.wrong(f"{place}.{problem.split(': ', 1)[0]}", problem.split(": ", 1)[1])
+        self.wrong_options(place, problems)
         return None if plugin is None else Entry(name, plugin, found)
 
     def mixes(self, given: Any) -> tuple[Mix, ...]:
@@ -205,34 +220,44 @@ class Reader:
         made = []
         for number, each in enumerate(given if isinstance(given, list) else [given]):
             mix, problems = configure(Mix, each if isinstance(each, dict) else {})
-            for problem in problems:
-                self.wrong(f"mix[{number}].{problem.split(': ', 1)[0]}", problem.split(": ", 1)[-1])
+            self.wrong_options(f"mix[{number}]", problems)
             made += [mix] if mix is not None else []
         return tuple(made)
 
-    def check_names(self, suite: Suite) -> None:
-        """Names that are taken twice, and names of other entries that do not exist."""
-        detectors = [each.name for each in suite.detectors]
-        for table in TABLES:
-            names = [each.name for each in getattr(suite, table)]
-            for name in sorted({name for name in names if names.count(name) > 1}):
-                self.wrong(table, f"the name '{name}' is used twice; give one of them another with name = …")
-        for annotator in suite.annotators:
+    def names(self, table: str, given: Any) -> list[str]:
+        """The names of a table's entries, the wrong ones among them, so that no error begets another."""
+        names = [label_of(each) for each in given if isinstance(each, dict) and "use" in each] if isinstance(given, list) else []
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self.wrong(table, f"the name '{name}' is used twice; give one of them another with name = …")
+        return names
+
+    def check_sources(self, annotators: Sequence[Entry], detectors: Sequence[str]) -> None:
+        """Whether the boxes that annotators ask for can be had."""
+        for annotator in annotators:
             source = str(annotator.plugin.boxes_from)
             if source.startswith("detector:") and (wanted := source.removeprefix("detector:")) not in detectors:
                 self.wrong(f"annotators.{annotator.name}.detector", f"no detector '{wanted}' in this suite{suggest(wanted, detectors)}")
             elif source not in ("", "generator") and not source.startswith("detector:"):
                 self.wrong(f"annotators.{annotator.name}", f"its boxes_from is '{source}'; known: generator, detector:NAME, or nothing")
-        for baseline in suite.settings.baselines:
+
+    def check_settings(self, settings: Settings) -> None:
+        """Baselines that do not exist, and seeds that are there twice."""
+        for baseline in settings.baselines:
             if baseline not in BASELINES:
                 self.wrong("baselines", f"unknown row '{baseline}'{suggest(baseline, BASELINES)}")
-        if suite.generators and not suite.annotators:
+        if len(set(settings.seeds)) < len(settings.seeds):
+            self.wrong("seeds", f"a seed is there twice in {list(settings.seeds)}")
+
+    def check_mixes(self, mixes: Sequence[Mix], names: Mapping[str, Sequence[str]]) -> None:
+        """Generators without an annotator, and mixes of what does not exist."""
+        if names["generators"] and not names["annotators"]:
             self.wrong("annotators", "missing: generated images need boxes, so name at least one [[annotators]]")
-        sets = [*BASELINES, *(pair_name(*pair) for pair in suite.pairs)]
-        for mix in suite.mixes:
+        sets = [*BASELINES, *(pair_name(generator, annotator) for generator in names["generators"] for annotator in names["annotators"])]
+        for number, mix in enumerate(mixes):
             for part in mix.parts:
                 if part not in sets:
                     near = difflib.get_close_matches(part, sets, n=1)
-                    self.wrong(f"mix.{mix.name}.parts", f"no training set '{part}'" + (f", did you mean '{near[0]}'?" if near else f"; known: {', '.join(sets)}"))
-            if mix.name in sets:
+                    hint = f", did you mean '{near[0]}'?" if near else f"; known: {', '.join(sets)}"
+                    self.wrong(f"mix.{mix.name}.parts", f"no training set '{part}'{hint}")
+            if mix.name in sets or mix.name in [other.name for other in mixes[:number]]:
                 self.wrong(f"mix.{mix.name}.name", "the name of another training set")

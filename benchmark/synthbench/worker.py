@@ -2,16 +2,20 @@
 
     python -m synthbench.worker
 
-Events leave through a duplicate of standard output; standard output itself is joined to standard error, so nothing
-a library prints can mix with them. One worker stays warm for many jobs, since importing torch and its friends takes
-longer than many a stage.
+Jobs and events travel on duplicates of the standard streams; the streams themselves are joined to nothing and to
+standard error, so a library that prints or reads cannot mix with them. When no more jobs can come the runner has ended,
+however it did, and the worker goes too with everything it started. One worker stays warm for many jobs, since importing
+torch and its friends takes longer than many a stage.
 """
 
 from __future__ import annotations
 
 import os
-import sys
+import signal
 import threading
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import BinaryIO
 
 import msgspec
 
@@ -22,18 +26,31 @@ from synthbench.stages import carry_out
 
 def main() -> None:
     """Carries out jobs until standard input ends."""
+    source = os.fdopen(os.dup(0), "rb")
     events = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     lock = threading.Lock()
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=listen, args=(source, lines), daemon=True).start()
 
     def emit(event: Event) -> None:
         with lock:  # a plugin may report from a thread of its own
             events.write(msgspec.json.encode(event) + b"\n")
 
     jobs = msgspec.json.Decoder(Job)
-    for line in sys.stdin.buffer:
-        outcome: Outcome = carry_out(jobs.decode(line), emit)
+    while True:
+        outcome: Outcome = carry_out(jobs.decode(lines.get()), emit)
         emit({"event": "done", "outcome": outcome})
+
+
+def listen(source: BinaryIO, lines: SimpleQueue[bytes]) -> None:
+    """Hands jobs on as they come, and ends this process and its children when no more can come."""
+    for line in source:
+        lines.put(line)
+    with suppress(ProcessLookupError):  # started by hand, it leads no group of its own
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
 
 
 if __name__ == "__main__":

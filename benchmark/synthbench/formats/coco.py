@@ -21,7 +21,7 @@ ANNOTATIONS = "annotations.json"
 
 
 def read_set(folder: Path) -> ImageSet:
-    """The image set that `write_set`, `write_boxes` or `link_set` left in `folder`."""
+    """The image set that `write_set` left in `folder`."""
     held = json.loads((folder / ANNOTATIONS).read_text())
     by_image: dict[int, list[dict[str, object]]] = {image["id"]: [] for image in held["images"]}
     for annotation in held["annotations"]:
@@ -56,20 +56,6 @@ def write_set(folder: Path, categories: tuple[str, ...], samples: Iterable[Sampl
     images = ImageSet(categories, tuple(pictures))
     write_annotations(folder, images, about)
     return images
-
-
-def link_set(folder: Path, images: ImageSet) -> None:
-    """Stores an image set whose files are in the store already: linked where the file system can, else copied."""
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    linked = []
-    for number, picture in enumerate(images):
-        path = folder / "images" / f"{number:06d}{picture.path.suffix}"
-        try:
-            os.link(picture.path, path)
-        except OSError:
-            shutil.copyfile(picture.path, path)
-        linked.append(Picture(path, picture.width, picture.height, picture.boxes))
-    write_annotations(folder, ImageSet(images.categories, tuple(linked)))
 
 
 def write_annotations(folder: Path, images: ImageSet, about: list[dict[str, str | int | float]] | None = None) -> None:

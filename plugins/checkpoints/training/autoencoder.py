@@ -97,7 +97,13 @@ def main() -> None:
             optimizer.step()
             schedule.step()
             if step % 50 == 49:
-                figures = {"step": step + 1, "l1": pixel.item(), "edges": float(edges), "features": float(look), "seconds": round(time.monotonic() - started, 1)}
+                figures = {
+                    "step": step + 1,
+                    "l1": pixel.item(),
+                    "edges": float(edges),
+                    "features": float(look),
+                    "seconds": round(time.monotonic() - started, 1),
+                }
                 print(json.dumps(figures), file=log, flush=True)
             if step % 500 == 499 or step + 1 == given.steps:
                 save(model, images, given.out, device)

@@ -26,7 +26,7 @@ from pycocotools.cocoeval import COCOeval
 from scenes import SIZE, load
 from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  (its usual name)
+from torch.nn import functional as F
 from transformers import ConvNextConfig, DetrConfig, DetrForObjectDetection
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)

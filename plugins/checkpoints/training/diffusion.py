@@ -189,7 +189,11 @@ def main() -> None:
             ema.step(learning)
             total += loss.item()
             if step % 50 == 49:
-                print(json.dumps({"step": step + 1, "loss": round(total / 50, 5), "seconds": round(time.monotonic() - started, 1)}), file=log, flush=True)
+                print(
+                    json.dumps({"step": step + 1, "loss": round(total / 50, 5), "seconds": round(time.monotonic() - started, 1)}),
+                    file=log,
+                    flush=True,
+                )
                 total = 0.0
             if step % 600 == 599 or step + 1 == given.steps:
                 ema.store(learning)
@@ -219,7 +223,12 @@ def save(base: Base, vae: AutoencoderKL, out: Path, device: str) -> None:
     pipe.to(device)
     kept = [{name: value.clone() for name, value in part.state_dict().items()} for part in (vae, base.unet, base.encoders)]
     images = pipe(
-        list(PROMPTS) * 4, num_inference_steps=20, guidance_scale=3.0, height=SIZE, width=SIZE, generator=torch.Generator(device).manual_seed(1)
+        list(PROMPTS) * 4,
+        num_inference_steps=20,
+        guidance_scale=3.0,
+        height=SIZE,
+        width=SIZE,
+        generator=torch.Generator(device).manual_seed(1),
     ).images
     sheet = images[0].resize((SIZE * 2 * 8, SIZE * 2 * 2))
     for number, image in enumerate(images):

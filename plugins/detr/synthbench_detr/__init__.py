@@ -37,8 +37,8 @@ class Detr:
 
     width: Annotated[int, Meta(ge=32, multiple_of=32)] = 64
     """Without `weights`: channels of the transformer. So for `layers`, `queries` and `stride`."""
-    layers: Count = 2
-    """Layers of the encoder (RT-DETR's has always 1) and of the decoder."""
+    layers: Annotated[int, Meta(ge=2)] = 2
+    """Layers of the encoder (RT-DETR has always one there) and of the decoder. transformers builds no deformable DETR with one."""
     queries: Count = 40
     """Objects that an image can hold at most."""
     stride: Literal[8, 16, 32] = 8

@@ -16,7 +16,7 @@ from synthbench.formats.coco import write_set
 from synthbench_detr import Detr
 
 VARIANTS = ("detr", "conditional-detr", "deformable-detr", "rt-detr")
-TINY = Detr(width=32, layers=1, queries=8, image_size=64, epochs=1, batch=4, score_threshold=0.0)
+TINY = Detr(width=32, queries=8, image_size=64, epochs=1, batch=4, score_threshold=0.0)
 
 
 def discs(count: int, seed: int, width: int = 80, height: int = 50) -> list[Sample]:

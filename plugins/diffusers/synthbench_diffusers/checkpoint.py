@@ -43,13 +43,13 @@ def open_pipeline(recipe: Recipe, run: Run, fitted: Path | None = None) -> Any:
     if recipe.pipeline == "StableDiffusionPipeline":
         parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     if recipe.separate_vae:
-        parts["vae"] = _open(recipe.separate_vae, run, diffusers.AutoencoderKL, torch_dtype=dtype)
+        parts["vae"] = _open(recipe.separate_vae, run, diffusers.AutoencoderKL, dtype=dtype)
     if fitted and recipe.full:
-        parts["unet"] = _open(str(fitted / "unet"), run, diffusers.UNet2DConditionModel, torch_dtype=dtype)
+        parts["unet"] = _open(str(fitted / "unet"), run, diffusers.UNet2DConditionModel, dtype=dtype)
         if recipe.train_text_encoder:
             parts["text_encoder"] = _open(str(fitted / "text_encoder"), run, transformers.CLIPTextModel, dtype=dtype)
     _check_kind(recipe)
-    pipe = _open(recipe.checkpoint, run, getattr(diffusers, recipe.pipeline), torch_dtype=dtypes, **parts)
+    pipe = _open(recipe.checkpoint, run, getattr(diffusers, recipe.pipeline), dtype=dtypes, **parts)
     if fitted and not recipe.full:
         pipe.load_lora_weights(str(fitted))
         pipe.fuse_lora(components=["unet", *(name for name in ENCODERS if recipe.train_text_encoder and hasattr(pipe, name))])

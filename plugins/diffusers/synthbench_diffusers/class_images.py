@@ -10,7 +10,7 @@ from synthbench.types import derive_seed
 
 from synthbench_diffusers.checkpoint import working_dtype
 from synthbench_diffusers.conditioning import encode
-from synthbench_diffusers.sampling import Sampler
+from synthbench_diffusers.sampling import Sampler, in_batches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +32,7 @@ def class_images(recipe: Recipe, pipe: Any, run: Run) -> list[NDArray[np.uint8]]
         sampler = Sampler(pipe, working_dtype(recipe, run.device), recipe.resolution)
         with torch.no_grad():
             told = encode(pipe, recipe.class_prompt)
-        batches = [missing[first : first + BATCH] for first in range(0, len(missing), BATCH)]
-        for batch in run.track(batches, "class images", unit="batches"):
+        for batch in run.track(in_batches(missing, BATCH, run.device), "class images", unit="batches"):
             seeds = [derive_seed(run.seed, "class image", number) for number in batch]
             for number, image in zip(batch, sampler.images([told] * len(batch), seeds), strict=True):
                 part = folder / "part.png"

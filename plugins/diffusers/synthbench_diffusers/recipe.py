@@ -74,6 +74,7 @@ class Recipe:
     guidance: float = option(7.5, stage="sample")
     """Of classifier-free guidance; 1 or less is without."""
     sampling_batch: Annotated[int, Meta(ge=1)] = option(4, stage="sample")
+    """Images at once on a GPU; on a processor it is always one."""
     sampling_resolution: Annotated[int, Meta(ge=8)] | None = option(None, stage="sample")
     """Side of the sampled images in pixels; none given: that of training."""
     boxes: bool = option(True, stage="sample")

@@ -27,7 +27,7 @@ class View(NamedTuple):
 
 def to_batch(pixels: NDArray[np.uint8]) -> Any:
     """float32 (1, 3, H, W) in -1..1 of uint8 (H, W, 3)."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 class Squares:

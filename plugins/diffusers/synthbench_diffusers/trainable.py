@@ -68,4 +68,4 @@ def _checkpoint_gradients(part: Any, name: str) -> None:
     if name == "unet":
         part.enable_gradient_checkpointing()
     else:
-        part.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        part.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})

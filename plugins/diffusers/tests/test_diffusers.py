@@ -45,8 +45,8 @@ def recipes(checkpoints: dict[str, Path]) -> dict[str, Recipe]:
     prior: dict[str, Any] = {"prior_preservation": True, "class_images": 2, "min_snr_gamma": 5.0, "batch": 2}
     return {
         "full": SD15DreamBooth(checkpoint=sd, **SMALL, train_text_encoder=True, flip=True, crop="center", schedule="cosine"),
-        "lora": SD15DreamBooth(checkpoint=sd, **SMALL, method="lora", scheduler="dpm++", gradient_checkpointing=True, **prior),
-        "sdxl": SDXLLora(checkpoint=sdxl, **SMALL, accumulation=2, train_text_encoder=True, scheduler="euler", flip=True),
+        "lora": SD15DreamBooth(checkpoint=sd, **SMALL, method="lora", scheduler="dpm++", **prior),
+        "sdxl": SDXLLora(checkpoint=sdxl, **SMALL, gradient_checkpointing=True, accumulation=2, train_text_encoder=True, scheduler="euler", flip=True),
     }
 
 
@@ -62,8 +62,8 @@ def fitted(recipes: dict[str, Recipe], references: ImageSet, tmp_path_factory: p
 
 
 def images(recipe: Recipe, fitted: Path, stop: int = 4, start: int = 0, seed: int = 1) -> np.ndarray:
-    run = StageRun(fitted, seed=seed)
-    return np.stack([np.asarray(sample.image, np.uint8) for sample in recipe.sample(fitted, Brief(start, stop, APPLE), run)]).astype(np.int64)
+    samples = recipe.sample(fitted, Brief(start, stop, APPLE), StageRun(fitted, seed=seed))
+    return np.stack([np.asarray(sample.image, np.uint8) for sample in samples]).astype(np.int64)
 
 
 def weights(folder: Path) -> dict[str, Any]:
@@ -109,15 +109,12 @@ def test_the_fitted_weights_are_sampled_from(method: str, recipes: dict[str, Rec
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_image_depends_on_seed_and_number_alone(method: str, recipes: dict[str, Recipe], fitted: dict[str, Path]) -> None:
-    """Sums run in another order in another batch: last bits of floats differ, so a pixel may be one of 256 steps off."""
-    prompts = ("a photo of sks apples", "many apples at night")
-    recipe = dataclasses.replace(recipes[method], prompts=prompts, sampling_batch=8)
-    together = images(recipe, fitted[method], 8)
+    recipe = dataclasses.replace(recipes[method], prompts=("a photo of sks apples", "many apples at night"), sampling_batch=8)
+    together = images(recipe, fitted[method], 5)
     for batch in (1, 3):
-        assert np.abs(images(dataclasses.replace(recipe, sampling_batch=batch), fitted[method], 8) - together).max() <= 1
-    assert np.abs(images(recipe, fitted[method], 8, start=6) - together[6:]).max() <= 1
-    assert np.array_equal(images(recipe, fitted[method], 8), together)
-    assert not np.array_equal(images(recipe, fitted[method], 8, seed=2), together)
+        assert np.array_equal(images(dataclasses.replace(recipe, sampling_batch=batch), fitted[method], 5), together)
+    assert np.array_equal(images(recipe, fitted[method], 5, start=3), together[3:])
+    assert not np.array_equal(images(recipe, fitted[method], 2, seed=2), together[:2])
     assert not np.array_equal(together[0], together[1])
 
 

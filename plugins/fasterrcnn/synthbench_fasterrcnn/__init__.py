@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench import Boxes, ImageSet, Run, Weights, hookimpl, option
+from synthbench.hookspecs import Detector, hookimpl
+from synthbench.options import Weights, option
 
 if TYPE_CHECKING:
-    from synthbench.hookspecs import Detector
+    from synthbench.types import Boxes, ImageSet, Run
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -34,10 +35,11 @@ class FasterRCNN:
         "efficientnet_lite0", "small", "resnet50_fpn", "resnet50_fpn_v2", "mobilenet_v3_large_fpn", "mobilenet_v3_large_320_fpn"
     ] = "efficientnet_lite0"
     weights: Weights = ""
-    """A state dict of the whole detector to start from: a .safetensors file, or the name of torchvision's (`COCO_V1`)."""
+    """A state dict of the whole detector to start from: a .safetensors file, a folder with `model.safetensors`, a .pth file where
+    the suite allows pickles, or torchvision's name for its own (`COCO_V1`)."""
     imagenet: bool = True
     """Without `weights`: start the backbone from ImageNet (`small` has no such weights)."""
-    image_size: Annotated[int, Meta(ge=32)] = 256
+    image_size: Annotated[int, Meta(ge=64)] = 256
     """Pixels of the longer side, to which images are resized."""
     stride: Literal[4, 8, 16] = 4
     """Pixels between the features of `efficientnet_lite0` and `small`."""
@@ -62,8 +64,8 @@ class FasterRCNN:
     """Share of the training set held back for the validation loss; 0: none."""
     keep: Literal["best", "last"] = "last"
     """The weights of the epoch with the lowest validation loss, or the last epoch's."""
-    amp: bool = False
-    """On a GPU: train in bfloat16 where that is safe."""
+    mixed_precision: bool = True
+    """bfloat16 on CUDA; a CPU always computes in float32."""
 
     rpn_pre_nms_top_n_train: Count | None = None
     rpn_post_nms_top_n_train: Count | None = None
@@ -73,7 +75,7 @@ class FasterRCNN:
     rpn_pre_nms_top_n_test: Count | None = option(None, stage="predict")
     rpn_post_nms_top_n_test: Count | None = option(None, stage="predict")
     score_threshold: Share = option(0.05, stage="predict")
-    nms_threshold: Share = option(0.5, stage="predict")
+    nms_iou: Share = option(0.5, stage="predict")
 
     def train(self, data: ImageSet, run: Run) -> None:
         """Trains and leaves `model.safetensors` and `model.json`. Raises SynthbenchError for weights that are not there."""

@@ -63,7 +63,7 @@ def build(spec: Spec, options: FasterRCNN, *, imagenet: bool = False) -> nn.Modu
     """
     given: dict[str, Any] = {name: value for name in SAMPLERS if (value := getattr(options, name)) is not None}
     given |= {"min_size": spec.image_size, "max_size": spec.image_size, "_skip_resize": True}
-    given |= {"box_score_thresh": options.score_threshold, "box_nms_thresh": options.nms_threshold, "box_detections_per_img": 100}
+    given |= {"box_score_thresh": options.score_threshold, "box_nms_thresh": options.nms_iou, "box_detections_per_img": 100}
     classes = len(spec.categories) + 1
     if spec.backbone in OWN:
         backbone = Small(spec.stride) if spec.backbone == "small" else EfficientNetLite0(spec.stride, imagenet)

@@ -45,7 +45,7 @@ def train(options: FasterRCNN, data: ImageSet, run: Run) -> None:
     for step, picks in enumerate(run.track(batches, "train", unit="batches"), start=1):
         _training_mode(model)
         chosen = [vary(examples[pick], options.flip, options.zoom, options.image_size, rng) for pick in picks.tolist()]
-        with torch.autocast("cuda", torch.bfloat16, enabled=options.amp and run.device.startswith("cuda")):
+        with torch.autocast("cuda", torch.bfloat16, enabled=options.mixed_precision and run.device.startswith("cuda")):
             loss = _loss(model, chosen, run.device)
         run.show(loss=loss.item())
         optimizer.zero_grad()

@@ -14,7 +14,7 @@ from synthbench.errors import SynthbenchError, suggest
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_weights
 
-from synthbench_fasterrcnn.model import OWN, Spec, build
+from synthbench_fasterrcnn.model import MODEL, OWN, Spec, build
 
 if TYPE_CHECKING:
     from synthbench import Run
@@ -60,18 +60,20 @@ def _freeze_norms(module: nn.Module) -> None:
 def _fill(model: nn.Module, held: State, source: str, run: Run) -> None:
     """Copies what fits, and says what does not: a head for other categories starts at random."""
     wanted = model.state_dict()
-    for key in [key for key, tensor in held.items() if key in wanted and wanted[key].shape != tensor.shape]:
-        del held[key]  # in place: torch keeps in the dictionary the version by which torchvision renames old keys
-    missing = model.load_state_dict(held, strict=False).missing_keys
-    if len(missing) == len(wanted):
+    fitting = {key: tensor for key, tensor in held.items() if key not in wanted or wanted[key].shape == tensor.shape}
+    left = set(model.load_state_dict(fitting, strict=False).missing_keys)  # torchvision renames keys of older files here
+    needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
+    missing = [key for key in needed if key in left]
+    if len(missing) == len(needed):
         raise SynthbenchError(f"weights: {source} holds nothing that fits this backbone; is it of another one?")
     if missing:
-        run.note(f"fasterrcnn: {len(missing)} of {len(wanted)} tensors are not in {source} or differ in shape: {', '.join(missing)}")
+        run.note(f"fasterrcnn: {len(missing)} of {len(needed)} tensors are not in {source} or differ in shape: {', '.join(missing)}")
 
 
 def _open(options: FasterRCNN, run: Run) -> State:
     """The state dict that `weights` names."""
     path = Path(options.weights)
+    path = path / MODEL if path.is_dir() else path
     if path.is_file() and path.suffix == ".safetensors":
         try:
             return dict(load_file(path))

@@ -19,7 +19,7 @@ from synthbench_fasterrcnn.backbones import Small
 from synthbench_fasterrcnn.data import load, typical_sizes, vary
 from synthbench_fasterrcnn.weights import start
 
-SMALL = FasterRCNN(backbone="small", image_size=48, stride=4, epochs=1, batch=4)
+SMALL = FasterRCNN(backbone="small", image_size=64, stride=4, epochs=1, batch=4)
 COLOURS = ((210, 30, 40), (40, 40, 210))
 
 
@@ -122,16 +122,16 @@ def test_imagenet_statistics_stay(toys: ImageSet, tmp_path: Path) -> None:
 
 def test_starts_from_a_detector_of_other_categories(toys: ImageSet, tmp_path: Path) -> None:
     trained(SMALL, toys, tmp_path / "before")
-    weights = str(tmp_path / "before" / "model.safetensors")
+    weights = str(tmp_path / "before")
     one_kind = ImageSet(("disc",), tuple(replace(picture, boxes=Boxes.none()) for picture in toys))
     run = trained(replace(SMALL, weights=weights, learning_rate=1e-9), one_kind, tmp_path / "after")
     assert len(run.notes) == 1
     assert "4 of" in run.notes[0]
     assert "box_predictor" in run.notes[0]
-    old, new = load_file(weights), load_file(tmp_path / "after" / "model.safetensors")
+    old, new = load_file(tmp_path / "before" / "model.safetensors"), load_file(tmp_path / "after" / "model.safetensors")
     torch.testing.assert_close(old["backbone.body.0.weight"], new["backbone.body.0.weight"], atol=1e-6, rtol=0)
+    save_file({"another": torch.ones(1)}, tmp_path / "other.safetensors")
     with pytest.raises(SynthbenchError, match="holds nothing that fits"):
-        save_file({"another": torch.ones(1)}, tmp_path / "other.safetensors")
         trained(replace(SMALL, weights=str(tmp_path / "other.safetensors")), toys, tmp_path / "c")
 
 

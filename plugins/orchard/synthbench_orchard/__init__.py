@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 from synthbench import Boxes, Run, Sample, Splits, derive_seed, hookimpl
-from synthbench.hookspecs import DataSource
+
+if TYPE_CHECKING:
+    from synthbench.hookspecs import DataSource
 
 
 @dataclass(frozen=True, kw_only=True)

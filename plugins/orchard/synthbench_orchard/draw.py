@@ -63,10 +63,10 @@ def paint(scene: Scene, size: int, rng: Generator) -> Painted:
     canvas = Canvas(background(scene, size * OVERSAMPLE, rng))
     light = np.array([math.cos(scene.light_angle), math.sin(scene.light_angle)])
     if scene.post:
-        paint_trellis(canvas, scene, rng)
+        paint_trellis(canvas, rng)
     paint_wood(canvas, scene, light, rng)
     places = fruit_places(scene, rng)
-    hidden = int(round(len(places) * 0.25))
+    hidden = round(len(places) * 0.25)
     paint_leaves(canvas, scene, light, scene.leaves // 2, depth=0.0, rng=rng)
     for number, place in enumerate(places[:hidden]):
         paint_fruit(canvas, scene, light, place, number + 1, rng)
@@ -100,7 +100,7 @@ def clouds_of(side: int, cells: int, rng: Generator) -> NDArray[np.float64]:
     return np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC), np.float64).clip(0, 1)
 
 
-def paint_trellis(canvas: Canvas, scene: Scene, rng: Generator) -> None:
+def paint_trellis(canvas: Canvas, rng: Generator) -> None:
     """A white post and two wires behind the tree."""
     x = rng.choice([rng.uniform(0.04, 0.16), rng.uniform(0.84, 0.96)])
     for edge, tone in ((0.022, 0.62), (0.012, 0.88)):
@@ -114,11 +114,14 @@ def paint_wood(canvas: Canvas, scene: Scene, light: NDArray[np.float64], rng: Ge
     x, y = scene.centre
     base, width, lean = 0.95, rng.uniform(0.030, 0.045), rng.uniform(-0.03, 0.03)
     bark = np.array(colorsys.hsv_to_rgb(rng.uniform(0.05, 0.09), 0.4, rng.uniform(0.30, 0.42)))
-    side = 1.0 if light[0] > 0 else -1.0
     trunk = np.array([[x - width, base], [x + width, base], [x + lean + width / 2, y], [x + lean - width / 2, y]])
     canvas.polygon(trunk, bark * 0.65)
-    canvas.polygon(trunk + np.array([[side * width, 0], [0, 0], [0, 0], [side * width / 2, 0]]) * np.array([[1, 1]]) * (1 if side > 0 else 0)
-                   + (0 if side > 0 else 1) * np.array([[0, 0], [side * width, 0], [side * width / 2, 0], [0, 0]]), bark * 1.15)
+    lit = trunk.copy()
+    if light[0] > 0:
+        lit[[0, 3], 0] += (width, width / 2)
+    else:
+        lit[[1, 2], 0] -= (width, width / 2)
+    canvas.polygon(lit, bark * 1.15)
     for _ in range(int(rng.integers(5, 9))):
         angle = rng.uniform(-2.8, -0.34)
         start = np.array([x + lean * 0.6, rng.uniform(y + 0.02, y + 0.18)])
@@ -165,7 +168,9 @@ def fruit_places(scene: Scene, rng: Generator) -> list[tuple[float, float, float
     return places
 
 
-def paint_fruit(canvas: Canvas, scene: Scene, light: NDArray[np.float64], place: tuple[float, float, float], number: int, rng: Generator) -> None:
+def paint_fruit(
+    canvas: Canvas, scene: Scene, light: NDArray[np.float64], place: tuple[float, float, float], number: int, rng: Generator
+) -> None:
     """A lit ball with a blush, a highlight and a stalk; its pixels get `number`."""
     x, y, radius = (part * canvas.side for part in place)
     ys, xs = np.mgrid[math.floor(y - radius) : math.ceil(y + radius) + 1, math.floor(x - radius) : math.ceil(x + radius) + 1]

@@ -36,7 +36,7 @@ def discs(folder: Path, count: int, *, seed: int = 0, width: int = 64, height: i
         Image.fromarray(image).save(path)
         corners = [[x - radius, y - radius, x + radius + 1, y + radius + 1]]
         pictures.append(Picture(path, width, height, Boxes.of(corners, [label])))
-    return ImageSet(("red disc", "blue disc – äöü: #1")[:categories], tuple(pictures))
+    return ImageSet(("red disc", "blue disc äöü: #1")[:categories], tuple(pictures))
 
 
 def stage(folder: Path, *, seed: int = 1, allow_pickle: bool = False) -> StageRun:
@@ -74,7 +74,7 @@ def test_it_learns_and_leaves_two_files_and_a_clean_process(
     events: list[dict[str, object]] = []
     run = stage(tmp_path / "run")
     run.emit = events.append
-    options = replace(TINY, epochs=14, mosaic=0.0, validation=0.0, warmup_epochs=1.0)
+    options = replace(TINY, epochs=14, mosaic=0.0, validation=0.0, warmup_epochs=1.0, learning_rate=0.005)
     options.train(discs(tmp_path / "train", 24), run)
     assert sorted(path.name for path in run.workdir.iterdir()) == ["model.json", "model.safetensors"]
     assert run.records == {"kept_epoch": 14}
@@ -89,7 +89,7 @@ def test_it_learns_and_leaves_two_files_and_a_clean_process(
         assert (boxes.xyxy >= 0).all()
         assert (boxes.xyxy <= [96, 48, 96, 48]).all()
         assert (np.diff(boxes.scores) <= 0).all()
-    alone = list(options.predict(run.workdir, test.unlabelled()[3:4], stage(tmp_path / "alone")))[0]
+    alone = next(options.predict(run.workdir, test.unlabelled()[3:4], stage(tmp_path / "alone")))
     np.testing.assert_allclose(alone.xyxy, found[3].xyxy, atol=0.01)
     strict = replace(options, score_threshold=1.0)
     assert all(len(boxes) == 0 for boxes in strict.predict(run.workdir, test.unlabelled(), stage(tmp_path / "strict")))

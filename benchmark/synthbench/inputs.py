@@ -1,0 +1,78 @@
+"""The files and folders that a suite's options name: where they are, and what is in them.
+
+A path says nothing about what lies there, so a stage's key holds the hash of the content instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from synthbench.errors import SuiteError, SynthbenchError, suggest
+from synthbench.options import is_weights, option_types
+from synthbench.plugins import Kind, Registry
+from synthbench.store import Store
+from synthbench.suite import Entry, Suite
+
+Inputs = Mapping[tuple[Kind, str], Mapping[str, str]]
+"""By a plugin's kind and the entry's name: option -> hash of the content that it names."""
+
+
+def resolve_suite(suite: Suite, registry: Registry, store: Store) -> tuple[Suite, Inputs]:
+    """The suite with absolute paths, and the hashes of what they lead to. Raises SuiteError with all that lead nowhere."""
+    inputs: dict[tuple[Kind, str], dict[str, str]] = {}
+    problems: list[str] = []
+
+    def resolved(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        made = []
+        for entry in entries:
+            try:
+                changed, inputs[entry.found.kind, entry.name] = resolve_entry(entry, registry, store)
+                made.append(changed)
+            except SuiteError as error:
+                problems.extend(f"{suite.file}: {problem}" for problem in error.problems)
+        return tuple(made)
+
+    data = resolved([suite.data])
+    generators, annotators, detectors = resolved(suite.generators), resolved(suite.annotators), resolved(suite.detectors)
+    if problems:
+        raise SuiteError(problems)
+    return replace(suite, data=data[0], generators=generators, annotators=annotators, detectors=detectors), inputs
+
+
+def resolve_entry(entry: Entry, registry: Registry, store: Store) -> tuple[Entry, dict[str, str]]:
+    """The entry with absolute paths for what its options name, and the content hash of each.
+
+    Raises SuiteError with every option that names nothing.
+    """
+    hashes: dict[str, str] = {}
+    changed: dict[str, str | Path] = {}
+    problems = []
+    for name, kind in option_types(type(entry.plugin)).items():
+        value = getattr(entry.plugin, name)
+        try:
+            if (place := named_path(kind, value, registry)) is not None:
+                hashes[name] = store.content_hash(place)
+                changed[name] = place if isinstance(value, Path) else str(place)
+        except SynthbenchError as error:
+            problems.append(f"{entry.name}.{name}: {error}")
+    if problems:
+        raise SuiteError(problems)
+    return replace(entry, plugin=replace(entry.plugin, **changed)), hashes
+
+
+def named_path(kind: Any, value: object, registry: Registry) -> Path | None:
+    """The file or folder that an option names, None where it names none. Raises SynthbenchError for weights nowhere to be found."""
+    if isinstance(value, Path):
+        return value.expanduser().resolve()
+    if not is_weights(kind) or not value:
+        return None
+    name = str(value)
+    place = registry.checkpoints.get(name) or Path(name).expanduser()
+    if place.exists():
+        return place.resolve()
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise SynthbenchError(f"'{name}' is no shipped checkpoint, file, folder or hub id{suggest(name, registry.checkpoints)}")
+    return None  # a hub id

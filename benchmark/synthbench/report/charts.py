@@ -1,0 +1,80 @@
+"""The charts of a report. Without pyplot, so nothing of matplotlib's is changed for others in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from synthbench.report.scores import Score, Scores
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#666666")  # Okabe and Ito's, for the colour-blind
+MARKERS = "osD^vP*X<>ph"
+WIDTH = 8.5  # inches
+LOG_FROM = 20  # how many times the least seconds the most must be, so that they are spread over a logarithmic axis
+
+
+def draw_bars(scores: Scores, path: Path) -> str:
+    """AP as bars, a group for each training set; lines show the range over seeds, dashes each detector's level with `real`."""
+    rows, detectors = scores.rows(), scores.detectors
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.26 * len(rows) * (len(detectors) + 1)), layout="constrained")
+    axes = figure.subplots()
+    step = 1 / (len(detectors) + 1)
+    for index, detector in enumerate(detectors):
+        colour = COLOURS[index % len(COLOURS)]
+        for place, row in enumerate(rows):
+            if score := scores.of(row, detector):
+                draw_bar(axes, place + index * step, step, score, colour)
+        if real := scores.of("real", detector):
+            axes.axvline(real.mean, color=colour, linestyle="--", linewidth=1, zorder=0)
+    axes.set_yticks([place + step * (len(detectors) - 1) / 2 for place in range(len(rows))], rows)
+    axes.set_ylim(len(rows) - step * 0.5, -step)
+    axes.set_xlim(0, 1.12 * max(0.05, *(max(pick.score.values) for pick in scores.picks())))
+    axes.set_xlabel("AP on the test images (higher is better)")
+    handles = [Line2D([], [], color=COLOURS[index % len(COLOURS)], linewidth=6, label=name) for index, name in enumerate(detectors)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
+    return save(figure, axes, path)
+
+
+def draw_bar(axes: Axes, place: float, step: float, score: Score, colour: str) -> None:
+    """A bar with its figure behind it, and its range where there are several seeds."""
+    axes.barh(place, score.mean, height=step * 0.92, color=colour)
+    low, high = min(score.values), max(score.values)
+    if low < high:
+        axes.plot([low, high], [place, place], color="black", linewidth=1.2)
+    axes.annotate(f"{score.mean:.3f}", (high, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+
+
+def draw_costs(scores: Scores, costs: Mapping[str, Mapping[str, float]], path: Path) -> str:
+    """AP against the seconds it took to have a training set and to train on it: a colour a detector, a mark a training set."""
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    axes = figure.subplots()
+    rows = {row: MARKERS[number % len(MARKERS)] for number, row in enumerate(scores.rows())}
+    spent = []
+    for pick in scores.picks():
+        seconds = sum(costs[pick.row].values()) + (scores.training_seconds(pick.row, pick.detector) or 0)
+        spent.append(seconds)
+        colour = COLOURS[scores.detectors.index(pick.detector) % len(COLOURS)]
+        axes.plot(seconds, pick.score.mean, rows[pick.row], color=colour, markersize=9, markeredgecolor="white")
+    if max(spent) > LOG_FROM * min(spent) > 0:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    else:
+        axes.set_xlim(0, 1.08 * max(*spent, 1e-3))
+    axes.set_ylim(0, 1.12 * max(0.05, scores.picks()[0].score.mean))
+    axes.set_xlabel("seconds to have the training set and to train the detector on it")
+    axes.set_ylabel("AP on the test images")
+    handles = [Line2D([], [], linestyle="", marker=marker, color="#444444", label=row) for row, marker in rows.items()]
+    handles += [Line2D([], [], color=COLOURS[index % len(COLOURS)], linewidth=6, label=name) for index, name in enumerate(scores.detectors)]
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
+    return save(figure, axes, path)
+
+
+def save(figure: Figure, axes: Axes, path: Path) -> str:
+    """Writes a chart, the same bytes for the same figures, and gives the file's name relative to the report."""
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    return f"{path.parent.name}/{path.name}"

@@ -1,0 +1,210 @@
+"""Plugins for tests: ordinary ones, quick, on red squares over noise. `fake-threshold` can also be told to misbehave."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta
+from synthbench import Boxes, Brief, ImageSet, Run, Sample, Splits, Weights, hookimpl, option
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from synthbench.hookspecs import DataSource, Detector, Generator
+
+SIDE = 40
+Failure = Literal["", "raise", "crash", "hang", "nonsense", "memory", "silent"]
+Count = Annotated[int, Meta(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Squares:
+    """One to three red squares a picture."""
+
+    name: ClassVar[str] = "fake-squares"
+    version: ClassVar[int] = 1
+    license: ClassVar[str] = "Apache-2.0"
+
+    train: Annotated[int, Meta(ge=1)] = 6
+    test: Annotated[int, Meta(ge=1)] = 4
+    seed: int = 0
+    folder: Path | None = None
+
+    def load(self, run: Run) -> Splits:
+        train = (paint([self.seed, 0, number], (220, 20, 20)) for number in range(self.train))
+        test = (paint([self.seed, 1, number], (220, 20, 20)) for number in range(self.test))
+        return Splits(("square",), train, test, rendered=True, license="CC0-1.0", source="tests")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paint:
+    """Squares in the mean colour of the references'."""
+
+    name: ClassVar[str] = "fake-paint"
+    version: ClassVar[int] = 1
+    license: ClassVar[str] = "Apache-2.0"
+
+    shift: int = 0
+    noise: Count = option(80, stage="sample")
+    slow: float = option(0.0, stage="sample")
+
+    def fit(self, references: ImageSet, run: Run) -> None:
+        import numpy as np
+
+        colours = [
+            picture.pixels()[int(y1) : int(y2), int(x1) : int(x2)].reshape(-1, 3).mean(0)
+            for picture in references
+            for x1, y1, x2, y2 in (picture.boxes or Boxes.none()).xyxy
+        ]
+        colour = [round(float(value)) + self.shift for value in np.mean(colours, 0)]
+        (run.workdir / "colour.json").write_text(json.dumps(colour))
+
+    def sample(self, fitted: Path, brief: Brief, run: Run) -> Iterator[Sample]:
+        colour = json.loads((fitted / "colour.json").read_text())
+        for number in run.track(range(brief.start, brief.stop), "sample", unit="images"):
+            time.sleep(self.slow)
+            yield paint([run.seed, number], colour, self.noise)
+
+    def locate(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
+        colour = json.loads((fitted / "colour.json").read_text())
+        for picture in images:
+            yield squares_in(picture.pixels(), (colour[0] - colour[1]) / 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """Red is what is redder than half way between the training boxes and what lies around them.
+
+    fail: how to misbehave, in the stage `fail_on`, with a training set of `fail_with` images (0: any).
+    slow: seconds to spend on a training.
+    """
+
+    name: ClassVar[str] = "fake-threshold"
+    version: ClassVar[int] = 1
+    license: ClassVar[str] = "Apache-2.0"
+
+    weights: Weights = ""
+    margin: float = 0.0
+    score: Annotated[float, Meta(ge=0, le=1)] = option(0.0, stage="predict")
+    fail: Failure = ""
+    fail_on: Literal["train", "predict"] = "train"
+    fail_with: Count = 0
+    slow: float = 0.0
+
+    def train(self, data: ImageSet, run: Run) -> None:
+        import numpy as np
+
+        inside, outside = [], []
+        for picture in run.track(data, "train", unit="images"):
+            red, mask = redness(picture.pixels()), np.zeros((picture.height, picture.width), bool)
+            for x1, y1, x2, y2 in (picture.boxes or Boxes.none()).xyxy.astype(int):
+                mask[y1:y2, x1:x2] = True
+            inside.append(red[mask].mean() if mask.any() else np.nan)
+            outside.append(red[~mask].mean())
+            time.sleep(self.slow / len(data))
+        self._misbehave("train", len(data))
+        jitter = np.random.default_rng(run.seed).normal(0, 3)
+        learnt = {"images": len(data), "least": float((np.nanmean(inside) + np.mean(outside)) / 2 + self.margin + jitter)}
+        run.show(loss=1 / learnt["least"])
+        run.record(least=learnt["least"])
+        (run.workdir / "model.json").write_text(json.dumps(learnt))
+
+    def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
+        learnt = json.loads((fitted / "model.json").read_text())
+        self._misbehave("predict", learnt["images"])
+        for picture in images:
+            found = squares_in(picture.pixels(), learnt["least"])
+            yield found.keep(found.scores >= self.score)
+
+    def _misbehave(self, stage: str, images: int) -> None:
+        if stage == self.fail_on and self.fail_with in (0, images):
+            misbehave(self.fail)
+
+
+def misbehave(how: Failure) -> None:
+    """Does to its process what plugins are known to do."""
+    if how == "raise":
+        raise RuntimeError("as it was told to")
+    if how == "silent":
+        raise SystemExit(3)
+    if how == "crash":
+        print("about to crash")
+        os._exit(7)
+    if how == "memory":  # what the system does to a process that wants too much of it
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "hang":
+        time.sleep(600)
+    if how == "nonsense":
+        for stream in range(3, 64):
+            with suppress(OSError):
+                os.write(stream, b"no event\n")
+
+
+def paint(seed: Sequence[int], colour: Sequence[int], noise: int = 80) -> Sample:
+    """A picture of 40 x 40 pixels with one to three squares, one a quarter."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, noise + 1, (SIDE, SIDE, 3)).astype(np.uint8)
+    boxes = []
+    for quarter in rng.permutation(4)[: rng.integers(1, 4)]:
+        side, (x, y) = rng.integers(8, 14), rng.integers(1, 6, 2) + (quarter % 2 * 20, quarter // 2 * 20)
+        image[y : y + side, x : x + side] = np.clip(colour + rng.normal(0, 30, (side, side, 3)), 0, 255)
+        boxes.append((x, y, x + side, y + side))
+    return Sample(image, Boxes.of(boxes), {"quarters": len(boxes)})
+
+
+def redness(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """How much redder than green a pixel is, (H, W), smoothed over its neighbours."""
+    import numpy as np
+
+    red = image[..., 0].astype(np.float64) - image[..., 1]
+    padded = np.pad(red, 1, mode="edge")
+    windows: Any = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    smooth: NDArray[np.float64] = windows.mean((2, 3))
+    return smooth
+
+
+def squares_in(image: NDArray[np.uint8], least: float) -> Boxes:
+    """A box around each patch of connected pixels redder than `least`, scored by how full of them it is."""
+    import numpy as np
+
+    todo = {(int(y), int(x)) for y, x in np.argwhere(redness(image) > least)}
+    boxes, scores = [], []
+    while todo:
+        patch, edge = set(), [todo.pop()]
+        while edge:
+            y, x = edge.pop()
+            patch.add((y, x))
+            near = {(y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)} & todo
+            todo -= near
+            edge += near
+        if len(patch) >= 16:
+            (y1, x1), (y2, x2) = np.min([*patch], 0), np.max([*patch], 0) + 1
+            boxes.append((x1, y1, x2, y2))
+            scores.append(len(patch) / ((y2 - y1) * (x2 - x1)))
+    order = np.lexsort((np.array(boxes).reshape(-1, 4)[:, 0], scores))[::-1]
+    return Boxes.of(boxes, scores=scores).keep(order)
+
+
+@hookimpl
+def synthbench_data_sources() -> Sequence[type[DataSource]]:
+    return (Squares,)
+
+
+@hookimpl
+def synthbench_generators() -> Sequence[type[Generator]]:
+    return (Paint,)
+
+
+@hookimpl
+def synthbench_detectors() -> Sequence[type[Detector]]:
+    return (Threshold,)
