@@ -1,4 +1,4 @@
-"""What the tests share: the plugins of `fakes`, found like any installed distribution, and suites made of them."""
+"""What the tests share: the plugins of `fakes`, found like any installed distribution, and plans made of them."""
 
 from __future__ import annotations
 
@@ -6,37 +6,35 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-FAKES = Path(__file__).parent / "fakes"
-sys.path.insert(0, str(FAKES))
-# Worker processes find the plugins by this.
-os.environ["PYTHONPATH"] = os.pathsep.join([str(FAKES), *filter(None, [os.environ.get("PYTHONPATH")])])
+if TYPE_CHECKING:
+    from synthbench.plan import Plan
+    from synthbench.store import Store
 
-from synthbench.plan import Plan, make_plan  # noqa: E402 - after the path
-from synthbench.plugins import installed  # noqa: E402
-from synthbench.store import Store  # noqa: E402
-from synthbench.suite import read_suite  # noqa: E402
-
-SUITE = FAKES / "squares.toml"
-PlanOf = Callable[..., Plan]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def fresh_registry() -> None:
-    """Forgets what was found before the path was changed."""
-    installed.cache_clear()
+FAKES = str(Path(__file__).parent / "fakes")
+sys.path.insert(0, FAKES)
+# By this, processes that tests start find the plugins too.
+os.environ["PYTHONPATH"] = os.pathsep.join([FAKES, *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
+    from synthbench.store import Store
+
     return Store(tmp_path / "store")
 
 
 @pytest.fixture
-def plan_of(store: Store) -> PlanOf:
-    """The plan of the suite of squares with `--set` changes."""
+def plan_of(store: Store) -> Callable[..., Plan]:
+    """Makes the plan of the suite of squares with `--set` changes."""
+    from synthbench.plan import make_plan
+    from synthbench.plugins import installed
+    from synthbench.suite import read_suite
+    from synthbench_fakes import SUITE
 
     def plan_of(*changes: str, store: Store = store) -> Plan:
         return make_plan(read_suite(SUITE, installed(), changes), installed(), store)

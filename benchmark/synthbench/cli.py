@@ -83,7 +83,12 @@ def release() -> str:
 
 def default_workers() -> int:
     """One where there is a GPU to share, else two, each with half the processors: small models use a few threads badly."""
-    return 1 if shutil.which("nvidia-smi") else min(2, os.cpu_count() or 1)
+    return 1 if shutil.which("nvidia-smi") else min(2, processors())
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_plan(given: argparse.Namespace) -> tuple[Plan, Store]:
@@ -136,7 +141,7 @@ def run_plan(plan: Plan, store: Store, given: argparse.Namespace) -> RunState:
     from synthbench.runner import Conditions, Runner, look_up
 
     settings = plan.suite.settings
-    threads = max(1, (os.cpu_count() or 1) // given.workers)
+    threads = max(1, processors() // given.workers)
     conditions = Conditions(given.device, threads, settings.timeout, settings.allow_pickle)
     engines = make_engines(given, store, threads)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C

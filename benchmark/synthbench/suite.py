@@ -160,8 +160,7 @@ class Reader:
         for key in content:
             if key not in (*known, *tables):
                 self.wrong(key, f"unknown key{suggest(key, [*known, *tables])}")
-        settings, problems = configure(Settings, {key: value for key, value in content.items() if key in known})
-        self.wrong_options("", problems)
+        settings = self.settings({key: value for key, value in content.items() if key in known})
         data = self.entry("data", "data-source", content.get("data", {}))
         entries = {table: self.entries(table, kind, content.get(table, [])) for table, kind in TABLES.items()}
         if not content.get("detectors"):
@@ -169,10 +168,9 @@ class Reader:
         mixes = self.mixes(content.get("mix", []))
         names = {table: self.names(table, content.get(table, [])) for table in TABLES}
         self.check_sources(entries["annotators"], names["detectors"])
-        if settings is not None:
-            self.check_settings(settings)
+        self.check_settings(settings)
         self.check_mixes(mixes, names)
-        if self.problems or settings is None or data is None:
+        if self.problems or data is None:
             raise SuiteError(self.problems)
         return Suite(self.file, name, settings, data, entries["generators"], entries["annotators"], entries["detectors"], mixes)
 
@@ -188,6 +186,15 @@ class Reader:
                 self.wrong(f"{place}.{option}".lstrip("."), what)
             else:  # of the plugin's own checks, about no option alone
                 self.wrong(place, problem)
+
+    def settings(self, given: Mapping[str, Any]) -> Settings:
+        """The keys that are not plugins; a wrong one has its default, so that the others can be checked."""
+        _, problems = configure(Settings, given)
+        self.wrong_options("", problems)
+        wrong = {problem.partition(": ")[0] for problem in problems}
+        settings, _ = configure(Settings, {key: value for key, value in given.items() if key not in wrong})
+        assert settings is not None, "every key has a default"
+        return settings
 
     def entries(self, table: str, kind: Kind, given: Any) -> tuple[Entry, ...]:
         """The entries of an array of tables."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from synthbench.hookspecs import DataSource, Detector, Generator
 
+SUITE = Path(__file__).with_name("squares.toml")
 SIDE = 40
 Failure = Literal["", "raise", "crash", "hang", "nonsense", "memory", "silent"]
 Count = Annotated[int, Meta(ge=0)]
@@ -149,7 +150,7 @@ def misbehave(how: Failure) -> None:
 
 
 def paint(seed: Sequence[int], colour: Sequence[int], noise: int = 80) -> Sample:
-    """A picture of 40 x 40 pixels with one to three squares, one a quarter."""
+    """A picture of 40 x 40 pixels with one to three squares of any strength, one a quarter."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -157,7 +158,8 @@ def paint(seed: Sequence[int], colour: Sequence[int], noise: int = 80) -> Sample
     boxes = []
     for quarter in rng.permutation(4)[: rng.integers(1, 4)]:
         side, (x, y) = rng.integers(8, 14), rng.integers(1, 6, 2) + (quarter % 2 * 20, quarter // 2 * 20)
-        image[y : y + side, x : x + side] = np.clip(colour + rng.normal(0, 30, (side, side, 3)), 0, 255)
+        strength = rng.uniform(0.2, 1)  # the faint ones are what detectors differ in
+        image[y : y + side, x : x + side] = np.clip(np.multiply(colour, strength) + rng.normal(0, 20, (side, side, 3)), 0, 255)
         boxes.append((x, y, x + side, y + side))
     return Sample(image, Boxes.of(boxes), {"quarters": len(boxes)})
 

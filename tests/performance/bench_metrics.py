@@ -88,11 +88,11 @@ def main() -> None:
             took, figures = rival()
             seconds[name].append(took)
             np.testing.assert_allclose(figures, expected, rtol=0, atol=1e-9, err_msg=name)
-    print(f"{IMAGES} images, {sum(map(len, boxes[0]))} boxes, {sum(map(len, boxes[1]))} detections, {repeats} repeats")  # noqa: T201
+    print(f"{IMAGES} images, {sum(map(len, boxes[0]))} boxes, {sum(map(len, boxes[1]))} detections, {repeats} repeats")
     own = float(np.median(seconds["synthbench"]))
     for name, taken in seconds.items():
         median = float(np.median(taken))
-        print(f"{name:17} {median:7.3f} s  {median / own:6.1f} x our time")  # noqa: T201
+        print(f"{name:17} {median:7.3f} s  {median / own:6.1f} x our time")
 
 
 if __name__ == "__main__":

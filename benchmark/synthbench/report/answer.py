@@ -8,6 +8,7 @@ from typing import Any
 from synthbench.report.scores import Pick, Score, Scores, signed
 from synthbench.report.words import NOISE
 
+WITHIN_NOISE = "no more than another seed may change"
 NOTHING_LEARNED = 0.05
 """An AP of the baseline below which differences to it say nothing."""
 
@@ -29,7 +30,7 @@ def notice(held: Mapping[str, Any]) -> str:
 def answer(held: Mapping[str, Any]) -> list[str]:
     """The paragraphs of the answer."""
     scores = Scores(held)
-    told = [_headline(held, scores), _mixes(held, scores), _floor(scores), _spread(scores), _caution(scores), _losses(held)]
+    told = [_headline(held, scores), _choice(scores), _mixes(held, scores), _floor(scores), _caution(scores), _losses(held)]
     return [paragraph for paragraph in told if paragraph]
 
 
@@ -37,42 +38,37 @@ def _headline(held: Mapping[str, Any], scores: Scores) -> str:
     """Generated images against all real ones and against the references alone."""
     best = scores.best("generated")
     if best:
-        return " ".join([_generated(held, best), _against_real(held, scores, best), _against_references(held, scores, best)])
-    baseline = scores.best("real", "references")
-    if not baseline and not scores.picks():
+        return f"{_against_real(held, scores, best)} {_against_references(held, scores, best)}"
+    if not scores.picks():
         return "**There is no answer: not one cell has a score.**"
-    missing = "**No generated training set has a score**, so this run says nothing of generated images."
-    if not scores.rows("generated"):
-        missing = "This suite compares no generated images by themselves; it shows what the baselines reach."
-    parts = [_reaches(held, scores, row) for row in scores.rows("real", "references")]
-    return " ".join([missing, *parts])
+    missing = "This suite compares no generated images by themselves."
+    if scores.rows("generated"):
+        missing = "**No generated training set has a score**, so this run says nothing of generated images."
+    return " ".join([missing, *(_baseline(held, scores, row) for row in scores.rows("real", "references"))])
 
 
-def _reaches(held: Mapping[str, Any], scores: Scores, row: str) -> str:
-    score = [pick for pick in scores.picks() if pick.row == row]
-    what = _sentence(describe(held, row))
-    if not score:
-        return f"{what} gave no score."
-    return f"{what} bring the best detector, {score[0].detector}, to **AP {_figure(score[0].score)}**."
-
-
-def _generated(held: Mapping[str, Any], best: Pick) -> str:
-    tested = held["data"].get("counts", {}).get("test", {}).get("images", "?")
-    return (
-        f"Trained on generated images only, {best.detector} reaches **AP {_figure(best.score)}** on the {tested} test images "
-        f"(AP, average precision, runs from 0 to 1; higher is better). That is the best generated training set, `{best.row}`, "
-        f"{held['suite']['images']} images."
-    )
+def _baseline(held: Mapping[str, Any], scores: Scores, row: str) -> str:
+    best = next((pick for pick in scores.picks() if pick.row == row), None)
+    what = describe(held, row)
+    if best is None:
+        return f"Training on {what} gave no score."
+    return f"Trained on {what}, the best detector, {best.detector}, reaches **AP {_figure(best.score)}**."
 
 
 def _against_real(held: Mapping[str, Any], scores: Scores, best: Pick) -> str:
+    tested = held["data"].get("counts", {}).get("test", {}).get("images", "?")
+    begin = (
+        f"Trained on generated images alone (`{best.row}`, {held['suite']['images']} images), {best.detector} reaches "
+        f"**AP {_figure(best.score)}** on the {tested} test images"
+    )
     real = scores.of("real", best.detector)
     if real is None:
         why = "its training on the real images gave no score" if "real" in scores.kinds else "this suite does not train on all real images"
-        return f"How far that is from real images is not known: {why}."
-    gap = best.score.mean - real.mean
-    how = f"{abs(gap):.3f} AP {'above' if gap > 0 else 'below'}" if round(gap, 3) else "level"
-    return f"Trained on {describe(held, 'real')} the same detector reaches {_figure(real)}, so generated images stand **{how}**."
+        return f"{begin}. How far that is from real images is not known: {why}."
+    gap = round(best.score.mean - real.mean, 3)
+    how = f"{abs(gap):.3f} AP {'above' if gap > 0 else 'below'}" if gap else "level"
+    noise = "" if best.score.differs(real) else f", {WITHIN_NOISE}"
+    return f"{begin}; trained on {describe(held, 'real')} it reaches {_figure(real)}, so generated images stand **{how}**{noise}."
 
 
 def _against_references(held: Mapping[str, Any], scores: Scores, best: Pick) -> str:
@@ -82,13 +78,27 @@ def _against_references(held: Mapping[str, Any], scores: Scores, best: Pick) -> 
     if score is None:
         return f"What {what} give by themselves was not measured, so whether generating added anything is not known."
     gap = best.score.mean - score.mean
-    begin = f"Trained on {what} alone, which is all that the generator was fitted on, it reaches {_figure(score)}:"
+    begin = f"Trained on {what} alone, which the generator was fitted on, it reaches {_figure(score)}:"
     if not best.score.differs(score):
-        verdict = "Generated images neither add to the references nor fall behind."
-        return f"{begin} a difference of {signed(gap)}, no more than seeds explain. **{verdict}**"
+        verdict = "generated images neither add to the references nor fall behind them"
+        return f"{begin} **{verdict}** (a difference of {signed(gap)} AP, {WITHIN_NOISE})."
     if gap > 0:
         return f"{begin} **generated images add {gap:.3f} AP to what the references give by themselves.**"
     return f"{begin} **generated images do {-gap:.3f} AP worse than the references they were made from.**"
+
+
+def _choice(scores: Scores) -> str:
+    """What AP is, and all combinations, since the best one was chosen by looking at the test images."""
+    if not scores.picks():
+        return ""
+    told = "AP (average precision) runs from 0 to 1; higher is better."
+    generated = scores.picks("generated")
+    if len(generated) > 1:
+        told += f" This is the best of {len(generated)} combinations, chosen by its test score, which flatters it a little."
+    gaps = [gap for pick in generated if (gap := scores.difference(pick.row, pick.detector, "real")) is not None]
+    if len(gaps) > 1:
+        told += f" Over all of them the difference to `real` runs from {signed(min(gaps))} to {signed(max(gaps))} AP."
+    return told
 
 
 def _mixes(held: Mapping[str, Any], scores: Scores) -> str:
@@ -103,7 +113,7 @@ def _mixes(held: Mapping[str, Any], scores: Scores) -> str:
     if alone is None:
         return told + "."
     gap = signed(best.score.mean - alone.mean)
-    noise = "" if best.score.differs(alone) else ", no more than seeds explain"
+    noise = "" if best.score.differs(alone) else f", {WITHIN_NOISE}"
     return f"{told}; `{base}` alone brings it to {_figure(alone)}, a difference of {gap}{noise}."
 
 
@@ -112,18 +122,6 @@ def _floor(scores: Scores) -> str:
     if best is None or best.score.mean >= NOTHING_LEARNED:
         return ""
     return f"**No detector learned much here:** the highest AP of all is {best.score.mean:.3f}, so differences say nothing of the images."
-
-
-def _spread(scores: Scores) -> str:
-    """All combinations, since the best one was chosen by looking at the test images."""
-    gaps = [gap for pick in scores.picks("generated") if (gap := scores.difference(pick.row, pick.detector, "real")) is not None]
-    if len(gaps) < 2:
-        return ""
-    low, high = (signed(gap) for gap in (min(gaps), max(gaps)))
-    return (
-        f"Over all {len(gaps)} combinations of a generated training set and a detector, the difference to `real` runs from {low} to "
-        f"{high} AP. The one above was chosen by its test score, which flatters it a little."
-    )
 
 
 def _caution(scores: Scores) -> str:
@@ -159,7 +157,3 @@ def _figure(score: Score) -> str:
     if len(score.values) == 1:
         return f"{score.mean:.3f}"
     return f"{score.mean:.3f} ({min(score.values):.3f} to {max(score.values):.3f})"
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]

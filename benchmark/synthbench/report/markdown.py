@@ -95,7 +95,10 @@ def annotators(held: Mapping[str, Any]) -> list[str]:
     """How good the machine's boxes are."""
     if not held["judged"]:
         return []
-    return ["## How good the automatic boxes are", JUDGED, tables.judged(held)]
+    known = {each["annotator"] for each in held["judged"]}
+    others = [f"`{entry['name']}`" for entry in held["suite"]["annotators"] if entry["name"] not in known]
+    missing = f"Not judged: {joined(others)}, whose boxes come with generated images only." if others else ""
+    return ["## How good the automatic boxes are", JUDGED, tables.judged(held), missing]
 
 
 def failures(held: Mapping[str, Any]) -> list[str]:
@@ -124,11 +127,11 @@ def origin(held: Mapping[str, Any], file: str) -> list[str]:
     lines = [f"Suite: `{suite['file']}`; everything said here is in [{file}]({file})."]
     if data:
         counts = [f"{count['images']} {split} images with {count['boxes']} boxes" for split, count in data["counts"].items()]
-        lines.append(f"Data: {joined(counts)}. Source: {data['source'] or 'not stated'}. Licence: {data['license'] or 'not stated'}.")
+        lines.append(f"Data: {joined(counts)}.")
     changed = ", with changes that are in no commit" if machine["commit"].endswith("+") else ""
     commit = f"commit `{machine['commit'].rstrip('+')}`{changed}" if machine["commit"] else "installed, not from a checkout"
     packages = "".join(f", {name} {release}" for name, release in machine["packages"].items())
-    device = f"device `{machine['device']}`, {machine['workers']} stages at a time"
+    device = f"device `{machine['device']}`, workers: {machine['workers']}"
     lines += [
         f"Seeds of the detectors: {joined([str(seed) for seed in suite['seeds']])}; the generators and annotators use the first.",
         f"Versions: synthbench {machine['synthbench']} ({commit}), Python {machine['python']}{packages}.",

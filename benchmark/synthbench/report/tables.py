@@ -58,12 +58,11 @@ def _cell(scores: Scores, row: str, detector: str, metric: str) -> str:
 
 def training_sets(held: Mapping[str, Any], scores: Scores) -> str:
     """What each row of the matrix is."""
-    drawn = "the program that drew them" if held["data"].get("rendered") else "people"
     made = {each["name"]: each for each in held["generated"]}
     mixes = {mix["name"]: mix["parts"] for mix in held["suite"]["mixes"]}
     what = {
-        "real": f"all real training images, boxes by {drawn}",
-        "references": f"{held['suite']['references']} of the real training images, which generators are fitted on; boxes by {drawn}",
+        "real": "all real training images with their true boxes",
+        "references": f"{held['suite']['references']} of the real training images with their true boxes, which generators are fitted on",
     }
     rows = []
     for row in scores.rows():
@@ -85,8 +84,8 @@ def costs(held: Mapping[str, Any], scores: Scores) -> str:
     rows = [
         [
             f"`{row}`",
-            *(figure(cost[kind], 1) for kind in kinds),
-            figure(sum(cost.values()), 1),
+            *(figure(cost[kind] or None, 1) for kind in kinds),
+            figure(sum(cost.values()) or None, 1),
             *(figure(scores.training_seconds(row, detector), 1) for detector in scores.detectors),
         ]
         for row, cost in held["costs"].items()

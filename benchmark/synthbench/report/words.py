@@ -2,7 +2,7 @@
 
 GLOSSARY = """\
 - **Detector**: a model that draws boxes around objects. It is trained on one training set and tested on the test images,
-  which nothing has seen before.
+  which no training has seen.
 - **AP**, average precision: from 0 to 1, higher is better. It asks how many of the objects are found and how few boxes are
   wrong, over all scores that a detector gives its boxes, averaged over ten demands on how exactly a box must fit (COCO's AP,
   IoU 0.50 to 0.95).
@@ -26,14 +26,14 @@ people drew the boxes on the generated images, and the test was 331 photographs 
 """Its abstract; it is cited for the difference alone."""
 
 NOISE = """\
-1 to 2 AP points (0.01 to 0.02) between seeds are common on small sets (mmdetection issues
-[#3624](https://github.com/open-mmlab/mmdetection/issues/3624) and
+1 to 2 AP points (0.01 to 0.02) between seeds are common on small sets (mmdetection issues \
+[#3624](https://github.com/open-mmlab/mmdetection/issues/3624) and \
 [#2773](https://github.com/open-mmlab/mmdetection/issues/2773))"""
 """How far seeds alone move a figure."""
 
 COST = """\
-Seconds that each stage took when it was carried out. The hours of the people who drew the boxes on real images are not in it,
-so real images look free here and are not. A stage that several training sets share is counted in each."""
+Seconds that each stage took when it was carried out. What it took to take the real images and to draw their boxes is
+not in it, so they look free here and are not. A stage that several training sets share is counted in each."""
 """What the seconds are."""
 
 JUDGED = """\

@@ -88,11 +88,11 @@ def _check_kind(recipe: Recipe) -> None:
 def _trouble(place: str, error: Exception) -> SynthbenchError:
     reason = " ".join(str(error).split())[:300]
     if Path(place).exists():
-        pickles = [path.name for path in Path(place).rglob("*.bin")]
+        pickles = [path for path in sorted(Path(place).rglob("*.bin")) if not list(path.parent.glob("*.safetensors"))]
         if pickles:
             return SynthbenchError(
-                f"{place}: holds pickles ({', '.join(sorted(set(pickles)))}), which run code when opened, and no safetensors in their "
-                f"place; convert them with diffusers' save_pretrained, or set allow_pickle if you trust them ({reason})"
+                f"{pickles[0]}: a pickle, which runs code when it is opened, and no safetensors beside it; convert the checkpoint with "
+                "diffusers' save_pretrained, or set allow_pickle if you trust it"
             )
         return SynthbenchError(f"{place}: does not open: {reason}")
     return SynthbenchError(

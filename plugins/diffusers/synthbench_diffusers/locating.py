@@ -42,14 +42,15 @@ def locate(recipe: Recipe, fitted: Path, images: ImageSet, run: Run) -> Iterator
     for number, picture in enumerate(run.track(images, "locate", unit="images")):
         pixels = _fitting(picture.pixels(), recipe.side, pipe)
         generator = torch.Generator().manual_seed(derive_seed(run.seed, number, "locate"))
-        with torch.no_grad(), torch.autocast(torch.device(run.device).type, dtype, enabled=dtype != torch.float32):
+        with torch.no_grad():
             clean = pipe.vae.encode(to_batch(pixels).to(run.device, pipe.vae.dtype)).latent_dist.mean.float().cpu()
             clean = clean.repeat(len(times), 1, 1, 1) * pipe.vae.config.scaling_factor
             noisy = schedule.add_noise(clean, torch.randn(clean.shape, generator=generator), times)
             maps.watch(weights, (clean.shape[2], clean.shape[3]))
             maps.recording = True
             size = (*pixels.shape[:2], 0, 0, *pixels.shape[:2])
-            pipe.unet(noisy.to(run.device, dtype), times.to(run.device), **told.arguments([size] * len(times)))
+            with torch.autocast(pipe.device.type, dtype, enabled=dtype != torch.float32):
+                pipe.unet(noisy.to(run.device, dtype), times.to(run.device), **told.arguments([size] * len(times)))
         heat = read_maps(recipe, maps, picture.height, picture.width).mean(0)
         yield boxes_of(heat, recipe.box_threshold, recipe.box_area)
 

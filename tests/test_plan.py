@@ -1,0 +1,175 @@
+"""Plans: a key holds everything a result depends on, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from synthbench.errors import SuiteError
+from synthbench.plan import Plan, Stage, make_plan
+from synthbench.plugins import Registry, installed
+from synthbench.store import Store
+from synthbench.suite import read_suite
+from synthbench_fakes import SUITE
+
+PlanOf = Callable[..., Plan]
+
+
+def keys(plan: Plan) -> dict[str, str]:
+    return {stage.label: stage.key for stage in plan.stages}
+
+
+def changed(before: Plan, after: Plan) -> set[str]:
+    """The labels of the stages whose keys differ."""
+    return {label for label, key in keys(after).items() if keys(before)[label] != key}
+
+
+def stage(plan: Plan, label: str) -> Stage:
+    return next(stage for stage in plan.stages if stage.label == label)
+
+
+def test_each_stage_comes_after_those_it_needs_and_once(plan_of: PlanOf):
+    plan = plan_of("seeds=[0, 1]")
+    seen: set[str] = set()
+    for each in plan.stages:
+        assert {needed.key for needed in each.needs} <= seen, each.label
+        assert each.key not in seen, each.label
+        seen.add(each.key)
+
+
+def test_there_is_a_cell_for_each_training_set_detector_and_seed(plan_of: PlanOf):
+    plan = plan_of("seeds=[0, 1]")
+    rows = ["real", "references", "paint x native", "paint x teacher", "references + painted"]
+    assert [*plan.training_sets] == rows
+    wanted = [(row, detector, seed) for row in rows for detector in ("threshold", "strict") for seed in (0, 1)]
+    assert [(cell.training_set, cell.detector, cell.seed) for cell in plan.cells] == wanted
+
+
+def test_baselines_can_be_left_out(plan_of: PlanOf):
+    assert "real" not in plan_of('baselines=["references"]').training_sets
+
+
+def test_the_same_suite_has_the_same_keys_wherever_the_store_lies(plan_of: PlanOf, tmp_path: Path):
+    assert keys(plan_of()) == keys(plan_of(store=Store(tmp_path / "other")))
+
+
+def test_a_detectors_option_changes_that_detectors_stages_alone(plan_of: PlanOf):
+    before = plan_of()
+    strict = {stage.label for stage in before.stages if " strict on " in stage.label}
+    assert strict
+    assert changed(before, plan_of("detectors.strict.margin=9")) == strict
+
+
+def test_a_late_option_of_a_detector_does_not_train_again(plan_of: PlanOf):
+    before = plan_of()
+    told = changed(before, plan_of("detectors.strict.score=0.5"))
+    assert told == {stage.label for stage in before.stages if " strict on " in stage.label and stage.kind in ("predict", "score")}
+
+
+def test_the_teachers_detector_moves_what_it_labels(plan_of: PlanOf):
+    told = changed(plan_of(), plan_of("detectors.threshold.score=0.5"))
+    assert {"annotate paint x teacher", "train strict on paint x teacher", "judge teacher of paint"} <= told
+    assert not told & {"sample paint", "train strict on paint x native", "train threshold on references"}
+
+
+def test_the_teachers_model_is_that_of_the_references_cell(plan_of: PlanOf):
+    plan = plan_of()
+    cell = next(cell for cell in plan.cells if (cell.training_set, cell.detector) == ("references", "threshold"))
+    boxes = stage(plan, "annotate paint x teacher").views["images"][0].boxes
+    assert boxes is not None
+    assert boxes.fitted is cell.train
+
+
+def test_more_images_do_not_fit_again(plan_of: PlanOf):
+    told = changed(plan_of(), plan_of("images=8"))
+    assert "sample paint" in told
+    assert "fit paint" not in told
+    assert "train strict on real" not in told
+
+
+def test_a_late_option_of_a_generator_does_not_fit_again(plan_of: PlanOf):
+    told = changed(plan_of(), plan_of("generators.paint.noise=10"))
+    assert "sample paint" in told
+    assert not told & {"fit paint", "load fake-squares"}
+
+
+def test_several_seeds_share_one_generator_and_one_teacher(plan_of: PlanOf):
+    one, two = plan_of(), plan_of("seeds=[0, 1]")
+    for kind in ("data", "fit", "sample", "locate", "annotate", "judge"):
+        assert [s.key for s in two.stages if s.kind == kind] == [s.key for s in one.stages if s.kind == kind], kind
+    assert {s.key for s in one.stages} <= {s.key for s in two.stages}
+
+
+def test_another_seed_changes_everything_but_the_data(plan_of: PlanOf):
+    before = plan_of()
+    assert changed(before, plan_of("seeds=[1]")) == {stage.label for stage in before.stages} - {"load fake-squares"}
+
+
+def test_names_titles_and_patience_are_not_in_the_keys(plan_of: PlanOf):
+    before = {stage.key for stage in plan_of().stages}
+    assert {stage.key for stage in plan_of("title=Else", "timeout=5", "detectors.strict.name=other").stages} == before
+
+
+def test_the_version_of_a_plugin_is_in_the_keys(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch):
+    before = plan_of()
+    monkeypatch.setattr(installed().get("generator", "fake-paint").plugin, "version", 2)
+    assert {"fit paint", "sample paint", "train strict on paint x native"} <= changed(before, plan_of())
+
+
+def test_a_checkpoints_content_is_in_the_key_and_its_place_is_not(plan_of: PlanOf, tmp_path: Path):
+    for folder, content in (("one", "a"), ("two", "a"), ("three", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "model.safetensors").write_text(content)
+    one, two, three = (plan_of(f"detectors.strict.weights={tmp_path / folder}") for folder in ("one", "two", "three"))
+    assert keys(one) == keys(two)
+    assert "train strict on real" in changed(one, three)
+    assert "train threshold on real" not in changed(one, three)
+    assert one.suite.detectors[1].plugin.weights == str(tmp_path / "one")
+
+
+def test_a_shipped_checkpoint_is_found_by_its_name_and_keyed_by_its_content(tmp_path: Path, store: Store):
+    shipped = tmp_path / "shipped.safetensors"
+    shipped.write_text("weights")
+    registry = Registry(installed().found, {"tiny": shipped})
+    by_name, by_path = (
+        make_plan(read_suite(SUITE, registry, [f"detectors.strict.weights={value}"]), registry, store) for value in ("tiny", shipped)
+    )
+    assert keys(by_name) == keys(by_path)
+    assert by_name.suite.detectors[1].plugin.weights == str(shipped)
+
+
+def test_a_hub_id_stands_for_itself(plan_of: PlanOf):
+    assert plan_of("detectors.strict.weights=someone/model").suite.detectors[1].plugin.weights == "someone/model"
+
+
+def test_inputs_that_are_not_there_are_told_all_at_once(plan_of: PlanOf):
+    with pytest.raises(SuiteError) as caught:
+        plan_of("data.folder=nowhere", "detectors.strict.weights=tiny", "detectors.threshold.weights=./tiny")
+    told = caught.value.problems
+    assert len(told) == 3
+    assert told[0].endswith(f"fake-squares.folder: {Path.cwd() / 'nowhere'}: no such file or folder")
+    assert "strict.weights: './tiny' is no shipped" not in told[2]
+    assert "threshold.weights: './tiny' is no shipped checkpoint, file, folder or hub id" in told[1]
+
+
+def test_a_path_is_keyed_by_what_lies_there(plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.png").write_text("1")
+    before = plan_of("data.folder=~/photos")
+    assert before.suite.data.plugin.folder == photos
+    os.rename(photos, tmp_path / "moved")
+    assert keys(plan_of(f"data.folder={tmp_path / 'moved'}")) == keys(before)
+    (tmp_path / "moved" / "a.png").write_text("2")
+    assert "load fake-squares" in changed(before, plan_of(f"data.folder={tmp_path / 'moved'}"))
+
+
+def test_the_recipe_is_readable(plan_of: PlanOf):
+    recipe = stage(plan_of("detectors.strict.score=0.5"), "train strict on real").recipe
+    assert (recipe["plugin"], recipe["version"]) == ("fake-threshold", 1)
+    assert recipe["options"]["margin"] == 20
+    assert "score" not in recipe["options"], "a late option"
+    assert not {"device", "threads", "label"} & {*recipe}

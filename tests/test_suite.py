@@ -1,0 +1,178 @@
+"""Suites: what is wrong is told all at once, with its place and the nearest fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from synthbench.errors import SuiteError
+from synthbench.plugins import installed
+from synthbench.suite import Suite, apply_change, read_suite
+from synthbench_fakes import SUITE
+
+DATA = '[data]\nuse = "fake-squares"\n'
+DETECTOR = '[[detectors]]\nuse = "fake-threshold"\n'
+
+
+def read(text: str, folder: Path, *changes: str) -> Suite:
+    file = folder / "some.toml"
+    file.write_text(text)
+    return read_suite(file, installed(), changes)
+
+
+def problems(text: str, folder: Path, *changes: str) -> list[str]:
+    """What is wrong, each line without the name of the file, which it must begin with."""
+    with pytest.raises(SuiteError) as caught:
+        read(text, folder, *changes)
+    file = f"{folder / 'some.toml'}: "
+    assert all(problem.startswith(file) for problem in caught.value.problems)
+    return [problem.removeprefix(file) for problem in caught.value.problems]
+
+
+def test_a_suite_has_every_name_resolved_and_every_default_filled_in():
+    suite = read_suite(SUITE, installed())
+    assert suite.name == "squares"
+    assert [entry.name for entry in suite.detectors] == ["threshold", "strict"]
+    assert suite.detectors[1].plugin.margin == 20
+    assert suite.detectors[1].found.distribution == "synthbench-fakes"
+    assert suite.settings.seeds == (0,)
+    assert [(generator.name, annotator.name) for generator, annotator in suite.pairs] == [("paint", "native"), ("paint", "teacher")]
+
+
+def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path):
+    told = problems(
+        """
+        refrences = 3
+        images = 0
+        baselines = ["real", "refs"]
+        seeds = [1, 1]
+        [data]
+        use = "fake-squares"
+        trian = 3
+        [[generators]]
+        use = "fake-pain"
+        [[annotators]]
+        use = "teacher"
+        detector = "treshold"
+        [[detectors]]
+        use = "fake-threshold"
+        name = "threshold"
+        margin = "wide"
+        [[detectors]]
+        use = "fake-threshold"
+        score = 2
+        fail = "rise"
+        [[mix]]
+        name = "both"
+        parts = ["real", "fake-pain x taecher"]
+        [[mix]]
+        name = "none"
+        parts = []
+        """,
+        tmp_path,
+    )
+    assert told == [
+        "refrences: unknown key, did you mean 'references'?",
+        "images: expected `int` >= 1, got 0",
+        "data.trian: unknown option, did you mean 'train'?",
+        "generators[0].use: no generator named 'fake-pain' is installed, did you mean 'fake-paint'?",
+        "detectors[0].margin: expected `float`, got 'wide'",
+        "detectors[1].score: expected `float` <= 1.0, got 2",
+        "detectors[1].fail: unknown value 'rise', did you mean 'raise'?",
+        "mix[1].parts: expected `array` of length >= 1, got []",
+        "annotators.teacher.detector: no detector 'treshold' in this suite, did you mean 'threshold'?",
+        "baselines: unknown row 'refs'; known: real, references",
+        "seeds: a seed is there twice in [1, 1]",
+        "mix.both.parts: no training set 'fake-pain x taecher', did you mean 'fake-pain x teacher'?",
+    ]
+
+
+def test_two_entries_of_one_plugin_need_names(tmp_path: Path):
+    assert problems(DATA + DETECTOR + DETECTOR, tmp_path) == [
+        "detectors: the name 'fake-threshold' is used twice; give one of them another with name = …"
+    ]
+    assert len(read(DATA + DETECTOR + DETECTOR + 'name = "other"\n', tmp_path).detectors) == 2
+
+
+def test_what_is_missing_is_told(tmp_path: Path):
+    assert problems("", tmp_path) == [
+        f"data.use: missing: the name of a data-source; installed: {', '.join(installed().names('data-source'))}",
+        "detectors: missing: a suite needs at least one [[detectors]] table",
+    ]
+    generators = '[[generators]]\nuse = "fake-paint"\n'
+    assert problems(DATA + DETECTOR + generators, tmp_path) == [
+        "annotators: missing: generated images need boxes, so name at least one [[annotators]]"
+    ]
+    assert problems(DATA + DETECTOR + '[[annotators]]\nuse = "teacher"\n', tmp_path) == ["annotators[0].detector: missing"]
+
+
+def test_shapes_that_are_not_a_suites_are_told(tmp_path: Path):
+    assert problems('detectors = "fake-threshold"\n' + DATA, tmp_path) == ["detectors: expected [[detectors]], an array of tables"]
+    assert problems(DATA + DETECTOR + 'name = "a b"\n', tmp_path) == ["detectors[0].name: expected letters, digits and '_.+-', got 'a b'"]
+    assert problems("data = 3\n" + DETECTOR, tmp_path)[0].startswith("data.use: missing")
+
+
+def test_a_mix_may_not_take_anothers_name(tmp_path: Path):
+    mix = '[[mix]]\nname = "{}"\nparts = ["real", "references"]\n'
+    assert problems(DATA + DETECTOR + mix.format("real"), tmp_path) == ["mix.real.name: the name of another training set"]
+    assert problems(DATA + DETECTOR + 2 * mix.format("all"), tmp_path) == ["mix.all.name: the name of another training set"]
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("detectors.threshold.margin=7.5", 7.5),
+        ("detectors[0].margin=7.5", 7.5),
+        ("detectors.0.margin = 7.5", 7.5),
+        ("detectors[threshold].margin=7.5", 7.5),
+    ],
+)
+def test_a_value_is_set_by_name_and_by_number(change: str, value: float):
+    assert read_suite(SUITE, installed(), [change]).detectors[0].plugin.margin == value
+
+
+def test_settings_and_single_tables_are_set_too():
+    suite = read_suite(SUITE, installed(), ["data.train=9", "seeds=[0, 1]", "title=Not TOML, so a string"])
+    assert (suite.data.plugin.train, suite.settings.seeds, suite.settings.title) == (9, (0, 1), "Not TOML, so a string")
+
+
+def test_a_name_with_a_dot_is_set_in_brackets():
+    content = {"detectors": [{"use": "fake-threshold", "name": "v1.5"}]}
+    apply_change(content, "detectors[v1.5].margin=2")
+    assert content["detectors"][0]["margin"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("images", "--set images: expected KEY=VALUE, as in --set data.path=photos"),
+        ("detectors.treshold.margin=1", "no entry 'treshold', did you mean 'threshold'?"),
+        ("detectors.9.margin=1", "no entry '9'"),
+        ("images.more=1", "'images' is a value, it has no 'more'"),
+        ("detectors.threshold.mragin=1", "detectors[0].mragin: unknown option, did you mean 'margin'?"),
+    ],
+)
+def test_a_change_that_fits_nothing_is_told(change: str, told: str):
+    with pytest.raises(SuiteError) as caught:
+        read_suite(SUITE, installed(), [change])
+    assert told in str(caught.value)
+
+
+def test_a_syntax_error_is_told_with_its_line(tmp_path: Path):
+    assert "line 2" in problems("images = 3\nseeds == [0]\n", tmp_path)[0]
+
+
+def test_a_missing_suite_is_told_with_the_nearest(tmp_path: Path):
+    (tmp_path / "apples.toml").write_text("")
+    with pytest.raises(SuiteError, match=r"aples\.toml: no such suite, did you mean '.*apples\.toml'\?"):
+        read_suite(tmp_path / "aples.toml", installed())
+
+
+def test_a_folder_is_no_suite(tmp_path: Path):
+    with pytest.raises(SuiteError, match=r"directory"):
+        read_suite(tmp_path, installed())
+
+
+def test_relative_paths_stay_relative_to_where_the_command_is_typed(tmp_path: Path):
+    suite = read('[data]\nuse = "fake-squares"\nfolder = "photos/red"\n' + DETECTOR, tmp_path)
+    assert suite.data.plugin.folder == Path("photos/red")
