@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,7 +160,7 @@ def test_a_path_is_keyed_by_what_lies_there(plan_of: PlanOf, tmp_path: Path, mon
     (photos / "a.png").write_text("1")
     before = plan_of("data.folder=~/photos")
     assert before.suite.data.plugin.folder == photos
-    os.rename(photos, tmp_path / "moved")
+    photos.rename(tmp_path / "moved")
     assert keys(plan_of(f"data.folder={tmp_path / 'moved'}")) == keys(before)
     (tmp_path / "moved" / "a.png").write_text("2")
     assert "load fake-squares" in changed(before, plan_of(f"data.folder={tmp_path / 'moved'}"))

@@ -6,10 +6,9 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from synthbench.context import Event
 from synthbench.engine import Engine, InProcess, Worker
 from synthbench.errors import SynthbenchError
 from synthbench.jobs import Job, Outcome, ViewRef
@@ -20,6 +19,9 @@ from synthbench.runner import Conditions, Runner, RunState
 from synthbench.store import Store
 from synthbench.suite import read_suite
 from synthbench_fakes import SUITE
+
+if TYPE_CHECKING:
+    from synthbench.context import Event
 
 PlanOf = Callable[..., Plan]
 LONG = 120.0  # seconds: no stage takes as long, however busy the machine
@@ -194,9 +196,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
 
 def train(worker: Worker, folder: Path, data: ViewRef, timeout: float = LONG, emit: Callable[[Event], None] | None = None, **options: Any):
     folder.mkdir(exist_ok=True)
-    job = Job(
-        stage="train", label="", workdir=str(folder), plugin=("detector", "fake-threshold"), options=options, views={"data": [data]}
-    )
+    job = Job(stage="train", label="", workdir=str(folder), plugin=("detector", "fake-threshold"), options=options, views={"data": [data]})
     return worker.carry_out(job, emit or (lambda _: None), timeout)
 
 

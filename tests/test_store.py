@@ -41,10 +41,14 @@ def test_what_was_published_is_found_again(store: Store):
 
 
 def test_a_half_built_folder_is_never_seen_and_goes(store: Store):
-    with pytest.raises(RuntimeError), store.building("fit", KEY) as folder:
-        (folder / "model").write_text("half")
-        assert store.get("fit", KEY) is None
-        raise RuntimeError
+    def build_half() -> None:
+        with store.building("fit", KEY) as folder:
+            (folder / "model").write_text("half")
+            assert store.get("fit", KEY) is None
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        build_half()
     assert store.get("fit", KEY) is None
     assert not leftovers(store)
 

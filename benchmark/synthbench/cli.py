@@ -116,7 +116,7 @@ def run_command(given: argparse.Namespace) -> int:
     started = time.monotonic()
     state = run_plan(plan, store, given)
     spent = round(time.monotonic() - started, 1)
-    return write_report(plan, state, results, {"device": given.device, "workers": given.workers, "wall_seconds": spent})
+    return write_report(plan, state, results, {"workers": given.workers, "wall_seconds": spent})
 
 
 def same_results(results: Path, plan: Plan) -> bool:

@@ -47,3 +47,5 @@ class Outcome:
     notes: tuple[str, ...] = ()
     records: Mapping[str, Any] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+    """What a plugin's stage ran on."""

@@ -251,7 +251,7 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
     judged = [
         planner.judge(annotator, generator)
         for annotator in suite.annotators
-        for generator in (suite.generators if annotator.plugin.boxes_from == "generator" else suite.generators[:1])
+        for generator in (suite.generators if annotator.plugin.boxes_from == "generator" else (None,))
     ]
     return Plan(
         suite=suite,

@@ -42,11 +42,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Broken:
-    """An entry point, or something it gave, that cannot be used."""
+    """An entry point that cannot be used, or the one thing it gave that cannot."""
 
     entry_point: str
     distribution: str
     error: str
+    name: str = ""
+    """Of that one thing."""
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Registry:
             return self.found[kind, name]
         except KeyError:
             hint = suggest(name, self.names(kind))
-            broken = "".join(f"; {each.entry_point} did not load: {each.error}" for each in self.broken)
+            broken = "".join(f"; {each.entry_point} is broken: {each.error}" for each in self.broken if each.name in ("", name))
             raise SynthbenchError(f"no {kind} named '{name}' is installed{hint}{broken}") from None
 
 
@@ -100,15 +102,16 @@ def _add(registry: Registry, point: EntryPoint) -> None:
         for plugin in (each for given in hook() for each in given):
             found = Found(kind, plugin.name, plugin, distribution, release)
             if trouble := _trouble(registry, found):
-                registry.broken.append(Broken(point.name, distribution, trouble))
+                registry.broken.append(Broken(point.name, distribution, trouble, plugin.name))
             else:
                 registry.found[kind, plugin.name] = found
     for shipped in manager.hook.synthbench_checkpoints():
         for name, path in shipped.items():
-            if name in registry.checkpoints or "/" in name:
-                registry.broken.append(Broken(point.name, distribution, f"checkpoint '{name}': name in use, or with a slash in it"))
+            if name in registry.checkpoints or "/" in name or not path.exists():
+                trouble = f"checkpoint '{name}': " + (f"there is no {path}" if not path.exists() else "name in use, or with a slash in it")
+                registry.broken.append(Broken(point.name, distribution, trouble, name))
             else:
-                registry.checkpoints[name] = Path(path)
+                registry.checkpoints[name] = path
 
 
 def _hooks(manager: pluggy.PluginManager) -> Mapping[Kind, Callable[[], list[Sequence[type[Any]]]]]:
@@ -127,6 +130,8 @@ def _trouble(registry: Registry, found: Found) -> str:
     other = registry.found.get((found.kind, found.name))
     if other is not None:
         return f"{found.kind} '{found.name}': the name is in use by {other.distribution}"
+    if not isinstance(found.plugin, type):
+        return f"{found.kind} '{found.name}': {found.plugin!r} is not a class"
     parameters = getattr(found.plugin, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
         return f"{found.kind} '{found.name}': its class is not a frozen dataclass"

@@ -130,8 +130,8 @@ class Lines(Display):
 def facts_of(stage: Stage, outcome: Outcome) -> str:
     """The most telling figure of a finished stage."""
     records: Mapping[str, Any] = outcome.records
-    if stage.kind == "score":
-        return f"[bold]AP {records.get('AP', 0):.3f}  AP50 {records.get('AP50', 0):.3f}[/bold]"
+    if stage.kind == "score" and "AP" in records:  # without a true box there is none
+        return f"[bold]AP {records['AP']:.3f}  AP50 {records['AP50']:.3f}[/bold]"
     if stage.kind == "sample":
         return f"{records.get('images', 0) / max(outcome.seconds, 1e-9):.2f} images/s"
     if stage.kind == "annotate":

@@ -27,7 +27,7 @@ SCHEMA = 1
 
 
 def collect(plan: Plan, state: RunState, conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything there is to say of a run. `conditions`: device, workers, threads, wall_seconds."""
+    """Everything there is to say of a run. `conditions`: workers, wall_seconds."""
     data = state.artifacts.get(plan.data.key)
     return {
         "schema": SCHEMA,
@@ -163,9 +163,11 @@ def cost(row: str, plan: Plan, state: RunState) -> dict[str, float]:
 def environment(plan: Plan, state: RunState) -> dict[str, Any]:
     """Versions, machine and commit."""
     packages: dict[str, str] = {}
+    devices = set()
     for stage in plan.stages:
         if artifact := state.artifacts.get(stage.key):
             packages |= artifact.about["packages"]
+            devices |= {artifact.about.get("device")} - {None, ""}
     try:
         release = version("synthbench")
     except PackageNotFoundError:
@@ -176,6 +178,7 @@ def environment(plan: Plan, state: RunState) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
+        "device": ", ".join(sorted(devices)),
         "packages": dict(sorted(packages.items())),
     }
 

@@ -172,6 +172,7 @@ def describe(stage: Stage, outcome: Outcome) -> dict[str, Any]:
         "notes": list(outcome.notes),
         "records": dict(outcome.records),
         "packages": dict(outcome.packages),
+        "device": outcome.device,
     }
 
 

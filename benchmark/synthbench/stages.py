@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import sys
 import time
@@ -16,15 +17,15 @@ from typing import Any, TypeVar
 from synthbench.context import Event, StageRun
 from synthbench.errors import SynthbenchError
 from synthbench.formats.boxes import read_boxes, write_boxes
-from synthbench.formats.coco import read_set, write_set
-from synthbench.jobs import Job, Outcome, ViewRef
+from synthbench.formats.coco import write_set
+from synthbench.jobs import Job, Outcome
 from synthbench.metrics import evaluate, precision_recall
 from synthbench.options import configure
 from synthbench.plugins import KINDS, installed
 from synthbench.types import Boxes, Brief, ImageSet, Sample
+from synthbench.views import BOXES, joined
 
 Item = TypeVar("Item", Sample, Boxes)
-BOXES = "boxes.npz"
 TRACE_LINES = 30
 # Whatever a stage may import of these is written down with its result.
 RECORDED = ("accelerate", "diffusers", "mmcv-lite", "mmdet", "numpy", "peft", "torch", "torchvision", "transformers", "ultralytics")
@@ -43,7 +44,7 @@ def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
         error = str(problem)
     except Exception as problem:  # a plugin may raise anything; it costs its stage
         error = f"{type(problem).__name__}: {problem}"
-        trace = "".join(traceback.format_exc().splitlines(keepends=True)[-TRACE_LINES:])
+        trace = "\n".join(shorten_paths(traceback.format_exc()).splitlines()[-TRACE_LINES:])
     return Outcome(
         error=error,
         trace=trace,
@@ -52,7 +53,13 @@ def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
         notes=tuple(run.notes),
         records=dict(run.records),
         packages=dict(_packages()),
+        device=name_device(run.device) if job.plugin else "",
     )
+
+
+def shorten_paths(trace: str) -> str:
+    """A traceback without the folders that say more of a machine than of an error: it may end in a published report."""
+    return re.sub(r'File "([^"]+)"', lambda found: f'File "{"/".join(Path(found[1]).parts[-3:])}"', trace)
 
 
 def pick_device(wanted: str) -> str:
@@ -66,6 +73,13 @@ def pick_device(wanted: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def name_device(device: str) -> str:
+    """The device and, for a CUDA one, what it is sold as."""
+    if device.startswith("cuda") and (torch := sys.modules.get("torch")):
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return device
 
 
 def limit_threads(threads: int) -> None:
@@ -83,32 +97,6 @@ def plugin_of(job: Job) -> Any:
     if plugin is None:
         raise SynthbenchError("; ".join(problems))
     return plugin
-
-
-def see(view: ViewRef) -> ImageSet:
-    """The images of a view, with the boxes it puts on them."""
-    images = read_set(Path(view.folder))
-    if view.boxes is not None:
-        images = images.labelled(read_boxes(Path(view.boxes) / BOXES))
-    if view.choose is not None:
-        count, seed = view.choose
-        images = choose(images, count, seed)
-    return images
-
-
-def choose(images: ImageSet, count: int, seed: int) -> ImageSet:
-    """`count` of the pictures at random. Raises SynthbenchError where there are fewer."""
-    if count > len(images):
-        raise SynthbenchError(f"references = {count}, but the real training set holds only {len(images)} images")
-    import numpy as np
-
-    return images.chosen(sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist()))
-
-
-def joined(views: Iterable[ViewRef]) -> ImageSet:
-    """The images of several views, one after the other."""
-    sets = [see(view) for view in views]
-    return ImageSet(sets[0].categories, tuple(picture for each in sets for picture in each))
 
 
 def load(_job: Job, plugin: Any, run: StageRun) -> None:

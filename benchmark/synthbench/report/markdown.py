@@ -11,19 +11,21 @@ from synthbench.report.scores import Scores, joined
 from synthbench.report.words import COST, GLOSSARY, JUDGED, PAPER
 
 TRACE_LINES = 12
+NAMED = 6  # cells that a failure cost; of more the rest is counted
 
 
 def render(held: Mapping[str, Any], file: str) -> str:
     """The whole report; `file` is the name of the JSON file that lies beside it."""
     scores = Scores(held)
     suite = held["suite"]
+    ranges = "; black: from the lowest to the highest seed" if scores.seeds > 1 else ""
     parts = [
         f"# {' '.join(suite['title'].split()) or suite['name']}",
         notice(held),
         suite["about"].strip(),
         "## The answer",
         *answer(held),
-        picture(held, "bars", "AP of every training set and detector, with the level of the real images as dashed lines."),
+        picture(held, "bars", f"AP of every training set and detector; dashed: each detector's level with real images{ranges}."),
         *matrices(scores),
         *words(held, scores),
         *samples(held),
@@ -105,7 +107,8 @@ def failures(held: Mapping[str, Any]) -> list[str]:
     """What broke, with its last lines."""
     told = []
     for each in held["failures"]:
-        lost = f"Cells it cost: {joined(each['cells'])}." if each["cells"] else "It cost no cell."
+        cells = each["cells"][:NAMED] + ([f"{rest} more"] if (rest := len(each["cells"]) - NAMED) > 0 else [])
+        lost = f"Cells it cost: {joined(cells)}." if cells else "It cost no cell."
         trace = "\n".join(each["trace"].rstrip().splitlines()[-TRACE_LINES:])
         told += [f"### {each['label']}", fenced(each["error"]), lost, fold("Its last lines", fenced(trace)) if trace else ""]
     return ["## Failures", "The next run of the same command tries these stages again.", *told] if told else []

@@ -15,8 +15,8 @@ from synthbench.jobs import ViewRef
 from synthbench.plan import Cell, Plan, View
 from synthbench.report.scores import Pick, Scores
 from synthbench.runner import RunState
-from synthbench.stages import BOXES, see
 from synthbench.types import Boxes, ImageSet, Picture
+from synthbench.views import BOXES, see
 
 TILE = 176  # pixels of an image's longer side
 GAP = 6

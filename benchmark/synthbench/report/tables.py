@@ -85,7 +85,7 @@ def costs(held: Mapping[str, Any], scores: Scores) -> str:
         [
             f"`{row}`",
             *(figure(cost[kind] or None, 1) for kind in kinds),
-            figure(sum(cost.values()) or None, 1),
+            figure(sum(cost.values()) or None if scores.trained_on(row) else None, 1),
             *(figure(scores.training_seconds(row, detector), 1) for detector in scores.detectors),
         ]
         for row, cost in held["costs"].items()

@@ -36,7 +36,7 @@ class FasterRCNN:
     ] = "efficientnet_lite0"
     weights: Weights = ""
     """A state dict of the whole detector to start from: a .safetensors file, a folder with `model.safetensors`, a .pth file where
-    the suite allows pickles, or torchvision's name for its own (`COCO_V1`)."""
+    the suite allows pickles, or `torchvision/COCO_V1` from torch hub's folder."""
     imagenet: bool = True
     """Without `weights`: start the backbone from ImageNet (`small` has no such weights)."""
     image_size: Annotated[int, Meta(ge=64)] = 256
@@ -63,7 +63,7 @@ class FasterRCNN:
     validation: Annotated[float, Meta(ge=0, lt=1)] = 0.2
     """Share of the training set held back for the validation loss; 0: none."""
     keep: Literal["best", "last"] = "last"
-    """The weights of the epoch with the lowest validation loss, or the last epoch's."""
+    """The last epoch's weights, at which the learning rate has come down, or those of the lowest validation loss."""
     mixed_precision: bool = True
     """bfloat16 on CUDA; a CPU always computes in float32."""
 

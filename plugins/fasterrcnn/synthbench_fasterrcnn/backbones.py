@@ -11,7 +11,7 @@ from torch.nn import functional
 CHANNELS = 64
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # mypy does not follow torch
     """EfficientNet-Lite0 with a feature pyramid of which the finest map, at `stride`, is used.
 
     `body` holds the stages that halve the image: strides 2, 4, 8, 16 and 32.
@@ -51,7 +51,7 @@ class EfficientNetLite0(nn.Module):
         return features
 
 
-class Small(nn.Module):
+class Small(nn.Module):  # type: ignore[misc]  # mypy does not follow torch
     """Six convolutions, from scratch."""
 
     out_channels = CHANNELS

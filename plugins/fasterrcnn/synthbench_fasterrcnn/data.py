@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Target = dict[str, Tensor]
 Example = tuple[Tensor, Target]
-MIN_SIDE = 1.0  # pixels after resizing; torchvision refuses boxes without area
+MIN_SIDE = 1.0  # pixels; torchvision refuses boxes without area
 MIN_VISIBLE = 0.3  # share of a box that a crop must leave
 
 
@@ -57,13 +57,13 @@ def vary(example: Example, flip: float, zoom: float, image_size: int, rng: torch
 
 
 def clip(boxes: Tensor, wide: int, high: int) -> tuple[Tensor, Tensor]:
-    """The boxes (N, 4) cut to the image, and which of them (N,) have an area left."""
+    """The boxes (N, 4) cut to the image, and which of them (N,) are a pixel wide and high then."""
     cut = torch.stack([boxes[:, 0].clamp(0, wide), boxes[:, 1].clamp(0, high), boxes[:, 2].clamp(0, wide), boxes[:, 3].clamp(0, high)], 1)
     return cut, ((cut[:, 2:] - cut[:, :2]) >= MIN_SIDE).all(1)
 
 
 def typical_sizes(examples: Sequence[Example], image_size: int, count: int = 3) -> tuple[float, ...]:
-    """Sizes in pixels that cover the boxes' evenly: quantiles of the square root of their area.
+    """Sizes in pixels that cover the boxes evenly: quantiles of the square root of their area.
 
     Without boxes: a sixteenth to half of the image, as nothing is known.
     """

@@ -41,7 +41,8 @@ def train(options: FasterRCNN, data: ImageSet, run: Run) -> None:
     epochs = max(options.epochs, math.ceil(options.min_steps / per_epoch))
     batches = [picks for _ in range(epochs) for picks in torch.randperm(len(examples), generator=rng).split(options.batch)]
     optimizer, schedule = _optimizer(options, model, len(batches))
-    best, best_epoch, best_weights = math.inf, 0, {}
+    best, best_epoch = math.inf, 0
+    best_weights: dict[str, Tensor] = {}
     for step, picks in enumerate(run.track(batches, "train", unit="batches"), start=1):
         _training_mode(model)
         chosen = [vary(examples[pick], options.flip, options.zoom, options.image_size, rng) for pick in picks.tolist()]
@@ -83,12 +84,11 @@ def _loss(model: nn.Module, examples: Sequence[Example], device: str) -> Tensor:
     return losses
 
 
-@torch.no_grad()
 def _validate(model: nn.Module, held: Sequence[Example], options: FasterRCNN, run: Run) -> float:
     """The mean loss over held back images, as they are; the samplers draw the same boxes each time."""
     _training_mode(model, learning=False)
     total = 0.0
-    with torch.random.fork_rng():
+    with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(run.seed)
         for first in range(0, len(held), options.batch):
             plain = [(image.float() / 255, target) for image, target in held[first : first + options.batch]]

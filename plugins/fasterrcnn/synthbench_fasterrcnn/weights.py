@@ -83,11 +83,12 @@ def _open(options: FasterRCNN, run: Run) -> State:
         if not run.allow_pickle:
             raise SynthbenchError(f"weights: {path} is a pickle: convert it to .safetensors, or set allow_pickle in the suite")
         return _unpickled(path)
+    name = options.weights.removeprefix("torchvision/")
     known = {} if options.backbone in OWN else get_model_weights(f"fasterrcnn_{options.backbone}").__members__
-    if options.weights not in known:
-        raise SynthbenchError(f"weights: {options.weights}: no such file, and no weights of torchvision's{suggest(options.weights, known)}")
-    held = _cached(known[options.weights])
-    if (options.backbone, options.weights) == ("resnet50_fpn", "COCO_V1"):
+    if name not in known:
+        raise SynthbenchError(f"weights: {options.weights}: no such file, and no weights of torchvision's{suggest(name, known)}")
+    held = _cached(known[name])
+    if (options.backbone, name) == ("resnet50_fpn", "COCO_V1"):
         # Trained without BatchNorm's epsilon, of 1e-5, which torchvision takes away when it loads them; so do we.
         held.update({key: tensor - 1e-5 for key, tensor in held.items() if key.endswith("running_var")})
     return held

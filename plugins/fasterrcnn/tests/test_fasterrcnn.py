@@ -75,15 +75,15 @@ def test_training_is_repeatable_and_prediction_survives_the_process(toys: ImageS
 
 def test_finds_discs_of_two_kinds(tmp_path: Path) -> None:
     toys = ImageSet(("red", "blue"), tuple(draw(tmp_path / f"{seed}.png", seed, count=2) for seed in range(16)))
-    options = replace(SMALL, epochs=1, min_steps=90, validation=0, learning_rate=3e-3, score_threshold=0.5)
-    assert trained(options, toys, tmp_path / "fitted").records == {"epochs": 23}
+    options = replace(SMALL, epochs=1, min_steps=72, validation=0, learning_rate=3e-3, score_threshold=0.3)
+    assert trained(options, toys, tmp_path / "fitted").records == {"epochs": 18}
     hits = 0
     for picture, boxes in zip(toys, found(options, tmp_path / "fitted", toys), strict=True):
         truth = picture.boxes or Boxes.none()
         for corners, label in zip(truth.xyxy, truth.labels, strict=True):
             near = np.abs(boxes.xyxy - corners).max(1, initial=0) < 4
             hits += bool((near & (boxes.labels == label)).any())
-    assert hits >= 20  # of 32
+    assert hits >= 26  # of 32
 
 
 def test_stands_odd_training_sets(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ class Harm:
 def test_pickles_and_missing_weights_are_refused(toys: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     harm = tmp_path / "harm.pth"
-    harm.write_bytes(pickle.dumps(Harm()))
+    harm.write_bytes(pickle.dumps(Harm(), protocol=2))
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"no")
     cached = tmp_path / "hub/checkpoints/fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth"
@@ -151,8 +151,8 @@ def test_pickles_and_missing_weights_are_refused(toys: ImageSet, tmp_path: Path,
         (str(harm), False, "is a pickle"),
         (str(harm), True, "not a state dict"),
         (str(broken), False, "not a safetensors file"),
-        ("COCO_V2", False, "did you mean 'COCO_V1'"),
-        ("COCO_V1", False, f"{cached} is missing.*put it there"),
+        ("torchvision/COCO_V2", False, "did you mean 'COCO_V1'"),
+        ("torchvision/COCO_V1", False, f"{cached} is missing.*put it there"),
         ("", False, "mobilenet_v3_large-8738ca79.pth is missing"),
     ):
         options = FasterRCNN(backbone="mobilenet_v3_large_320_fpn", weights=weights)
@@ -161,7 +161,7 @@ def test_pickles_and_missing_weights_are_refused(toys: ImageSet, tmp_path: Path,
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"something else")
     with pytest.raises(SynthbenchError, match="is not the one in its name"):
-        start(replace(options, weights="COCO_V1"), ("red",), (), StageRun(tmp_path))
+        start(replace(options, weights="torchvision/COCO_V1"), ("red",), (), StageRun(tmp_path))
     plain = tmp_path / "plain.pth"
     torch.save(Small(4).state_dict(), plain)
     with pytest.raises(SynthbenchError, match="holds nothing that fits"):
