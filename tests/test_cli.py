@@ -25,6 +25,7 @@ SMALL = ["--set", 'baselines=["references"]', "--set", "mix=[]", "--device", "cp
 def typed(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
     """Types a command in an empty folder: exit status, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # a run sets it too, and this puts it back
     terminate = signal.getsignal(signal.SIGTERM)
 
     def typed(*arguments: object) -> tuple[int, str, str]:

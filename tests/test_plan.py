@@ -69,7 +69,7 @@ def test_a_late_option_of_a_detector_does_not_train_again(plan_of: PlanOf):
 
 def test_the_teachers_detector_moves_what_it_labels(plan_of: PlanOf):
     told = changed(plan_of(), plan_of("detectors.threshold.score=0.5"))
-    assert {"annotate paint x teacher", "train strict on paint x teacher", "judge teacher of paint"} <= told
+    assert {"annotate paint x teacher", "train strict on paint x teacher", "judge teacher"} <= told
     assert not told & {"sample paint", "train strict on paint x native", "train threshold on references"}
 
 

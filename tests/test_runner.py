@@ -150,8 +150,11 @@ def test_a_failing_teacher_costs_what_it_would_have_labelled(plan_of: PlanOf, st
 
 
 def test_a_failure_is_tried_again(plan_of: PlanOf, store: Store, monkeypatch: pytest.MonkeyPatch):
+    def fail(_: str) -> None:
+        raise RuntimeError("of this one time")
+
     plan = plan_of()
-    monkeypatch.setattr("synthbench_fakes.misbehave", lambda _: pytest.fail("of this one time", pytrace=False))
+    monkeypatch.setattr("synthbench_fakes.misbehave", fail)
     assert carry_out(plan, store).failures
     monkeypatch.undo()
     assert not carry_out(plan, store).failures

@@ -154,6 +154,8 @@ def make_engines(given: argparse.Namespace, store: Store, threads: int) -> list[
     from synthbench.engine import InProcess, Worker
 
     if given.in_process:
+        if not given.download:
+            os.environ["HF_HUB_OFFLINE"] = "1"  # as in workers
         return [InProcess()]
     stamp = time.strftime("%Y%m%d-%H%M%S")
     return [Worker(store.root / "logs" / f"{stamp}-{number}.log", threads, not given.download) for number in range(given.workers)]

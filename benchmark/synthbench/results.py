@@ -163,11 +163,11 @@ def cost(row: str, plan: Plan, state: RunState) -> dict[str, float]:
 def environment(plan: Plan, state: RunState) -> dict[str, Any]:
     """Versions, machine and commit."""
     packages: dict[str, str] = {}
-    devices = set()
+    devices: set[str] = set()
     for stage in plan.stages:
         if artifact := state.artifacts.get(stage.key):
             packages |= artifact.about["packages"]
-            devices |= {artifact.about.get("device")} - {None, ""}
+            devices |= {artifact.about.get("device", "")} - {""}  # the core's own stages have none
     try:
         release = version("synthbench")
     except PackageNotFoundError:
@@ -186,6 +186,8 @@ def environment(plan: Plan, state: RunState) -> dict[str, Any]:
 def commit() -> str:
     """The commit of this checkout, with a plus where files differ from it; empty where it is no checkout."""
     here = Path(__file__).parent
+    if not (here.parents[1] / ".git").exists():  # installed, perhaps below somebody else's checkout
+        return ""
     asked = ["git", "describe", "--always", "--abbrev=12", "--dirty=+"]
     try:
         told = subprocess.run(asked, cwd=here, capture_output=True, text=True, timeout=5, check=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import sys
@@ -77,13 +78,14 @@ def pick_device(wanted: str) -> str:
 
 def name_device(device: str) -> str:
     """The device and, for a CUDA one, what it is sold as."""
-    if device.startswith("cuda") and (torch := sys.modules.get("torch")):
+    if device.startswith("cuda") and (torch := sys.modules.get("torch")) and torch.cuda.is_available():
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return device
 
 
 def limit_threads(threads: int) -> None:
     """Holds torch to `threads`, wherever an earlier stage's library has set something else."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for a torch that is yet to be loaded
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers.utils import logging
 from synthbench.context import StageRun
 from synthbench_diffusers import SD15DreamBooth, SDXLLora
 from synthbench_diffusers.references import Latents, Squares
@@ -182,6 +183,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
+    logging.set_verbosity_error()
     shared: dict[str, Any] = {"resolution": given.resolution, "precision": "bf16", "gradient_checkpointing": True, "accumulation": 1}
     recipes: dict[str, Recipe] = {
         "sd15": SD15DreamBooth(method="lora", **shared),

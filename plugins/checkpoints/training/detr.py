@@ -1,12 +1,14 @@
 """Trains the small plain DETR that fine-tuning starts from: one category, any fruit, on scenes of the `broad` domain.
 
-    python detr.py --out detr --cache cache --steps 6500 --threads 1
+    python detr.py --out detr --cache cache --steps 2400 --threads 1
 
 Plain DETR learns slowly because nothing in it says where anything is: attention has to find out from scratch, and the
-values it mixes carry no position. Three things shorten that, and leave an ordinary `DetrForObjectDetection`:
+values it mixes carry no position. Three things are here to shorten that, and leave an ordinary `DetrForObjectDetection`:
 learned position embeddings that start as sines of short wavelengths; queries and cross-attention that start by looking
 at the places where fruit is often found (k-means of the training boxes' centres); and a dense loss, through the same
 two heads, on the encoder's tokens, so that each token knows its fruit's box before the decoder asks for it.
+
+2400 steps of 16 scenes, 1175 seconds on one thread of a busy machine, gave AP 0.58 and AP50 0.93 on 100 scenes held out.
 """
 
 from __future__ import annotations
@@ -203,7 +205,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--images", type=int, default=3000)
-    parser.add_argument("--steps", type=int, default=6500)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--queries", type=int, default=40)
     parser.add_argument("--learning-rate", type=float, default=8e-4)
@@ -261,6 +263,7 @@ def save(model: DetrForObjectDetection, out: Path) -> None:
     """Writes config.json and model.safetensors in half precision."""
     kept = {name: value.clone() for name, value in model.state_dict().items()}
     model.half().save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)  # written for its owner alone, and shipped to everybody
     model.float().load_state_dict(kept)
 
 

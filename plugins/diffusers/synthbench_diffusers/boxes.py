@@ -34,7 +34,10 @@ def boxes_of(heat: NDArray[np.float32], threshold: float | Literal["otsu"], area
 
 
 def otsu(values: NDArray[np.float32]) -> float:
-    """The threshold that parts values in 0..1 into the two classes of least spread (Otsu 1979), of 256 steps."""
+    """The threshold that parts values in 0..1 into the two classes of least spread (Otsu 1979), of 256 steps.
+
+    Where several do it equally well, their middle.
+    """
     counts, edges = np.histogram(values, bins=256, range=(0, 1))
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)[:-1]
@@ -42,4 +45,4 @@ def otsu(values: NDArray[np.float32]) -> float:
     mass = np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (mass[:-1] / below - (mass[-1] - mass[:-1]) / above) ** 2
-    return float(edges[1:-1][np.nanargmax(between)])
+    return float(edges[1:-1][between == np.nanmax(between)].mean())

@@ -61,8 +61,10 @@ def token_weights(tokenizer: Any, prompt: str, word: str) -> Any:
     length = tokenizer.model_max_length
     inside = tokenizer(prompt, truncation=True, max_length=length).input_ids
     wanted = tokenizer(word, add_special_tokens=False).input_ids
+    ends = [token.endswith("</w>") for token in tokenizer.convert_ids_to_tokens(inside)]
     weights = torch.zeros(length)
-    for start in range(len(inside) - len(wanted) + 1):
-        if inside[start : start + len(wanted)] == wanted:
+    for start in range(1, len(inside) - len(wanted) + 1):
+        begins_a_word = start == 1 or ends[start - 1]  # "apples" is not in "pineapples", whose last tokens may be the same
+        if begins_a_word and inside[start : start + len(wanted)] == wanted:
             weights[start : start + len(wanted)] = 1
     return weights / weights.sum() if weights.any() else None

@@ -33,11 +33,11 @@ class YOLOv8:
     epochs: Annotated[int, Meta(ge=1)] = 100
     batch: Annotated[int, Meta(ge=1)] = 16
     optimizer: Literal["AdamW", "SGD", "MuSGD"] = "AdamW"
-    learning_rate: Annotated[float, Meta(gt=0)] = 0.002
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.002
     """What ultralytics takes for AdamW and one category; SGD wants about 0.01."""
     final_learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.01
     """The last epoch's rate as a share of `learning_rate`, reached in a straight line."""
-    weight_decay: Annotated[float, Meta(ge=0)] = 0.0005
+    weight_decay: Share = 0.0005
     warmup_epochs: Annotated[float, Meta(ge=0)] = 3.0
     mosaic: Share = 1.0
     """How often four images are put together into one."""

@@ -6,10 +6,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from PIL import Image
 from synthbench.errors import SynthbenchError
+
+from synthbench_yolov8.library import cv2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

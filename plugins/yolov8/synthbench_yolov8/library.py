@@ -16,29 +16,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-# ultralytics takes torchvision's NMS where torchvision happens to be imported already and its own elsewhere:
-# importing it here makes results independent of what else the process has done.
-import torchvision  # noqa: F401
-
 if TYPE_CHECKING:
     from synthbench.types import Run
 
-__all__ = ["DetectionModel", "DetectionTrainer", "LetterBox", "architecture", "contained", "load_checkpoint", "nms", "scale_boxes"]
+__all__ = ["DetectionModel", "DetectionTrainer", "LetterBox", "architecture", "contained", "cv2", "load_checkpoint", "nms", "scale_boxes"]
 
 
 @contextmanager
-def _environment(*names: str, **values: str) -> Iterator[None]:
-    """Sets environment variables to `values`, and puts these and `names` back as they were afterwards."""
-    before = {name: os.environ.get(name) for name in (*names, *values)}
-    os.environ.update(values)
+def _environment(settings: str) -> Iterator[None]:
+    """Environment variables under which ultralytics is silent and keeps its settings in a folder; afterwards all are as before."""
+    before = dict(os.environ)
+    os.environ.update(YOLO_OFFLINE="1", YOLO_VERBOSE="0", YOLO_AUTOINSTALL="0", YOLO_CONFIG_DIR=settings)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _integrate_nothing(instance: object) -> None:
@@ -46,13 +39,13 @@ def _integrate_nothing(instance: object) -> None:
 
 
 _save = torch.save
-# The names of the variables are ultralytics' own; it reads them, and writes its settings, while it is imported.
-os.environ.update(YOLO_OFFLINE="1", YOLO_VERBOSE="0", YOLO_AUTOINSTALL="0")
-with (
-    tempfile.TemporaryDirectory() as _settings,
-    _environment("OMP_NUM_THREADS", "NUMEXPR_MAX_THREADS", YOLO_CONFIG_DIR=_settings),
-    np.printoptions(),
-):
+# ultralytics reads these variables while it is imported, and sets others: OMP_NUM_THREADS, and LD_LIBRARY_PATH through OpenCV.
+with tempfile.TemporaryDirectory() as _settings, _environment(_settings), np.printoptions():
+    import cv2
+
+    # ultralytics takes torchvision's NMS where torchvision happens to be imported and its own elsewhere:
+    # importing it makes results independent of what else the process has done.
+    import torchvision  # noqa: F401
     import ultralytics.utils.callbacks
     from ultralytics.data.augment import LetterBox
     from ultralytics.models.yolo.detect import DetectionTrainer
@@ -80,8 +73,11 @@ class _Log(logging.Handler):
 
 
 @contextmanager
-def contained(run: Run) -> Iterator[None]:
-    """What the library changes in the process while it works is as it was afterwards."""
+def contained(run: Run, settings: str) -> Iterator[None]:
+    """What the library changes in the process while it works is as it was afterwards.
+
+    settings: a folder for the settings of child processes that load data and import the library anew.
+    """
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -89,7 +85,7 @@ def contained(run: Run) -> Iterator[None]:
     log = _Log(run)
     LOGGER.addHandler(log)
     try:
-        with _environment("CUBLAS_WORKSPACE_CONFIG", "PYTHONHASHSEED", "NO_ALBUMENTATIONS_UPDATE"), warnings.catch_warnings():
+        with _environment(settings), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.set_num_threads(run.threads)
             yield

@@ -29,11 +29,11 @@ MOST = 100  # boxes an image, COCO's rule
 
 def predict(options: YOLOv8, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
     """See `YOLOv8.predict`."""
-    with contained(run):
+    with contained(run, str(run.workdir)):
         model = rebuild(fitted).to(run.device)
     for start in range(0, len(images), options.batch):
         pictures = [picture.pixels() for picture in images[start : start + options.batch]]
-        with contained(run):
+        with contained(run, str(run.workdir)):
             boxes = list(_predict_batch(options, model, pictures, run.device))
         yield from boxes
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def train(options: YOLOv8, data: ImageSet, run: Run) -> None:
     """See `YOLOv8.train`."""
     learnt, held, keep = _split(options, data, run)
-    with contained(run), tempfile.TemporaryDirectory(dir=run.workdir) as made:
+    with tempfile.TemporaryDirectory(dir=run.workdir) as made, contained(run, made):
         scratch = Path(made)
         described = write_dataset(scratch / "data", learnt, held, options.image_size, run)
         arguments = _arguments(options, run, scratch / "run", validate=keep == "best")
