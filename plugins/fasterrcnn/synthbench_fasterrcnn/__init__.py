@@ -46,7 +46,7 @@ class FasterRCNN:
     anchor_sizes: tuple[Positive, ...] = ()
     """Pixels at `image_size`. Empty: from the training boxes' sizes; torchvision's own for its backbones."""
 
-    epochs: Count = 20
+    epochs: Count = 12
     min_steps: Annotated[int, Meta(ge=0)] = 0
     """Small training sets are gone through more often, until this many steps are reached."""
     batch: Count = 8

@@ -31,6 +31,8 @@ class YOLOv8:
     image_size: Annotated[int, Meta(ge=64, multiple_of=32)] = 640
     """Pixels; images are scaled to it by their longer side and padded to a square."""
     epochs: Annotated[int, Meta(ge=1)] = 100
+    min_steps: Annotated[int, Meta(ge=0)] = 0
+    """Small training sets are gone through more often, until this many steps are reached."""
     batch: Annotated[int, Meta(ge=1)] = 16
     optimizer: Literal["AdamW", "SGD", "MuSGD"] = "AdamW"
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.002

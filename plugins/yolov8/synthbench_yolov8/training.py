@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,11 +28,12 @@ def train(options: YOLOv8, data: ImageSet, run: Run) -> None:
     with tempfile.TemporaryDirectory(dir=run.workdir) as made, contained(run, made):
         scratch = Path(made)
         described = write_dataset(scratch / "data", learnt, held, options.image_size, run)
-        arguments = _arguments(options, run, scratch / "run", validate=keep == "best")
+        epochs = max(options.epochs, math.ceil(options.min_steps / math.ceil(len(learnt) / options.batch)))
+        arguments = _arguments(options, run, scratch / "run", epochs, validate=keep == "best")
         trainer = Trainer(options, run, arguments, described, keep=keep, validated=len(held) > 0)
         trainer.train()
     save(run.workdir, trainer.kept, options.model, data.categories)
-    run.record(kept_epoch=trainer.kept_epoch, **trainer.validation_ap)
+    run.record(epochs=epochs, kept_epoch=trainer.kept_epoch, **trainer.validation_ap)
 
 
 def _split(options: YOLOv8, data: ImageSet, run: Run) -> tuple[ImageSet, ImageSet, str]:
@@ -50,7 +52,7 @@ def _labelled(data: ImageSet) -> bool:
     return any(picture.boxes is not None and not picture.boxes.crowd.all() for picture in data)
 
 
-def _arguments(options: YOLOv8, run: Run, folder: Path, *, validate: bool) -> dict[str, object]:
+def _arguments(options: YOLOv8, run: Run, folder: Path, epochs: int, *, validate: bool) -> dict[str, object]:
     """What is passed to ultralytics, under its names."""
     adaptive = options.optimizer == "AdamW"
     cuda = run.device.startswith("cuda")
@@ -68,9 +70,9 @@ def _arguments(options: YOLOv8, run: Run, folder: Path, *, validate: bool) -> di
         "verbose": False,
         "plots": False,
         "val": validate,
-        "patience": options.epochs,  # no early end
+        "patience": epochs,  # no early end
         "imgsz": options.image_size,
-        "epochs": options.epochs,
+        "epochs": epochs,
         "batch": options.batch,
         "nbs": options.batch,  # a step for each batch: gathering 64 images would leave small sets a step an epoch
         "optimizer": options.optimizer,
