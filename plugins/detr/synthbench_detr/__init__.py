@@ -24,7 +24,7 @@ class Detr:
     """Set prediction with transformers: DETR (Carion et al., arXiv 2005.12872) and what grew from it.
 
     Conditional DETR: arXiv 2108.06152; deformable DETR, with box refinement: 2010.04159; RT-DETR: 2304.08069.
-    Plain DETR learns next to nothing from a few hundred images without `weights`; the other three do.
+    Plain DETR needs `weights` where there are only some hundred images; the other three were made to learn sooner.
     """
 
     name: ClassVar[str] = "detr"

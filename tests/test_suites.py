@@ -1,0 +1,60 @@
+"""The suites that come with the repository: all of them can be planned, and the smallest one runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from synthbench.formats.coco import annotations_of
+from synthbench.plan import make_plan
+from synthbench.plugins import installed
+from synthbench.store import Store
+from synthbench.suite import read_suite
+from synthbench.types import Boxes, ImageSet, Picture
+
+SUITES = Path(__file__).parents[1] / "suites"
+SYNTHBENCH = Path(sys.executable).with_name("synthbench")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder that looks like a data set, as far as a plan looks."""
+    (tmp_path / "photos").mkdir()
+    held = annotations_of(ImageSet(("apple",), (Picture(Path("a.jpg"), 8, 8, Boxes.of([[0, 0, 4, 4]])),)))
+    for split in ("train", "test"):
+        (tmp_path / "photos" / f"{split}.json").write_text(json.dumps(held))
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("name", ["apples", "smoke"])
+def test_a_suite_that_brings_everything_can_be_planned(name: str, tmp_path: Path) -> None:
+    plan = make_plan(read_suite(SUITES / f"{name}.toml", installed()), installed(), Store(tmp_path / "store"))
+    rows, detectors = len(plan.training_sets), len(plan.suite.detectors)
+    assert detectors == 3
+    assert len(plan.cells) == rows * detectors * len(plan.suite.settings.seeds)
+    assert {"real", "references", "sd15-dreambooth x teacher", "sdxl-lora x native"} <= set(plan.training_sets)
+
+
+@pytest.mark.parametrize(("name", "seeds"), [("minneapple", 3), ("photos", 1)])
+def test_a_suite_on_photographs_can_be_planned_with_their_folder(name: str, seeds: int, tmp_path: Path, photos: Path) -> None:
+    suite = read_suite(SUITES / f"{name}.toml", installed(), [f"data.path={photos}"])
+    plan = make_plan(suite, installed(), Store(tmp_path / "store"))
+    assert len(plan.cells) == 6 * 3 * seeds
+    fits = [stage for stage in plan.stages if stage.kind == "fit"]
+    assert len(fits) == 2, "a generator is fitted once, whatever the number of seeds"
+
+
+def test_the_smallest_suite_runs_every_plugin_and_is_cached_afterwards(tmp_path: Path) -> None:
+    command = [str(SYNTHBENCH), "run", str(SUITES / "smoke.toml"), "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
+    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stdout + first.stderr
+    held = json.loads((tmp_path / "out" / "smoke.json").read_text())
+    assert not held["failures"]
+    assert all("AP" in cell["metrics"] for cell in held["cells"])
+    assert {each["annotator"] for each in held["judged"]} == {"teacher", "native"}
+    assert "rendered, not photographs" in (tmp_path / "out" / "smoke.md").read_text()
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "nothing to do" in again.stdout
