@@ -144,6 +144,7 @@ def run_plan(plan: Plan, store: Store, given: argparse.Namespace) -> RunState:
     threads = max(1, processors() // given.workers)
     conditions = Conditions(given.device, threads, settings.timeout, settings.allow_pickle)
     engines = make_engines(given, store, threads)
+    store.sweep()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
     with display_for(plan, look_up(plan, store).cached, Console(soft_wrap=True)) as display:
         return Runner(plan, store, engines, display, conditions).run()
@@ -168,8 +169,9 @@ def write_report(plan: Plan, state: RunState, results: Path, conditions: dict[st
     from synthbench.results import collect
 
     held = collect(plan, state, conditions)
-    held["pictures"] = draw_pictures(plan, state, held, results.with_suffix(""))
     results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps(held, indent=1) + "\n")  # before the pictures: they may fail, the figures must stay
+    held["pictures"] = draw_pictures(plan, state, held, results.with_suffix(""))
     results.write_text(json.dumps(held, indent=1) + "\n")
     print(f"report: {render_file(results)}")
     failures = held["failures"]

@@ -44,7 +44,8 @@ class Generator(Plugin, Protocol):
     def fit(self, references: ImageSet, run: Run) -> None:
         """Learns from the labelled references; what it leaves in `run.workdir` is given to `sample`.
 
-        Called once a suite. Options marked `option(…, stage="sample")` must not matter here.
+        Called once a suite; a fit that was stopped finds what it had written, and may go on from there.
+        Options marked `option(…, stage="sample")` must not matter here.
         """
 
     def sample(self, fitted: Path, brief: Brief, run: Run) -> Iterator[Sample]:

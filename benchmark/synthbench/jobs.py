@@ -41,6 +41,8 @@ class Outcome:
 
     error: str = ""
     trace: str = ""
+    disk_full: bool = False
+    """Nothing more can be written, so there is no use in going on with other stages."""
     seconds: float = 0.0
     peak_memory: int = 0
     """Of the process that carried it out, up to its end, bytes."""

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from synthbench.errors import suggest
+from synthbench.errors import SynthbenchError, suggest
 
 Value = TypeVar("Value")
 Stage = Literal["sample", "predict"]
@@ -63,7 +63,7 @@ def configure(plugin: type[Value], given: Mapping[str, object]) -> tuple[Value |
         return None, problems
     try:
         return plugin(**values), []
-    except (TypeError, ValueError) as error:  # a plugin's own __post_init__ refuses
+    except (TypeError, ValueError, SynthbenchError) as error:  # a plugin's own __post_init__ refuses
         return None, [str(error)]
 
 

@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import Any
 
 from synthbench.options import option_values
 from synthbench.plan import Cell, Plan, Stage
+from synthbench.revision import commit
 from synthbench.runner import RunState, read_data_facts
 from synthbench.suite import BASELINES, TABLES, Entry, Suite
 
@@ -46,7 +46,7 @@ def collect(plan: Plan, state: RunState, conditions: Mapping[str, Any]) -> dict[
         "costs": {row: cost(row, plan, state) for row in plan.training_sets},
         "failures": [describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],
         "environment": environment(plan, state) | dict(conditions),
-        "command": shlex.join(["synthbench", *sys.argv[1:]]),
+        "command": shlex.join(["synthbench", *(tidy_argument(argument) for argument in sys.argv[1:])]),
     }
 
 
@@ -83,6 +83,12 @@ def describe_entry(entry: Entry) -> dict[str, Any]:
         "release": found.release,
         "options": {name: tidy(value) for name, value in option_values(entry.plugin, late=True).items()},
     }
+
+
+def tidy_argument(argument: str) -> str:
+    """An argument of the command line, a path outside the current folder being cut to its name."""
+    key, equals, value = argument.rpartition("=")
+    return f"{key}{equals}{Path(value).name if value.startswith('../') else tidy(value)}"
 
 
 def tidy(value: object) -> object:
@@ -161,36 +167,26 @@ def cost(row: str, plan: Plan, state: RunState) -> dict[str, float]:
 
 
 def environment(plan: Plan, state: RunState) -> dict[str, Any]:
-    """Versions, machine and commit."""
-    packages: dict[str, str] = {}
+    """Versions and commits of everything that the results stand on, and the machine; where several were at work, all of them."""
+    packages: dict[str, set[str]] = {}
     devices: set[str] = set()
+    commits: set[str] = set()
     for stage in plan.stages:
         if artifact := state.artifacts.get(stage.key):
-            packages |= artifact.about["packages"]
+            for name, its_version in artifact.about["packages"].items():
+                packages.setdefault(name, set()).add(its_version)
             devices |= {artifact.about.get("device", "")} - {""}  # the core's own stages have none
+            commits |= {artifact.about.get("commit", "")} - {""}
     try:
         release = version("synthbench")
     except PackageNotFoundError:
         release = "?"
     return {
         "synthbench": release,
-        "commit": commit(),
+        "commit": ", ".join(sorted(commits)) or commit(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
         "device": ", ".join(sorted(devices)),
-        "packages": dict(sorted(packages.items())),
+        "packages": {name: " and ".join(sorted(packages[name])) for name in sorted(packages)},
     }
-
-
-def commit() -> str:
-    """The commit of this checkout, with a plus where files differ from it; empty where it is no checkout."""
-    here = Path(__file__).parent
-    if not (here.parents[1] / ".git").exists():  # installed, perhaps below somebody else's checkout
-        return ""
-    asked = ["git", "describe", "--always", "--abbrev=12", "--dirty=+"]
-    try:
-        told = subprocess.run(asked, cwd=here, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return told.stdout.strip() if told.returncode == 0 else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +17,8 @@ from synthbench.errors import SynthbenchError
 from synthbench.jobs import Job, Outcome, ViewRef
 from synthbench.options import option_values
 from synthbench.plan import Plan, Stage, View
-from synthbench.store import Artifact, Store
+from synthbench.revision import commit
+from synthbench.store import Artifact, Store, told_disk_errors
 
 
 class Listener(Protocol):
@@ -138,13 +141,16 @@ class Runner:
         return False
 
     def _carry_out(self, stage: Stage, engine: Engine) -> None:
-        with self.store.building(stage.kind, stage.key) as folder:
+        with self.store.building(stage.kind, stage.key, resumable=stage.kind == "fit") as folder:
             with self._changed:
                 self.listener.started(stage)
             job = make_job(stage, folder, self.state.artifacts, self.conditions)
             outcome = engine.carry_out(job, lambda event: self._hear(stage, event), self.conditions.timeout)
             if self._stopping:
                 return
+            if outcome.disk_full:
+                with told_disk_errors(self.store.root):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             artifact = None
             if not outcome.error:
                 artifact = self.store.publish(stage.kind, stage.key, folder, describe(stage, outcome))
@@ -173,6 +179,7 @@ def describe(stage: Stage, outcome: Outcome) -> dict[str, Any]:
         "records": dict(outcome.records),
         "packages": dict(outcome.packages),
         "device": outcome.device,
+        "commit": commit(),
     }
 
 

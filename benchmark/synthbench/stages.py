@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -29,7 +30,7 @@ from synthbench.views import BOXES, joined
 Item = TypeVar("Item", Sample, Boxes)
 TRACE_LINES = 30
 # Whatever a stage may import of these is written down with its result.
-RECORDED = ("accelerate", "diffusers", "mmcv-lite", "mmdet", "numpy", "peft", "torch", "torchvision", "transformers", "ultralytics")
+RECORDED = ("accelerate", "diffusers", "numpy", "peft", "torch", "torchvision", "transformers", "ultralytics")
 
 
 def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
@@ -38,6 +39,7 @@ def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
     run = StageRun(Path(job.workdir), job.seed, device, job.threads, job.allow_pickle, emit)
     started = time.monotonic()
     error = trace = ""
+    disk_full = False
     try:
         limit_threads(job.threads)
         STAGES[job.stage](job, plugin_of(job), run)
@@ -45,10 +47,12 @@ def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
         error = str(problem)
     except Exception as problem:  # a plugin may raise anything; it costs its stage
         error = f"{type(problem).__name__}: {problem}"
+        disk_full = is_disk_full(problem)
         trace = "\n".join(shorten_paths(traceback.format_exc()).splitlines()[-TRACE_LINES:])
     return Outcome(
         error=error,
         trace=trace,
+        disk_full=disk_full,
         seconds=round(time.monotonic() - started, 3),
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         notes=tuple(run.notes),
@@ -56,6 +60,11 @@ def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
         packages=dict(_packages()),
         device=name_device(run.device) if job.plugin else "",
     )
+
+
+def is_disk_full(problem: Exception) -> bool:
+    """Whether a write failed for want of room; safetensors tells it in words alone."""
+    return getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(problem)
 
 
 def shorten_paths(trace: str) -> str:
@@ -224,7 +233,7 @@ def _against_truth(job: Job) -> tuple[list[Boxes], list[Boxes], int]:
 
 def _packages() -> Iterator[tuple[str, str]]:
     for name in RECORDED:
-        if name.replace("-", "_").removesuffix("_lite") in sys.modules:
+        if name in sys.modules:
             try:
                 yield name, version(name)
             except PackageNotFoundError:

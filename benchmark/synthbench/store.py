@@ -6,6 +6,7 @@ An artifact is built in a sibling folder and published by one rename, so what is
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from synthbench.errors import SynthbenchError
 
@@ -66,16 +67,35 @@ class Store:
         return Artifact(folder, about) if isinstance(about, dict) else None
 
     @contextmanager
-    def building(self, stage: str, key: str) -> Iterator[Path]:
-        """A folder to build an artifact in, gone afterwards unless it was published."""
-        folder = self.folder(stage, key)
+    def building(self, stage: str, key: str, *, resumable: bool = False) -> Iterator[Path]:
+        """A folder to build an artifact in, gone afterwards unless it was published.
+
+        A `resumable` one stays where the work was not finished, and the next maker finds in it what is there.
+        """
+        parent = self.folder(stage, key).parent
         with told_disk_errors(self.root):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            made = Path(tempfile.mkdtemp(prefix=f"{key[:12]}.", suffix=".building", dir=folder.parent))
+            parent.mkdir(parents=True, exist_ok=True)
+            lock = (parent / f"{key[:12]}.lock").open("w") if resumable else None
+            if lock is not None and take_lock(lock):
+                made = parent / f"{key[:12]}.partial"
+                made.mkdir(exist_ok=True)
+            else:  # also where another run is at the same stage: the first to finish publishes
+                resumable = False
+                made = Path(tempfile.mkdtemp(prefix=f"{key[:12]}.{os.getpid()}.", suffix=".building", dir=parent))
         try:
             yield made
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            if not resumable:
+                shutil.rmtree(made, ignore_errors=True)
+            if lock is not None:
+                lock.close()
+
+    def sweep(self) -> None:
+        """Removes what runs that were killed left half built; their process is gone."""
+        for folder in self.root.glob("*/*/*.building"):
+            owner = folder.name.split(".")[1]
+            if owner.isdigit() and not process_exists(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, stage: str, key: str, built: Path, about: Mapping[str, Any]) -> Artifact:
         """Makes a built folder the artifact. Of two makers of the same one the first stays."""
@@ -93,9 +113,9 @@ class Store:
         return found
 
     def content_hash(self, path: Path) -> str:
-        """SHA-256 of a file, or of a folder's files and their names. Raises SynthbenchError where nothing is there."""
+        """SHA-256 of a file, or of a folder's files and their names, but for hidden ones. Raises SynthbenchError where nothing is there."""
         if path.is_dir():
-            files = sorted(each for each in path.rglob("*") if each.is_file())
+            files = sorted(each for each in path.rglob("*") if each.is_file() and not is_hidden(each.relative_to(path)))
             parts = [f"{each.relative_to(path).as_posix()} {self._hashes.of(each)}" for each in files]
             self._hashes.save()
             return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -104,6 +124,31 @@ class Store:
         value = self._hashes.of(path)
         self._hashes.save()
         return value
+
+
+def take_lock(file: IO[str]) -> bool:
+    """Locks an open file until it is closed, unless another process has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def process_exists(number: int) -> bool:
+    """Whether a process of this machine has this number."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a file or one of its folders is what desktops and editors leave behind."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 class FileHashes:

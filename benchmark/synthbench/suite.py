@@ -9,7 +9,7 @@
 
     [[generators]]
     use = "sd15-dreambooth"
-    checkpoint = "orchard-sd15"
+    checkpoint = "small-sd15"
 
 Every table names its plugin with `use`; `name` gives an entry a name of its own, so that one plugin can appear
 twice with different options; the other keys are the plugin's options. Relative paths are those of the folder in

@@ -215,7 +215,10 @@ class Run(Protocol):
 
     @property
     def workdir(self) -> Path:
-        """An empty folder of this stage's own; what `fit` and `train` leave in it is given back as `fitted`."""
+        """A folder of this stage's own; what `fit` and `train` leave in it is given back as `fitted`.
+
+        It is empty, but for what an earlier `fit` with the same key had written when it was stopped.
+        """
 
     @property
     def allow_pickle(self) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from queue import SimpleQueue
@@ -36,6 +37,8 @@ def main() -> None:
 
     def emit(event: Event) -> None:
         with lock:  # a plugin may report from a thread of its own
+            if event["event"] == "log":
+                print(event["message"], file=sys.stderr, flush=True)  # noqa: T201 - standard error is this worker's log
             events.write(msgspec.json.encode(event) + b"\n")
 
     jobs = msgspec.json.Decoder(Job)

@@ -136,7 +136,7 @@ def stages(held: Mapping[str, Any]) -> str:
         ]
         for stage in held["stages"]
     ]
-    return table(["stage", "state", "seconds", "peak memory, MiB", "key"], rows, words=2)
+    return table(["stage", "state", "seconds", "peak of its worker so far, MiB", "key"], rows, words=2)
 
 
 def metrics(held: Mapping[str, Any]) -> str:

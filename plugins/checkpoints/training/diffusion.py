@@ -1,7 +1,7 @@
 """Trains a small base model with the layout of SD-1.5 or SDXL on captioned scenes of the `broad` domain.
 
-    python diffusion.py --layout sd --vae vae --out sd --cache cache --steps 2600
-    python diffusion.py --layout sdxl --vae vae --out sdxl --cache cache --steps 1300 --start sd
+    python diffusion.py --layout sd --vae vae --out sd --cache cache --steps 1900
+    python diffusion.py --layout sdxl --vae vae --out sdxl --cache cache --steps 750 --start sd
 
 `--start` takes over every weight of another UNet that has the same name and shape; the layouts differ in their text
 encoders, so cross-attention keys and values and the added embeddings start afresh.

@@ -81,8 +81,8 @@ def load(weights: str | Path, variant: str, run: Run, **labels: Any) -> Any:
         raise SynthbenchError(f"weights: {folder} has no {CONFIG}; give the folder that transformers' save_pretrained wrote")
     if folder.is_file():
         raise SynthbenchError(f"weights: {folder} is a file; give the folder that holds it and its {CONFIG}")
-    # The hub is asked only where somebody says so; otherwise a hub id means what was downloaded before.
-    offline = os.environ.get("HF_HUB_OFFLINE", "1") not in ("0", "")
+    # Workers set it unless the command line says --download; then a hub id means what was downloaded before.
+    offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("0", "")
     found = f"weights: {weights}"
     try:
         config, _ = transformers.PretrainedConfig.get_config_dict(str(weights), local_files_only=offline)

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from synthbench.errors import SynthbenchError, suggest
+from synthbench.hub import hub_file, is_hub_id
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_weights
 
@@ -72,7 +73,8 @@ def _fill(model: nn.Module, held: State, source: str, run: Run) -> None:
 
 def _open(options: FasterRCNN, run: Run) -> State:
     """The state dict that `weights` names."""
-    path = Path(options.weights)
+    of_hub = is_hub_id(options.weights) and not options.weights.startswith("torchvision/")
+    path = hub_file(options.weights, MODEL) if of_hub else Path(options.weights)
     path = path / MODEL if path.is_dir() else path
     if path.is_file() and path.suffix == ".safetensors":
         try:

@@ -134,7 +134,8 @@ def inside_crown(scene: Scene, count: int, reach: float, rng: Generator) -> NDAr
     """Points in the crown's ellipse, float (count, 2)."""
     angle, radius = rng.uniform(0, 2 * math.pi, count), np.sqrt(rng.uniform(0, 1, count)) * reach
     unit = np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None]
-    return np.array(scene.centre) + unit * np.array(scene.extent)
+    points: NDArray[np.float64] = np.array(scene.centre) + unit * np.array(scene.extent)
+    return points
 
 
 def paint_leaves(canvas: Canvas, scene: Scene, light: NDArray[np.float64], count: int, depth: float, rng: Generator) -> None:
@@ -229,7 +230,8 @@ def visible_boxes(fruit: NDArray[np.int32], radii: list[float], size: int) -> ND
         if len(rows) < MIN_VISIBLE * math.pi * radius**2:
             continue
         boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-    return np.array(boxes, np.float32).reshape(-1, 4) * (size / fruit.shape[0])
+    corners: NDArray[np.float32] = np.array(boxes, np.float32).reshape(-1, 4) * np.float32(size / fruit.shape[0])
+    return corners
 
 
 def to_bytes(pixels: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -31,7 +31,7 @@ def predict(options: YOLOv8, fitted: Path, images: ImageSet, run: Run) -> Iterat
     """See `YOLOv8.predict`."""
     with contained(run, str(run.workdir)):
         model = rebuild(fitted).to(run.device)
-    for start in range(0, len(images), options.batch):
+    for start in run.track(range(0, len(images), options.batch), "predict", unit="batches"):
         pictures = [picture.pixels() for picture in images[start : start + options.batch]]
         with contained(run, str(run.workdir)):
             boxes = list(_predict_batch(options, model, pictures, run.device))

@@ -40,6 +40,8 @@ def _split(options: YOLOv8, data: ImageSet, run: Run) -> tuple[ImageSet, ImageSe
     """The pictures to learn from, those held back, and which epoch to keep."""
     if not _labelled(data):
         raise SynthbenchError(f"training set: none of its {len(data)} pictures has a box, so there is nothing to learn; check its labels")
+    if options.keep == "last":
+        return data, data[:0], "last"
     learnt, held = data.split(options.validation, run.seed)
     if _labelled(learnt) and _labelled(held) and len(data) > 1:
         return learnt, held, options.keep

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from synthbench.errors import SynthbenchError
+from synthbench.hub import hub_file, is_hub_id
 
 from synthbench_yolov8.library import DetectionModel, architecture, load_checkpoint
 
@@ -39,7 +40,8 @@ def start_from(weights: str, model: Module, run: Run) -> None:
 
     Raises SynthbenchError where the file cannot be read, may not be, or holds nothing that fits.
     """
-    given, own = _read(Path(weights).expanduser(), run), model.state_dict()
+    path = hub_file(weights, WEIGHTS) if is_hub_id(weights) else Path(weights).expanduser()
+    given, own = _read(path, run), model.state_dict()
     fitting = {name: tensor for name, tensor in given.items() if name in own and tensor.shape == own[name].shape}
     if not fitting:
         raise SynthbenchError(f"weights: {weights}: none of its {len(given)} tensors has a name and shape of this model; check `model`")
@@ -52,7 +54,7 @@ def _read(path: Path, run: Run) -> dict[str, Tensor]:
     if path.is_dir():
         path = path / WEIGHTS
     if not path.is_file():
-        raise SynthbenchError(f"weights: {path}: no such file; nothing is fetched for YOLOv8, so name a .safetensors or .pt file")
+        raise SynthbenchError(f"weights: {path}: no such file; name a .safetensors or .pt file, or a hub id")
     if path.suffix == ".safetensors":
         try:
             stored: dict[str, Tensor] = load_file(path)
