@@ -262,3 +262,24 @@ def test_a_stage_tells_how_far_it_is(worker: Worker, train_set: ViewRef, tmp_pat
     assert outcome.records["training_images"] == 2
     assert outcome.packages["numpy"]
     assert outcome.peak_memory > 10 * 2**20
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence_and_what_is_finished_stays(plan_of: PlanOf, store: Store):
+    class Full(InProcess):
+        def carry_out(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
+            if job.stage == "train":
+                return Outcome(error="OSError: [Errno 28]", disk_full=True)
+            return super().carry_out(job, emit, timeout)
+
+    plan = plan_of()
+    with pytest.raises(SynthbenchError, match=r"make room or name another folder with --store"):
+        carry_out(plan, store, [Full()])
+    assert store.get("data", plan.data.key) is not None
+
+
+def test_what_a_plugin_logs_is_in_the_workers_log(finished: tuple[Plan, Store, RunState, Heard]):
+    _, store, _, heard = finished
+    logged = [str(event["message"]) for event in heard.events if event["event"] == "log"]
+    written = "".join(file.read_text() for file in (store.root / "logs").iterdir())
+    assert logged
+    assert all(message in written for message in logged)

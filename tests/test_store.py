@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -154,3 +156,40 @@ def test_a_key_is_the_same_however_its_recipe_is_ordered():
 def test_the_store_says_what_it_is(store: Store):
     assert json.loads((store.root / "synthbench-store.json").read_text()) == {"schema": 1}
     assert Store(store.root).root == store.root
+
+
+def test_a_stopped_fit_is_gone_on_with_and_other_stages_are_not(store: Store):
+    def stop(*, resumable: bool) -> Path:
+        with store.building("fit", KEY, resumable=resumable) as folder:
+            (folder / "state").write_text("step 200")
+        return folder
+
+    assert not stop(resumable=False).exists()
+    stop(resumable=True)
+    with store.building("fit", KEY, resumable=True) as folder:
+        assert (folder / "state").read_text() == "step 200"
+        with store.building("fit", KEY, resumable=True) as other:  # another run at the same time
+            assert not list(other.iterdir())
+        store.publish("fit", KEY, folder, {})
+    assert store.get("fit", KEY) is not None
+    assert not [path for path in store.root.rglob("*") if path.suffix == ".partial"]
+
+
+def test_what_killed_runs_left_half_built_is_swept_away_and_what_lives_is_not(store: Store):
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    parent = store.folder("fit", KEY).parent
+    dead, alive = (parent / f"{KEY[:12]}.{number}.x.building" for number in (int(gone.stdout), os.getpid()))
+    for folder in (dead, alive):
+        folder.mkdir(parents=True)
+    store.sweep()
+    assert not dead.exists()
+    assert alive.exists()
+
+
+def test_hidden_files_do_not_change_a_folders_hash(store: Store, tmp_path: Path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_text("a")
+    before = store.content_hash(folder)
+    (folder / ".DS_Store").write_text("x")
+    assert store.content_hash(folder) == before

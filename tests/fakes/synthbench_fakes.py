@@ -116,6 +116,7 @@ class Threshold:
         learnt = {"images": len(data), "least": float((np.nanmean(inside) + np.mean(outside)) / 2 + self.margin + jitter)}
         run.show(loss=1 / learnt["least"])
         run.record(least=learnt["least"])
+        run.log(f"red begins at {learnt['least']:.1f}")
         (run.workdir / "model.json").write_text(json.dumps(learnt))
 
     def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
