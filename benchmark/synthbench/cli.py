@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,8 +115,19 @@ def run_command(given: argparse.Namespace) -> int:
         return 0
     started = time.monotonic()
     state = run_plan(plan, store, given)
-    spent = round(time.monotonic() - started, 1)
-    return write_report(plan, state, results, {"workers": given.workers, "wall_seconds": spent})
+    conditions = {"workers": given.workers, "wall_seconds": round(time.monotonic() - started, 1)}
+    if len(state.cached) == len(plan.stages):  # nothing ran: what the figures took is what an earlier run says
+        conditions |= told_conditions(results, conditions)
+    return write_report(plan, state, results, conditions)
+
+
+def told_conditions(results: Path, wanted: Iterable[str]) -> dict[str, object]:
+    """What stored results say of the conditions they were made under."""
+    try:
+        environment = json.loads(results.read_text())["environment"]
+        return {name: environment[name] for name in wanted if name in environment}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def same_results(results: Path, plan: Plan) -> bool:
