@@ -146,7 +146,10 @@ def locate(job: Job, plugin: Any, run: StageRun) -> None:
 
 def train(job: Job, plugin: Any, run: StageRun) -> None:
     """Trains a detector."""
-    data = joined(job.views["data"])
+    given = joined(job.views["data"])
+    data = given.chosen(number for number, picture in enumerate(given) if picture.boxes is not None)
+    if len(data) < len(given):  # not known to be empty: to learn from them as background would be wrong
+        run.note(f"{len(given) - len(data)} images that nobody labelled were left out of the training")
     boxes = sum(len(picture.boxes or ()) for picture in data)
     run.record(training_images=len(data), training_boxes=boxes)
     if not boxes:

@@ -140,13 +140,13 @@ def test_starting_weights(tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"broken")
     torch.save({"model": torch.zeros(1)}, tmp_path / "pickle.pt")
     for named, trusted, message in (
-        ("ultralytics/yolov8n", True, "nothing is fetched"),
+        ("owner/repository", True, "hf download owner/repository model.safetensors"),
         (tmp_path / "other.safetensors", True, "none of its 1 tensors"),
         (tmp_path / "broken.safetensors", True, "not a safetensors file"),
         (tmp_path / "pickle.pt", False, "allow_pickle = true"),
         (tmp_path / "pickle.pt", True, "not an ultralytics checkpoint"),
     ):
-        run = stage(tmp_path / message, allow_pickle=trusted)
+        run = stage(tmp_path / message.replace("/", "-"), allow_pickle=trusted)
         with pytest.raises(SynthbenchError, match=message):
             replace(once, weights=str(named)).train(data, run)
         assert not list(run.workdir.iterdir())
