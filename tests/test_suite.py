@@ -103,7 +103,9 @@ def test_what_is_missing_is_told(tmp_path: Path):
     assert problems(DATA + DETECTOR + generators, tmp_path) == [
         "annotators: missing: generated images need boxes, so name at least one [[annotators]]"
     ]
-    assert problems(DATA + DETECTOR + '[[annotators]]\nuse = "teacher"\n', tmp_path) == ["annotators[0].detector: missing"]
+    assert problems(DATA + DETECTOR + '[[annotators]]\nuse = "teacher"\n', tmp_path) == [
+        "annotators[0].detector: missing: write it there, or give --set annotators[0].detector=VALUE"
+    ]
 
 
 def test_shapes_that_are_not_a_suites_are_told(tmp_path: Path):

@@ -182,8 +182,9 @@ class Reader:
         """Notes what `configure` found in a table."""
         for problem in problems:
             option, colon, what = problem.partition(": ")
+            key = f"{place}.{option}".lstrip(".")
             if colon:
-                self.wrong(f"{place}.{option}".lstrip("."), what)
+                self.wrong(key, f"missing: write it there, or give --set {key}=VALUE" if what == "missing" else what)
             else:  # of the plugin's own checks, about no option alone
                 self.wrong(place, problem)
 
