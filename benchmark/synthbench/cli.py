@@ -110,11 +110,12 @@ def run_command(given: argparse.Namespace) -> int:
 
     plan, store = make_plan(given)
     results = given.out / f"{plan.suite.name}.json"
-    if len(look_up(plan, store).artifacts) == len(plan.stages) and same_results(results, plan):
+    cached = look_up(plan, store).cached
+    if len(cached) == len(plan.stages) and same_results(results, plan):
         print(f"nothing to do: all {len(plan.stages)} stages are in the store, and {results.with_suffix('.md')} tells of them")
         return 0
     started = time.monotonic()
-    state = run_plan(plan, store, given)
+    state = run_plan(plan, store, cached, given)
     conditions = {"workers": given.workers, "wall_seconds": round(time.monotonic() - started, 1)}
     if len(state.cached) == len(plan.stages):  # nothing ran: what the figures took is what an earlier run says
         conditions |= told_conditions(results, conditions)
@@ -144,12 +145,12 @@ def same_results(results: Path, plan: Plan) -> bool:
     return same and results.with_suffix(".md").exists()
 
 
-def run_plan(plan: Plan, store: Store, given: argparse.Namespace) -> RunState:
-    """Carries out what is not in the store."""
+def run_plan(plan: Plan, store: Store, cached: set[str], given: argparse.Namespace) -> RunState:
+    """Carries out what is not in the store; `cached` are the keys of what is."""
     from rich.console import Console
 
     from synthbench.progress import display_for
-    from synthbench.runner import Conditions, Runner, look_up
+    from synthbench.runner import Conditions, Runner
 
     settings = plan.suite.settings
     threads = max(1, processors() // given.workers)
@@ -157,7 +158,7 @@ def run_plan(plan: Plan, store: Store, given: argparse.Namespace) -> RunState:
     engines = make_engines(given, store, threads)
     store.sweep()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
-    with display_for(plan, look_up(plan, store).cached, Console(soft_wrap=True)) as display:
+    with display_for(plan, cached, Console(soft_wrap=True)) as display:
         return Runner(plan, store, engines, display, conditions).run()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synthbench.errors import SuiteError, SynthbenchError, suggest
+from synthbench.hub import is_hub_id
 from synthbench.options import is_weights, option_types
 from synthbench.plugins import Kind, Registry
 from synthbench.store import Store
@@ -73,6 +74,6 @@ def named_path(kind: Any, value: object, registry: Registry) -> Path | None:
     place = registry.checkpoints.get(name) or Path(name).expanduser()
     if place.exists():
         return place.resolve()
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if not is_hub_id(name):
         raise SynthbenchError(f"'{name}' is no shipped checkpoint, file, folder or hub id{suggest(name, registry.checkpoints)}")
     return None  # a hub id

@@ -183,15 +183,17 @@ def describe(stage: Stage, outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def refer(view: View, artifacts: Mapping[str, Artifact]) -> ViewRef:
+    """Where a view lies, its stages being all there."""
+    boxes = None if view.boxes is None else str(artifacts[view.boxes.key].folder)
+    return ViewRef(folder=str(artifacts[view.images.key].folder / view.split), choose=view.choose, boxes=boxes)
+
+
 def make_job(stage: Stage, folder: Path, artifacts: Mapping[str, Artifact], conditions: Conditions) -> Job:
     """The job of a stage whose needs are all there."""
 
     def place(needed: Stage | None) -> str | None:
         return None if needed is None else str(artifacts[needed.key].folder)
-
-    def refer(view: View) -> ViewRef:
-        images = artifacts[view.images.key].folder
-        return ViewRef(folder=str(images / view.split), choose=view.choose, boxes=place(view.boxes))
 
     entry = stage.entry
     return Job(
@@ -203,7 +205,7 @@ def make_job(stage: Stage, folder: Path, artifacts: Mapping[str, Artifact], cond
         seed=stage.seed,
         fitted=place(stage.fitted),
         predictions=place(stage.predictions),
-        views={name: [refer(view) for view in views] for name, views in stage.views.items()},
+        views={name: [refer(view, artifacts) for view in views] for name, views in stage.views.items()},
         extra=stage.extra,
         device=conditions.device,
         threads=conditions.threads,

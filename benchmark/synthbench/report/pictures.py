@@ -11,10 +11,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from synthbench.errors import SynthbenchError
 from synthbench.formats.boxes import read_boxes
 from synthbench.formats.images import open_image
-from synthbench.jobs import ViewRef
 from synthbench.plan import Cell, Plan, View
 from synthbench.report.scores import Pick, Scores
-from synthbench.runner import RunState
+from synthbench.runner import RunState, refer
 from synthbench.types import Boxes, ImageSet, Picture
 from synthbench.views import BOXES, see
 
@@ -92,9 +91,8 @@ def seen(view: View, state: RunState) -> ImageSet | None:
     """The images of a view, or None where they are not there, which the failures tell."""
     if not all(stage.key in state.artifacts for stage in view.stages):
         return None
-    boxes = str(state.artifacts[view.boxes.key].folder) if view.boxes else None
     try:
-        return see(ViewRef(folder=str(state.artifacts[view.images.key].folder / view.split), choose=view.choose, boxes=boxes))
+        return see(refer(view, state.artifacts))
     except SynthbenchError:
         return None
 
