@@ -4,13 +4,14 @@ What a plugin needs is here; the rest of the package is the harness's own.
 """
 
 from synthbench.errors import SynthbenchError
-from synthbench.hookspecs import hookimpl
+from synthbench.hookspecs import Environment, hookimpl
 from synthbench.options import Weights, option
 from synthbench.types import Boxes, Brief, ImageSet, Picture, Run, Sample, Splits, derive_seed
 
 __all__ = [
     "Boxes",
     "Brief",
+    "Environment",
     "ImageSet",
     "Picture",
     "Run",

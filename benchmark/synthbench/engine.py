@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -49,18 +49,31 @@ class InProcess:
 
 
 class Worker:
-    """A worker process, started with the first job and again after a crash. What it prints goes to `log`."""
+    """A worker process, started with the first job and again after a crash. What it prints goes to `log`.
 
-    def __init__(self, log: Path, threads: int, offline: bool) -> None:
+    command: what to start; variables: environment variables it gets besides (None: is not to have).
+    """
+
+    def __init__(
+        self,
+        log: Path,
+        threads: int,
+        offline: bool,
+        command: Sequence[str] = (sys.executable, "-m", "synthbench.worker"),
+        variables: Mapping[str, str | None] | None = None,
+    ) -> None:
         self.log = log
-        self.environment = {
+        self.command = command
+        wanted = {
             **os.environ,
             "OMP_NUM_THREADS": str(threads),
             "MKL_NUM_THREADS": str(threads),
             "OPENBLAS_NUM_THREADS": str(threads),
             "PYTHONUNBUFFERED": "1",
             **({"HF_HUB_OFFLINE": "1"} if offline else {}),
+            **(variables or {}),
         }
+        self.environment = {name: value for name, value in wanted.items() if value is not None}
         self.process: subprocess.Popen[bytes] | None = None
         self.too_long = False
         self.closed = False
@@ -110,7 +123,7 @@ class Worker:
                 self.log.parent.mkdir(parents=True, exist_ok=True)
                 with self.log.open("ab") as log:
                     self.process = subprocess.Popen(
-                        [sys.executable, "-m", "synthbench.worker"],
+                        self.command,
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
                         stderr=log,

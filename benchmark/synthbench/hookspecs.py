@@ -8,6 +8,7 @@ imported inside the methods.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -29,6 +30,36 @@ class Plugin(Protocol):
     """Raised when the same options give other results; part of the key."""
     license: ClassVar[str]
     """SPDX, of the code and of weights that come with it; shown in the report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What a plugin needs that cannot live beside the other plugins; made with uv, once, when the user agrees.
+
+    The harness adds itself and the plugin's own distribution, without the latter's dependencies.
+    """
+
+    dependencies: tuple[str, ...]
+    """Requirements, as in `torch==2.1.2`: everything the plugin imports but synthbench and its own distribution."""
+    python: str = ""
+    """A version, as in `3.11`; empty: the harness's own."""
+    build_variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables while packages are built, as in `{"MAX_JOBS": "2"}`."""
+    no_build_isolation: tuple[str, ...] = ()
+    """Packages that are built with what is installed, such as those that want torch to be there: they come last."""
+
+
+class Extras(Protocol):
+    """What a plugin may say besides. The core reads each with `getattr` and takes the default given here where it is silent."""
+
+    trial: ClassVar[Mapping[str, object]]
+    """Options with which it learns two dozen images of 64 pixels in seconds on one processor, for the contract tests. Default: none."""
+    seeded: ClassVar[bool]
+    """Whether anything is drawn at random, so that another seed gives another result. Default: True."""
+
+    @property
+    def environment(self) -> Environment | None:
+        """The environment of its own that the plugin runs in, with these options. Default: None, the harness's."""
 
 
 class DataSource(Plugin, Protocol):

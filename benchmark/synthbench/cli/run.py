@@ -1,4 +1,4 @@
-"""What a person types. The only module that prints or exits; what it needs is imported by the command that needs it."""
+"""`synthbench run` and `synthbench plan`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from synthbench.errors import SynthbenchError
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthbench.engine import Engine
@@ -21,30 +19,11 @@ if TYPE_CHECKING:
     from synthbench.runner import RunState
     from synthbench.store import Store
 
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+FAILED = 1
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Carries out one command and gives its exit status: 0, 1 where a stage failed, 2 for bad input, 130 for Ctrl-C."""
-    given = parser().parse_args(arguments)
-    try:
-        return int(given.carry_out(given))
-    except KeyboardInterrupt:
-        print("\nstopped; what is finished is in the store, and the same command goes on from there", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (SynthbenchError, OSError) as error:  # OSError: a disk's or a folder's trouble, which names the file
-        print(error, file=sys.stderr)
-        return MISUSED
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(prog="synthbench", description="Can generated images replace the photographs you don't have?")
-    made.add_argument("--version", action="version", version=release())
-    commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
+def add(commands: Any) -> None:
+    """Adds both commands."""
     run = commands.add_parser("run", help="carry out a suite and write its report")
     plan = commands.add_parser("plan", help="say what a suite would do, and what of it is in the store already")
     for command in (run, plan):
@@ -58,13 +37,6 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
     run.set_defaults(carry_out=run_command)
     plan.set_defaults(carry_out=plan_command)
-    plugins = commands.add_parser("plugins", help="list what is installed, the broken among it")
-    plugins.add_argument("--json", action="store_true", help="for programs")
-    plugins.set_defaults(carry_out=plugins_command)
-    report = commands.add_parser("report", help="render reports again from their stored results")
-    report.add_argument("results", type=Path, nargs="*", help="JSON files (default: all in reports/)")
-    report.set_defaults(carry_out=report_command)
-    return made
 
 
 def count(text: str) -> int:
@@ -72,13 +44,6 @@ def count(text: str) -> int:
     if (number := int(text)) < 1:
         raise ValueError
     return number
-
-
-def release() -> str:
-    """The version of this installation."""
-    from synthbench import __version__
-
-    return __version__
 
 
 def default_workers() -> int:
@@ -203,42 +168,3 @@ def plan_command(given: argparse.Namespace) -> int:
         print(f"{'cached' if stage.key in cached else 'run   '}  {stage.key[:10]}  {stage.label}")
     print(f"{len(plan.cells)} cells, {len(plan.stages)} stages: {len(cached)} cached, {len(plan.stages) - len(cached)} to run")
     return 0
-
-
-def plugins_command(given: argparse.Namespace) -> int:
-    """`synthbench plugins`."""
-    from synthbench.plugins import KINDS, installed
-
-    registry = installed()
-    ordered = sorted(registry.found.values(), key=lambda each: (KINDS.index(each.kind), each.name))
-    columns = ("kind", "name", "version", "license", "distribution")
-    cells = [(each.kind, each.name, each.plugin.version, each.plugin.license, f"{each.distribution} {each.release}") for each in ordered]
-    broken = [{"entry_point": each.entry_point, "distribution": each.distribution, "error": each.error} for each in registry.broken]
-    if given.json:
-        plugins = [dict(zip(columns, row, strict=True)) for row in cells]
-        print(json.dumps({"plugins": plugins, "checkpoints": sorted(registry.checkpoints), "broken": broken}, indent=1))
-        return 0
-    widths = [max(len(str(cell)) for cell in column) for column in zip(columns, *cells, strict=True)]
-    for row in (columns, *cells):
-        print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    if registry.checkpoints:
-        print(f"\nshipped checkpoints: {', '.join(sorted(registry.checkpoints))}")
-    for each in broken:
-        print(f"\nbroken: {each['entry_point']} ({each['distribution']}): {each['error']}")
-    return 0
-
-
-def report_command(given: argparse.Namespace) -> int:
-    """`synthbench report`."""
-    from synthbench.report import render_file
-
-    files = given.results or sorted(Path("reports").glob("*.json"))
-    if not files:
-        raise SynthbenchError("reports: no results here; name a JSON file that `synthbench run` wrote")
-    for file in files:
-        print(render_file(file))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,37 @@
+"""`synthbench plugins`: what is installed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    plugins = commands.add_parser("plugins", help="list what is installed, the broken among it")
+    plugins.add_argument("--json", action="store_true", help="for programs")
+    plugins.set_defaults(carry_out=carry_out)
+
+
+def carry_out(given: argparse.Namespace) -> int:
+    """Prints a table, or JSON."""
+    from synthbench.plugins import KINDS, installed
+
+    registry = installed()
+    ordered = sorted(registry.found.values(), key=lambda each: (KINDS.index(each.kind), each.name))
+    columns = ("kind", "name", "version", "license", "distribution")
+    cells = [(each.kind, each.name, each.plugin.version, each.plugin.license, f"{each.distribution} {each.release}") for each in ordered]
+    broken = [{"entry_point": each.entry_point, "distribution": each.distribution, "error": each.error} for each in registry.broken]
+    if given.json:
+        plugins = [dict(zip(columns, row, strict=True)) for row in cells]
+        print(json.dumps({"plugins": plugins, "checkpoints": sorted(registry.checkpoints), "broken": broken}, indent=1))
+        return 0
+    widths = [max(len(str(cell)) for cell in column) for column in zip(columns, *cells, strict=True)]
+    for row in (columns, *cells):
+        print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if registry.checkpoints:
+        print(f"\nshipped checkpoints: {', '.join(sorted(registry.checkpoints))}")
+    for each in broken:
+        print(f"\nbroken: {each['entry_point']} ({each['distribution']}): {each['error']}")
+    return 0
