@@ -25,6 +25,11 @@ DIED = {
 }
 
 
+def worker_command(python: str, module: str = "synthbench.worker") -> list[str]:
+    """What starts a worker. `-P`: a file in the current folder must not pass for a library."""
+    return [python, "-P", "-m", module]
+
+
 class Engine(Protocol):
     """Carries out one job at a time."""
 
@@ -39,7 +44,9 @@ class InProcess:
     """Carries out jobs here, for debugging: a breakpoint in a plugin works, and a crash ends everything."""
 
     def carry_out(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:  # noqa: ARG002 - nobody could stop it
-        """Carries out a job."""
+        """Carries out a job of the harness's own environment."""
+        if job.python:
+            return Outcome(error="its plugin runs in an environment of its own, which needs a worker: leave --in-process away")
         from synthbench.stages import carry_out
 
         return carry_out(job, emit)
@@ -48,10 +55,48 @@ class InProcess:
         """Nothing to end."""
 
 
+class Workers:
+    """A worker for each environment that jobs ask for, all of them kept warm; one job at a time."""
+
+    def __init__(self, log: Path, threads: int, offline: bool) -> None:
+        """`log`: of the worker in the harness's own environment; the others' lie beside it under the environment's name."""
+        self.log = log
+        self.threads = threads
+        self.offline = offline
+        self.closed = False
+        self._workers: dict[str, Worker] = {}
+        self._lock = threading.Lock()  # between starting and closing, which another thread does
+
+    def carry_out(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
+        """Carries out a job in the environment that it names."""
+        return self._worker(job.python).carry_out(job, emit, timeout)
+
+    def close(self) -> None:
+        """Ends all of them; no other is started afterwards."""
+        with self._lock:
+            self.closed = True
+            for worker in self._workers.values():
+                worker.close()
+
+    def _worker(self, python: str) -> Worker:
+        with self._lock:
+            if python not in self._workers:
+                made = Worker(self.log, self.threads, self.offline)
+                if python:
+                    log = self.log.with_name(f"{self.log.stem}-{Path(python).parents[1].name}.log")
+                    # Packages of the harness's environment would be found before its own.
+                    made = Worker(log, self.threads, self.offline, worker_command(python), {"PYTHONPATH": None, "PYTHONHOME": None})
+                if self.closed:
+                    made.close()
+                self._workers[python] = made
+            return self._workers[python]
+
+
 class Worker:
     """A worker process, started with the first job and again after a crash. What it prints goes to `log`.
 
-    command: what to start; variables: environment variables it gets besides (None: is not to have).
+    command: what to start, unless it is a worker with this interpreter.
+    variables: environment variables that it gets besides; None: that it is not to have.
     """
 
     def __init__(
@@ -59,11 +104,11 @@ class Worker:
         log: Path,
         threads: int,
         offline: bool,
-        command: Sequence[str] = (sys.executable, "-m", "synthbench.worker"),
+        command: Sequence[str] | None = None,
         variables: Mapping[str, str | None] | None = None,
     ) -> None:
         self.log = log
-        self.command = command
+        self.command = worker_command(sys.executable) if command is None else command
         wanted = {
             **os.environ,
             "OMP_NUM_THREADS": str(threads),

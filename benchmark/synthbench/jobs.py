@@ -18,11 +18,15 @@ class ViewRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One stage. Folders are absolute paths; `plugin` is (kind, name), None for the core's own stages."""
+    """One stage. Folders are absolute paths; `plugin` is (kind, name), None for the core's own stages.
+
+    python: the interpreter of the environment that it is carried out in; empty: the harness's own.
+    """
 
     stage: str
     label: str
     workdir: str
+    python: str = ""
     plugin: tuple[str, str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -48,6 +52,8 @@ class Outcome:
     """Of the process that carried it out, up to its end, bytes."""
     notes: tuple[str, ...] = ()
     records: Mapping[str, Any] = field(default_factory=dict)
+    python: str = ""
+    """Version of the interpreter."""
     packages: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     """What a plugin's stage ran on."""

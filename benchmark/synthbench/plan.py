@@ -6,7 +6,7 @@ Device, progress, folders and the number of threads stay out of the keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -91,6 +91,8 @@ class Stage:
                 "version": self.entry.found.plugin.version,
                 "options": options | {name: value for name, value in self.inputs.items() if name in options},
             }
+            if (environment := getattr(self.entry.plugin, "environment", None)) is not None:
+                made["environment"] = asdict(environment)
         return made
 
     @cached_property

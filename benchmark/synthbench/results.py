@@ -169,12 +169,16 @@ def cost(row: str, plan: Plan, state: RunState) -> dict[str, float]:
 def environment(plan: Plan, state: RunState) -> dict[str, Any]:
     """Versions and commits of everything that the results stand on, and the machine; where several were at work, all of them."""
     packages: dict[str, set[str]] = {}
+    own: dict[str, dict[str, Any]] = {}
     devices: set[str] = set()
     commits: set[str] = set()
     for stage in plan.stages:
         if artifact := state.artifacts.get(stage.key):
-            for name, its_version in artifact.about["packages"].items():
-                packages.setdefault(name, set()).add(its_version)
+            if stage.entry is not None and getattr(stage.entry.plugin, "environment", None) is not None:
+                own[stage.entry.name] = {"python": artifact.about["python"], "packages": artifact.about["packages"]}
+            else:
+                for name, its_version in artifact.about["packages"].items():
+                    packages.setdefault(name, set()).add(its_version)
             devices |= {artifact.about.get("device", "")} - {""}  # the core's own stages have none
             commits |= {artifact.about.get("commit", "")} - {""}
     try:
@@ -189,4 +193,5 @@ def environment(plan: Plan, state: RunState) -> dict[str, Any]:
         "processors": os.cpu_count(),
         "device": ", ".join(sorted(devices)),
         "packages": {name: " and ".join(sorted(packages[name])) for name in sorted(packages)},
+        "own_environments": own,
     }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
@@ -19,3 +23,15 @@ def commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return told.stdout.strip() if told.returncode == 0 else ""
+
+
+def requirement_name(line: str) -> str:
+    """`torch` of `torch==2.1.2`."""
+    return (re.match(r"[\w.-]+", line) or [""])[0]
+
+
+def versions(requirements: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The installed packages that these lines ask for, extras left out, with their versions."""
+    for name in sorted({requirement_name(line) for line in requirements if "extra ==" not in line}):
+        with suppress(PackageNotFoundError):  # not needed on this kind of machine
+            yield name, version(name)

@@ -64,6 +64,8 @@ class Conditions:
     threads: int = 1
     timeout: float = 24 * 3600.0
     allow_pickle: bool = False
+    pythons: Mapping[str, str] = field(default_factory=dict)
+    """The interpreters of stages, by key, that run in an environment of their plugin's own."""
 
 
 class Runner:
@@ -177,6 +179,7 @@ def describe(stage: Stage, outcome: Outcome) -> dict[str, Any]:
         "peak_memory": outcome.peak_memory,
         "notes": list(outcome.notes),
         "records": dict(outcome.records),
+        "python": outcome.python,
         "packages": dict(outcome.packages),
         "device": outcome.device,
         "commit": commit(),
@@ -200,6 +203,7 @@ def make_job(stage: Stage, folder: Path, artifacts: Mapping[str, Artifact], cond
         stage=stage.kind,
         label=stage.label,
         workdir=str(folder),
+        python=conditions.pythons.get(stage.key, ""),
         plugin=(entry.found.kind, entry.found.name) if entry else None,
         options=option_values(entry.plugin, late=True) if entry else {},
         seed=stage.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import re
 import resource
 import sys
@@ -12,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,13 +25,12 @@ from synthbench.jobs import Job, Outcome
 from synthbench.metrics import evaluate, precision_recall
 from synthbench.options import configure
 from synthbench.plugins import KINDS, installed
+from synthbench.revision import versions
 from synthbench.types import Boxes, Brief, ImageSet, Sample
 from synthbench.views import BOXES, joined
 
 Item = TypeVar("Item", Sample, Boxes)
 TRACE_LINES = 30
-# Whatever a stage may import of these is written down with its result.
-RECORDED = ("accelerate", "diffusers", "numpy", "peft", "torch", "torchvision", "transformers", "ultralytics")
 
 
 def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
@@ -40,9 +40,12 @@ def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
     started = time.monotonic()
     error = trace = ""
     disk_full = False
+    packages: dict[str, str] = {}
     try:
         limit_threads(job.threads)
-        STAGES[job.stage](job, plugin_of(job), run)
+        plugin, distribution = plugin_of(job)
+        STAGES[job.stage](job, plugin, run)
+        packages = packages_of(plugin, distribution) if distribution else {}
     except SynthbenchError as problem:
         error = str(problem)
     except Exception as problem:  # a plugin may raise anything; it costs its stage
@@ -57,7 +60,8 @@ def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         notes=tuple(run.notes),
         records=dict(run.records),
-        packages=dict(_packages()),
+        python=platform.python_version(),
+        packages=packages,
         device=name_device(run.device) if job.plugin else "",
     )
 
@@ -99,15 +103,16 @@ def limit_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def plugin_of(job: Job) -> Any:
-    """The configured plugin of a job, None for the core's own stages."""
+def plugin_of(job: Job) -> tuple[Any, str]:
+    """The configured plugin of a job and its distribution; None and nothing for the core's own stages."""
     if job.plugin is None:
-        return None
+        return None, ""
     kind = next(each for each in KINDS if each == job.plugin[0])
-    plugin, problems = configure(installed().get(kind, job.plugin[1]).plugin, job.options)
+    found = installed().get(kind, job.plugin[1])
+    plugin, problems = configure(found.plugin, job.options)
     if plugin is None:
         raise SynthbenchError("; ".join(problems))
-    return plugin
+    return plugin, found.distribution
 
 
 def load(_job: Job, plugin: Any, run: StageRun) -> None:
@@ -234,10 +239,8 @@ def _against_truth(job: Job) -> tuple[list[Boxes], list[Boxes], int]:
     return truth, read_boxes(Path(job.predictions) / BOXES), len(images.categories)
 
 
-def _packages() -> Iterator[tuple[str, str]]:
-    for name in RECORDED:
-        if name in sys.modules:
-            try:
-                yield name, version(name)
-            except PackageNotFoundError:
-                continue
+def packages_of(plugin: Any, own: str) -> dict[str, str]:
+    """The versions of what a plugin of the distribution `own` stands on: itself, what it requires or its environment was made of."""
+    environment = getattr(plugin, "environment", None)
+    required = environment.dependencies if environment is not None else requires(own) or ()
+    return dict(versions(["numpy", own, *(() if own == "synthbench" else required)]))

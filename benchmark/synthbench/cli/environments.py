@@ -1,9 +1,105 @@
-"""`synthbench env`: the environments that plugins run in."""
+"""`synthbench env`, and the question that is asked before an environment is made."""
 
 from __future__ import annotations
 
-from typing import Any
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthbench.errors import SynthbenchError
+
+if TYPE_CHECKING:
+    from synthbench.environments import Wanted
+
+UNITS = 1000.0
 
 
 def add(commands: Any) -> None:
-    """Adds the command."""
+    """Adds the command with its own three."""
+    command = commands.add_parser("env", help="list, show or remove the environments that plugins run in")
+    parts = command.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    listing = parts.add_parser("list", help="what there is")
+    listing.set_defaults(carry_out=list_command)
+    showing = parts.add_parser("show", help="what one holds, as JSON")
+    removing = parts.add_parser("remove", help="take them away; a run that needs one again asks to make it")
+    showing.add_argument("name", help="or how it begins")
+    removing.add_argument("name", nargs="+", help="or how it begins")
+    showing.set_defaults(carry_out=show_command)
+    removing.set_defaults(carry_out=remove_command)
+
+
+def ready(wanted: Iterable[Wanted], *, make: bool) -> dict[str, str]:
+    """The interpreters of environments, by name; those that are missing are made if `make`, or if a person agrees.
+
+    Raises SynthbenchError where they may not be made, with what they would hold.
+    """
+    from synthbench.environments import Environments, default_folder
+
+    environments = Environments(default_folder())
+    needed = {each.name: each for each in wanted}
+    missing = [each for name, each in needed.items() if environments.about(name) is None]
+    if missing:
+        told = "\n".join(["these environments are needed, and uv would install into them:", *(each.told() for each in missing)])
+        if not make:
+            print(told, file=sys.stderr)
+            agree(environments.root)
+        for each in missing:
+            environments.make(each, tell=lambda line: print(line, file=sys.stderr))
+    return {name: str(environments.use(name)) for name in needed}
+
+
+def agree(folder: Path) -> None:
+    """Returns if a person at a terminal says yes. Raises SynthbenchError otherwise."""
+    if sys.stdin.isatty():
+        print(f"make them below {folder} now? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+    raise SynthbenchError("nothing was installed: give --make-environments to have them made, or leave these plugins out of the suite")
+
+
+def list_command(given: argparse.Namespace) -> int:  # noqa: ARG001 - it takes no arguments
+    """`synthbench env list`."""
+    from synthbench.environments import Environments, default_folder
+
+    environments = Environments(default_folder())
+    rows = [("name", "plugin", "python", "packages", "size", "made")]
+    for name in environments.names():
+        about = environments.about(name) or {}
+        size = f"{size_of(environments.root / name) / UNITS**3:.1f} GB"
+        rows.append((name, about["distribution"], about["python"], str(len(about["packages"])), size, about["made"]))
+    if len(rows) == 1:
+        print(f"no environments below {environments.root}")
+        return 0
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def show_command(given: argparse.Namespace) -> int:
+    """`synthbench env show`."""
+    from synthbench.environments import Environments, default_folder
+
+    environments = Environments(default_folder())
+    name = environments.find(given.name)
+    print(json.dumps({"name": name, "folder": str(environments.root / name), **(environments.about(name) or {})}, indent=1))
+    return 0
+
+
+def remove_command(given: argparse.Namespace) -> int:
+    """`synthbench env remove`."""
+    from synthbench.environments import Environments, default_folder
+
+    environments = Environments(default_folder())
+    for name in [environments.find(each) for each in given.name]:  # all are found before one is removed
+        environments.remove(name)
+        print(f"removed {name}")
+    return 0
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of a folder's files; those that uv links to its cache count in full."""
+    return sum(each.lstat().st_size for each in folder.rglob("*") if each.is_file())

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthbench.cli.environments import ready
+
 if TYPE_CHECKING:
     from synthbench.engine import Engine
     from synthbench.plan import Plan
@@ -34,6 +36,7 @@ def add(commands: Any) -> None:
     run.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator where there is one)")
     run.add_argument("--workers", type=count, default=default_workers(), help="stages at a time (default here: %(default)s)")
     run.add_argument("--in-process", action="store_true", help="carry out stages in this process, for debugging")
+    run.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
     run.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
     run.set_defaults(carry_out=run_command)
     plan.set_defaults(carry_out=plan_command)
@@ -119,7 +122,8 @@ def run_plan(plan: Plan, store: Store, cached: set[str], given: argparse.Namespa
 
     settings = plan.suite.settings
     threads = max(1, processors() // given.workers)
-    conditions = Conditions(given.device, threads, settings.timeout, settings.allow_pickle)
+    pythons = interpreters(plan, cached, make=given.make_environments)
+    conditions = Conditions(given.device, threads, settings.timeout, settings.allow_pickle, pythons)
     engines = make_engines(given, store, threads)
     store.sweep()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
@@ -127,16 +131,26 @@ def run_plan(plan: Plan, store: Store, cached: set[str], given: argparse.Namespa
         return Runner(plan, store, engines, display, conditions).run()
 
 
+def interpreters(plan: Plan, cached: set[str], *, make: bool) -> dict[str, str]:
+    """By key: the interpreters of the stages to carry out that run in an environment of their plugin's own."""
+    from synthbench.environments import wanted_by
+
+    entries = {stage.key: stage.entry for stage in plan.stages if stage.key not in cached and stage.entry is not None}
+    wanted = {key: found for key, entry in entries.items() if (found := wanted_by(entry.plugin, entry.found.distribution)) is not None}
+    pythons = ready(wanted.values(), make=make)
+    return {key: pythons[each.name] for key, each in wanted.items()}
+
+
 def make_engines(given: argparse.Namespace, store: Store, threads: int) -> list[Engine]:
     """What carries out the stages."""
-    from synthbench.engine import InProcess, Worker
+    from synthbench.engine import InProcess, Workers
 
     if given.in_process:
         if not given.download:
             os.environ["HF_HUB_OFFLINE"] = "1"  # as in workers
         return [InProcess()]
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return [Worker(store.root / "logs" / f"{stamp}-{number}.log", threads, not given.download) for number in range(given.workers)]
+    return [Workers(store.root / "logs" / f"{stamp}-{number}.log", threads, not given.download) for number in range(given.workers)]
 
 
 def write_report(plan: Plan, state: RunState, results: Path, conditions: dict[str, object]) -> int:

@@ -133,11 +133,15 @@ def origin(held: Mapping[str, Any], file: str) -> list[str]:
         lines.append(f"Data: {joined(counts)}.")
     changed = ", with changes that are in no commit" if machine["commit"].endswith("+") else ""
     commit = f"commit `{machine['commit'].rstrip('+')}`{changed}" if machine["commit"] else "installed, not from a checkout"
-    packages = "".join(f", {name} {release}" for name, release in machine["packages"].items())
+    own = [
+        f"`{name}` in an environment of its own: Python {its['python']}{listed(its['packages'])}."
+        for name, its in machine.get("own_environments", {}).items()  # results of the first releases have none
+    ]
     device = f"device `{machine['device']}`, workers: {machine['workers']}"
     lines += [
         f"Seeds of the detectors: {joined([str(seed) for seed in suite['seeds']])}; the generators and annotators use the first.",
-        f"Versions: synthbench {machine['synthbench']} ({commit}), Python {machine['python']}{packages}.",
+        f"Versions: synthbench {machine['synthbench']} ({commit}), Python {machine['python']}{listed(machine['packages'])}.",
+        *own,
         f"Machine: {machine['platform']}, {machine['processors']} processors, {device}; "
         f"the last run took {tables.duration(machine['wall_seconds'])}.",
     ]
@@ -147,6 +151,11 @@ def origin(held: Mapping[str, Any], file: str) -> list[str]:
         tables.licences(held),
         f"To make it again (stages that are in the store are taken from there):\n\n{fenced(held['command'], 'sh')}",
     ]
+
+
+def listed(packages: Mapping[str, str]) -> str:
+    """`, numpy 2.4.6, torch 2.15.0`."""
+    return "".join(f", {name} {release}" for name, release in packages.items())
 
 
 def details(held: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,164 @@
+"""Stand-ins for mmcv's compiled operators, for machines that have `mmcv-lite`: the Python of mmcv without its C++.
+
+They take their arguments as mmcv's `_ext` does, and write into the tensors they are given where it does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision import ops
+
+COMPILED = "mmcv._ext"
+
+
+def install() -> bool:
+    """Puts the stand-ins in the place of the compiled module where that is missing, and tells whether they are there."""
+    held = sys.modules.get(COMPILED)
+    if held is None and importlib.util.find_spec(COMPILED) is None:
+        held = sys.modules[COMPILED] = StandIn()
+    return isinstance(held, StandIn)
+
+
+class StandIn(ModuleType):
+    """`mmcv._ext` as far as torchvision and plain PyTorch reach; the other operators raise when they are called."""
+
+    def __init__(self) -> None:
+        super().__init__(COMPILED, "Stand-ins by synthbench_mmdet.")
+        self.__spec__ = ModuleSpec(COMPILED, None)
+        self.nms = nms
+        self.softnms = softnms
+        self.roi_align_forward = roi_align_forward
+        self.roi_align_backward = roi_align_backward
+        self.sigmoid_focal_loss_forward = sigmoid_focal_loss_forward
+        self.sigmoid_focal_loss_backward = sigmoid_focal_loss_backward
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def missing(*_: object, **__: object) -> None:
+            raise NotImplementedError(f"mmcv's operator '{name}' has no stand-in: it needs a compiled mmcv in place of mmcv-lite")
+
+        return missing
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Positions of the boxes (N, 4) to keep, best first. offset: what is added to x2 and y2, 1 where they are inclusive."""
+    kept: Tensor = ops.nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
+    return kept
+
+
+def softnms(
+    boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, sigma: float, min_score: float, method: int, offset: int
+) -> Tensor:
+    """Fills `dets` (N, 5) with boxes and lowered scores, best first, and gives their positions in `boxes` (N, 4).
+
+    method: 0 drops what overlaps, 1 lowers scores in proportion to the overlap, 2 by a Gaussian (Bodla et al., arXiv 1704.04503).
+    """
+    shifted = boxes + boxes.new_tensor([0, 0, offset, offset])
+    left = torch.arange(len(boxes))
+    scores = scores.clone()
+    order: list[int] = []
+    while len(left):
+        best = left[scores[left].argmax()]
+        if order and scores[best] < min_score:
+            break
+        dets[len(order), :4], dets[len(order), 4] = boxes[best], scores[best]
+        order.append(int(best))
+        left = left[left != best]
+        overlap = ops.box_iou(shifted[best][None], shifted[left])[0]
+        if method == 2:
+            factor = torch.exp(-(overlap**2) / sigma)
+        else:
+            factor = torch.where(overlap >= iou_threshold, 1 - overlap if method == 1 else torch.zeros_like(overlap), 1)
+        scores[left] *= factor
+        left = left[scores[left] >= min_score]
+    return torch.tensor(order, dtype=torch.int64)
+
+
+def roi_align_forward(
+    input: Tensor,  # noqa: A002 - mmcv's name
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,  # noqa: ARG001
+    argmax_x: Tensor,  # noqa: ARG001
+    *,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """Fills `output` (K, C, H, W) with the means over `rois` (K, 5): position in the batch, then corners."""
+    _means_only(pool_mode)
+    output.copy_(ops.roi_align(input, rois, (aligned_height, aligned_width), spatial_scale, sampling_ratio, aligned))
+
+
+def roi_align_backward(
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,  # noqa: ARG001
+    argmax_x: Tensor,  # noqa: ARG001
+    grad_input: Tensor,
+    *,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """Fills `grad_input` (N, C, H, W) with the gradient of what `roi_align_forward` computes."""
+    _means_only(pool_mode)
+    backward = torch.ops.torchvision._roi_align_backward
+    grad_input.copy_(
+        backward(grad_output, rois, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned)
+    )
+
+
+def _means_only(pool_mode: int) -> None:
+    if pool_mode == 0:
+        raise NotImplementedError("RoIAlign with pool_mode 'max' needs a compiled mmcv in place of mmcv-lite")
+
+
+def sigmoid_focal_loss_forward(
+    input: Tensor,  # noqa: A002 - mmcv's name
+    target: Tensor,
+    weight: Tensor,
+    output: Tensor,
+    *,
+    gamma: float,
+    alpha: float,
+) -> None:
+    """Fills `output` (N, C) with the focal loss (Lin et al., arXiv 1708.02002) of logits; target C: the background.
+
+    mmdet asks for it on a GPU only. weight: of each category (C,), or empty.
+    """
+    wanted = functional.one_hot(target, input.shape[1] + 1)[:, :-1].to(input)
+    loss = ops.sigmoid_focal_loss(input, wanted, alpha, gamma)
+    output.copy_(loss * torch.cat([weight, weight.new_ones(1)])[target, None] if weight.numel() else loss)
+
+
+def sigmoid_focal_loss_backward(
+    input: Tensor,  # noqa: A002 - mmcv's name
+    target: Tensor,
+    weight: Tensor,
+    grad_input: Tensor,
+    *,
+    gamma: float,
+    alpha: float,
+) -> None:
+    """Fills `grad_input` (N, C) with the gradient of the sum of what `sigmoid_focal_loss_forward` computes."""
+    with torch.enable_grad():
+        logits = input.detach().requires_grad_()
+        loss = _Losses.of(logits, target, weight, gamma, alpha)
+    grad_input.copy_(torch.autograd.grad(loss.sum(), logits)[0])

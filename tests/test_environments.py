@@ -1,0 +1,173 @@
+"""Environments of plugins' own: never made unasked, made once, whole or not at all, and gone when told."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from synthbench.environments import Environments, Wanted
+from synthbench.errors import SynthbenchError
+from synthbench.hookspecs import Environment
+from synthbench_fakes import SUITE
+
+ELSEWHERE = Path(__file__).with_name("elsewhere")
+SYNTHBENCH = str(Path(sys.executable).with_name("synthbench"))
+RUN = [SYNTHBENCH, "run", "suite.toml", "--workers", "1", "--set", 'baselines=["references"]', "--set", "generators=[]"]
+
+
+@pytest.fixture(scope="module")
+def installed_here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that makes the plugin of `elsewhere` an installed distribution of whoever has it on PYTHONPATH."""
+    folder = tmp_path_factory.mktemp("installed")
+    (folder / "synthbench_elsewhere").symlink_to(ELSEWHERE / "synthbench_elsewhere")
+    about = folder / "synthbench_elsewhere-0.1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: synthbench-elsewhere\nVersion: 0.1.0\n")
+    (about / "entry_points.txt").write_text("[synthbench]\nelsewhere = synthbench_elsewhere\n")
+    (about / "direct_url.json").write_text(json.dumps({"url": ELSEWHERE.as_uri(), "dir_info": {"editable": True}}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def variables(installed_here: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    path = os.pathsep.join([str(installed_here), os.environ["PYTHONPATH"]])
+    return os.environ | {"PYTHONPATH": path, "SYNTHBENCH_ENVIRONMENTS": str(tmp_path_factory.mktemp("environments") / "here")}
+
+
+def told(command: Sequence[str], folder: Path, variables: dict[str, str], rc: int = 0) -> str:
+    done = subprocess.run(command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == rc, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def write_suite(folder: Path) -> Path:
+    text = SUITE.read_text().replace("[[mix]]", "[[ignored]]").partition("[[ignored]]")[0]
+    (folder / "suite.toml").write_text(text + '\n[[detectors]]\nuse = "fake-elsewhere"\n')
+    return folder
+
+
+def test_nothing_is_installed_unasked_and_what_would_be_is_shown(variables: dict[str, str], tmp_path: Path):
+    variables = variables | {"SYNTHBENCH_ENVIRONMENTS": str(tmp_path / "none")}
+    said = told(RUN, write_suite(tmp_path), variables, rc=2)
+    assert "numpy==1.26.4" in said
+    assert "synthbench-elsewhere" in said
+    assert "--make-environments" in said
+    assert not (tmp_path / "none").exists()
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.fixture(scope="module")
+def made(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """The results of a run that was allowed to make the environment, by the answer to its question."""
+    folder = write_suite(tmp_path_factory.mktemp("made"))
+    assert "no environments" in told([SYNTHBENCH, "env", "list"], folder, variables)
+    assert ask(folder, variables, "no") == 2
+    assert "no environments" in told([SYNTHBENCH, "env", "list"], folder, variables)
+    assert ask(folder, variables, "yes") == 0
+    held: dict[str, object] = json.loads((folder / "reports" / "suite.json").read_text())
+    return held | {"markdown": (folder / "reports" / "suite.md").read_text()}
+
+
+def ask(folder: Path, variables: dict[str, str], answer: str) -> int:
+    """The exit status of a run whose question is answered at a terminal."""
+    terminal, end = pty.openpty()
+    run = subprocess.Popen(RUN, cwd=folder, env=variables, stdin=end, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.write(terminal, f"{answer}\n".encode())
+    status = run.wait()
+    os.close(terminal)
+    os.close(end)
+    return status
+
+
+def test_its_library_cannot_live_here_and_gets_its_row_beside_the_others(made: dict[str, object]):
+    import numpy as np
+
+    assert int(np.__version__.partition(".")[0]) >= 2
+    cells: list[dict[str, dict[str, float]]] = made["cells"]  # type: ignore[assignment]
+    assert {str(cell["detector"]) for cell in cells} == {"threshold", "strict", "fake-elsewhere"}
+    assert all(cell["metrics"]["AP50"] > 0 for cell in cells)
+    own = made["environment"]["own_environments"]["fake-elsewhere"]  # type: ignore[index]
+    assert own["packages"]["numpy"] == "1.26.4"
+    shared = made["environment"]["packages"]  # type: ignore[index]
+    assert shared["numpy"] == np.__version__
+    assert "`fake-elsewhere` in an environment of its own: Python 3." in str(made["markdown"])
+
+
+@pytest.mark.usefixtures("made")
+def test_what_was_made_serves_the_next_run_and_is_listed_shown_and_removed(variables: dict[str, str], tmp_path: Path):
+    said = told(RUN, write_suite(tmp_path), variables)
+    assert "making" not in said
+    listed = told([SYNTHBENCH, "env", "list"], tmp_path, variables).splitlines()
+    assert len(listed) == 2
+    name = listed[1].split()[0]
+    assert json.loads(told([SYNTHBENCH, "env", "show", "else"], tmp_path, variables))["packages"]["numpy"] == "1.26.4"
+    assert "did you mean" in told([SYNTHBENCH, "env", "show", f"{name}0"], tmp_path, variables, rc=2)
+    folder = Path(variables["SYNTHBENCH_ENVIRONMENTS"])
+    with (folder / f"{name}.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # as a run does
+        assert "in use" in told([SYNTHBENCH, "env", "remove", name], tmp_path, variables, rc=2)
+    assert f"removed {name}" in told([SYNTHBENCH, "env", "remove", name], tmp_path, variables)
+    assert not (folder / name).exists()
+    assert "no environments" in told([SYNTHBENCH, "env", "list"], tmp_path, variables)
+
+
+def test_of_two_makers_one_waits_for_the_other(variables: dict[str, str], tmp_path: Path):
+    variables = variables | {"SYNTHBENCH_ENVIRONMENTS": str(tmp_path / "both")}
+    runs = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        folder = write_suite(tmp_path / name)
+        runs.append(
+            subprocess.Popen([*RUN, "--make-environments"], cwd=folder, env=variables, stdout=subprocess.PIPE, text=True, stderr=-2)
+        )
+    said = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert "".join(said).count("making the environment") == 1
+    assert len(list((tmp_path / "both").glob("*/environment.json"))) == 1
+    assert not list((tmp_path / "both").glob("*.building"))
+
+
+def test_in_process_says_that_it_cannot_enter_it(variables: dict[str, str], tmp_path: Path):
+    said = told([*RUN, "--in-process", "--make-environments"], write_suite(tmp_path), variables, rc=1)
+    assert "leave --in-process away" in said
+    assert {cell["detector"] for cell in json.loads((tmp_path / "reports" / "suite.json").read_text())["cells"] if cell["metrics"]} == {
+        "threshold",
+        "strict",
+    }
+
+
+WANTED = Wanted("synthbench-none", Environment(dependencies=("numpy==0.0.1",)), ("pluggy",), (), "")
+
+
+def test_one_that_cannot_be_made_is_told_in_uvs_words_and_leaves_nothing(tmp_path: Path):
+    environments = Environments(tmp_path)
+    left = tmp_path / f"{WANTED.name}.killed.building"
+    left.mkdir()
+    with pytest.raises(SynthbenchError, match=r"(?s)could not be made: pip install failed.*numpy==0\.0\.1"):
+        environments.make(WANTED, lambda _: None)
+    assert not environments.names()
+    assert [each.suffix for each in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(WANTED, environment=Environment(dependencies=("numpy==0.0.2",))),
+        replace(WANTED, environment=replace(WANTED.environment, python="3.99")),
+        replace(WANTED, environment=replace(WANTED.environment, build_variables={"MAX_JOBS": "2"})),
+        replace(WANTED, environment=replace(WANTED.environment, no_build_isolation=("numpy",))),
+        replace(WANTED, identity="of another release"),
+    ],
+)
+def test_its_name_says_what_is_in_it(changed: Wanted):
+    assert changed.name != WANTED.name
+    assert WANTED.name.startswith("none-")
+    assert replace(WANTED).name == WANTED.name
