@@ -57,7 +57,6 @@ class Settings:
     images: Annotated[int, msgspec.Meta(ge=1)] = 100
     """How many images each generator makes."""
     baselines: tuple[str, ...] = BASELINES
-    allow_pickle: bool = False
     timeout: Annotated[float, msgspec.Meta(gt=0)] = 24 * 3600.0
     """Seconds after which a stage that is still running counts as hung."""
 

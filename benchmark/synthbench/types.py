@@ -222,7 +222,7 @@ class Run(Protocol):
 
     @property
     def allow_pickle(self) -> bool:
-        """The suite says that checkpoints may be pickles, which run code when they are opened."""
+        """The user says (`--allow-pickle`) that checkpoints may be pickles, which run code when they are opened."""
 
     def log(self, message: str) -> None:
         """A line for the stage's log."""

@@ -17,6 +17,7 @@ from synthbench.cli.environments import ready
 
 if TYPE_CHECKING:
     from synthbench.engine import Engine
+    from synthbench.environments import Wanted
     from synthbench.plan import Plan
     from synthbench.runner import RunState
     from synthbench.store import Store
@@ -38,6 +39,7 @@ def add(commands: Any) -> None:
     run.add_argument("--in-process", action="store_true", help="carry out stages in this process, for debugging")
     run.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
     run.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
+    run.add_argument("--allow-pickle", action="store_true", help="open weights that are pickles, which run code: for those you trust")
     run.set_defaults(carry_out=run_command)
     plan.set_defaults(carry_out=plan_command)
 
@@ -122,8 +124,10 @@ def run_plan(plan: Plan, store: Store, cached: set[str], given: argparse.Namespa
 
     settings = plan.suite.settings
     threads = max(1, processors() // given.workers)
-    pythons = interpreters(plan, cached, make=given.make_environments)
-    conditions = Conditions(given.device, threads, settings.timeout, settings.allow_pickle, pythons)
+    wanted = environments_of(plan, cached)
+    made = ready(wanted.values(), make=given.make_environments)
+    pythons = {key: made[each.name] for key, each in wanted.items()}
+    conditions = Conditions(given.device, threads, settings.timeout, given.allow_pickle, pythons)
     engines = make_engines(given, store, threads)
     store.sweep()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
@@ -131,14 +135,12 @@ def run_plan(plan: Plan, store: Store, cached: set[str], given: argparse.Namespa
         return Runner(plan, store, engines, display, conditions).run()
 
 
-def interpreters(plan: Plan, cached: set[str], *, make: bool) -> dict[str, str]:
-    """By key: the interpreters of the stages to carry out that run in an environment of their plugin's own."""
+def environments_of(plan: Plan, cached: set[str]) -> dict[str, Wanted]:
+    """By key: what the stages to carry out want of an environment, where it is one of their plugin's own."""
     from synthbench.environments import wanted_by
 
     entries = {stage.key: stage.entry for stage in plan.stages if stage.key not in cached and stage.entry is not None}
-    wanted = {key: found for key, entry in entries.items() if (found := wanted_by(entry.plugin, entry.found.distribution)) is not None}
-    pythons = ready(wanted.values(), make=make)
-    return {key: pythons[each.name] for key, each in wanted.items()}
+    return {key: found for key, entry in entries.items() if (found := wanted_by(entry.plugin, entry.found.distribution)) is not None}
 
 
 def make_engines(given: argparse.Namespace, store: Store, threads: int) -> list[Engine]:
@@ -180,5 +182,7 @@ def plan_command(given: argparse.Namespace) -> int:
     cached = look_up(plan, store).cached
     for stage in plan.stages:
         print(f"{'cached' if stage.key in cached else 'run   '}  {stage.key[:10]}  {stage.label}")
+    for environment in {each.name: each for each in environments_of(plan, cached).values()}.values():
+        print(f"in an environment of its own, {environment.told()}")
     print(f"{len(plan.cells)} cells, {len(plan.stages)} stages: {len(cached)} cached, {len(plan.stages) - len(cached)} to run")
     return 0

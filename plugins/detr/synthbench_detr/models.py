@@ -104,7 +104,7 @@ def load(weights: str | Path, variant: str, run: Run, **labels: Any) -> Any:
     except (OSError, ValueError) as error:
         raise SynthbenchError(
             f"{found}: no {CONFIG} with {WEIGHTS} there or in the hub's cache. Download it first (`hf download {weights}`); "
-            f"a checkpoint that has pickles only needs allow_pickle. ({' '.join(str(error).split())})"
+            f"a checkpoint that has pickles only needs --allow-pickle. ({' '.join(str(error).split())})"
         ) from error
     anew = sorted({key[0] if isinstance(key, tuple) else key for part in ("missing_keys", "mismatched_keys") for key in about[part]})
     if anew:

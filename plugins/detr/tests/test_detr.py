@@ -131,7 +131,7 @@ def test_says_what_is_wrong_with_weights(data: ImageSet, base: Path, tmp_path: P
     cases = {
         str(empty): "has no config.json",
         str(base / "model.safetensors"): "is a file; give the folder",
-        str(pickled): "allow_pickle",
+        str(pickled): "--allow-pickle",
         "nobody/nothing": "hf download nobody/nothing",
     }
     for weights, message in cases.items():

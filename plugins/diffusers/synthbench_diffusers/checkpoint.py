@@ -92,7 +92,7 @@ def _trouble(place: str, error: Exception) -> SynthbenchError:
         if pickles:
             return SynthbenchError(
                 f"{pickles[0]}: a pickle, which runs code when it is opened, and no safetensors beside it; convert the checkpoint with "
-                "diffusers' save_pretrained, or set allow_pickle if you trust it"
+                "diffusers' save_pretrained, or run with --allow-pickle if you trust it"
             )
         return SynthbenchError(f"{place}: does not open: {reason}")
     return SynthbenchError(

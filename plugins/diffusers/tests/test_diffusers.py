@@ -206,7 +206,7 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSe
         (SDXLLora(checkpoint=sdxl, vae="nobody/vae"), "hf download nobody/vae"),
         (SD15DreamBooth(checkpoint=sd, resolution=33), "multiple of 4"),
         (SD15DreamBooth(checkpoint=sd, resolution=32, adam_8bit=True), "bitsandbytes"),
-        (SD15DreamBooth(checkpoint=pickled, resolution=32, steps=1), "allow_pickle"),
+        (SD15DreamBooth(checkpoint=pickled, resolution=32, steps=1), "--allow-pickle"),
     ]
     for recipe, said in cases:
         with pytest.raises(SynthbenchError, match=said):

@@ -83,7 +83,7 @@ def _open(options: FasterRCNN, run: Run) -> State:
             raise SynthbenchError(f"weights: {path}: not a safetensors file that opens ({error})") from None
     if path.is_file():
         if not run.allow_pickle:
-            raise SynthbenchError(f"weights: {path} is a pickle: convert it to .safetensors, or set allow_pickle in the suite")
+            raise SynthbenchError(f"weights: {path} is a pickle: convert it to .safetensors, or run with --allow-pickle if you trust it")
         return _unpickled(path)
     name = options.weights.removeprefix("torchvision/")
     known = {} if options.backbone in OWN else get_model_weights(f"fasterrcnn_{options.backbone}").__members__

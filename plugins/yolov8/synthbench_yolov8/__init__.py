@@ -27,7 +27,7 @@ class YOLOv8:
 
     model: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x"] = "yolov8n"
     weights: Weights = ""
-    """A `.safetensors` file, a folder with `model.safetensors`, or a `.pt` file where the suite allows pickles."""
+    """A `.safetensors` file, a folder with `model.safetensors`, or a `.pt` file under `--allow-pickle`."""
     image_size: Annotated[int, Meta(ge=64, multiple_of=32)] = 640
     """Pixels; images are scaled to it by their longer side and padded to a square."""
     epochs: Annotated[int, Meta(ge=1)] = 100

@@ -66,7 +66,7 @@ def _read(path: Path, run: Run) -> dict[str, Tensor]:
     if not run.allow_pickle:
         raise SynthbenchError(
             f"weights: {path}: a .pt file is a pickle, which runs code when it is opened; "
-            "set `allow_pickle = true` in the suite if you trust it, or convert it to .safetensors"
+            "run with --allow-pickle if you trust it, or convert it to .safetensors"
         )
     try:
         checkpoint, _ = load_checkpoint(path)

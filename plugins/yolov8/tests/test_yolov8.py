@@ -143,7 +143,7 @@ def test_starting_weights(tmp_path: Path) -> None:
         ("owner/repository", True, "hf download owner/repository model.safetensors"),
         (tmp_path / "other.safetensors", True, "none of its 1 tensors"),
         (tmp_path / "broken.safetensors", True, "not a safetensors file"),
-        (tmp_path / "pickle.pt", False, "allow_pickle = true"),
+        (tmp_path / "pickle.pt", False, "--allow-pickle"),
         (tmp_path / "pickle.pt", True, "not an ultralytics checkpoint"),
     ):
         run = stage(tmp_path / message.replace("/", "-"), allow_pickle=trusted)
