@@ -164,6 +164,7 @@ def test_one_that_cannot_be_made_is_told_in_uvs_words_and_leaves_nothing(tmp_pat
         replace(WANTED, environment=replace(WANTED.environment, python="3.99")),
         replace(WANTED, environment=replace(WANTED.environment, build_variables={"MAX_JOBS": "2"})),
         replace(WANTED, environment=replace(WANTED.environment, no_build_isolation=("numpy",))),
+        replace(WANTED, environment=replace(WANTED.environment, overrides=("pillow",))),
         replace(WANTED, identity="of another release"),
     ],
 )

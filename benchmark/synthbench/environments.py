@@ -66,8 +66,11 @@ class Wanted:
 
     def told(self) -> str:
         """What would be installed, for a person to agree to."""
-        built = [f"built with {name}={value}" for name, value in self.environment.build_variables.items()]
-        lines = [f"Python {self.python}", *self.environment.dependencies, *built, f"synthbench and {self.distribution}, as installed here"]
+        wanted = self.environment
+        lines = [f"Python {self.python}", *wanted.dependencies]
+        lines += [f"instead of what packages ask for: {each}" for each in wanted.overrides]
+        lines += [f"built with {name}={value}" for name, value in wanted.build_variables.items()]
+        lines += [f"synthbench and {self.distribution}, as installed here"]
         return "\n".join([f"{self.name}:", *(f"  {line}" for line in lines)])
 
 
@@ -195,13 +198,15 @@ class Environments:
         environment = wanted.environment
         late = [each for each in environment.dependencies if requirement_name(each) in environment.no_build_isolation]
         early = [each for each in environment.dependencies if each not in late]
-        install = ("pip", "install", "--python", str(python))
+        overrides = folder / "overrides.txt"
+        install = ("pip", "install", "--python", str(python), "--override", str(overrides))
         steps = [
             ("venv", "--relocatable", "--allow-existing", "--no-project", "--python", wanted.python, str(folder)),
             (*install, *wanted.harness, *early),
             *([(*install, "--no-build-isolation", *wanted.harness, *early, *late)] if late else []),
             *([(*install, "--no-deps", *wanted.plugin)] if wanted.plugin else []),
         ]
+        overrides.write_text("\n".join(environment.overrides))
         for step in steps:
             self._carry_out([uv, *step], wanted)
         self._carry_out([str(python), "-P", "-c", "import synthbench.worker"], wanted)
