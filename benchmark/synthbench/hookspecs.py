@@ -22,7 +22,19 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Plugin(Protocol):
-    """What every plugin says of itself."""
+    """What every plugin says of itself; the rest holds for every method of every kind.
+
+    When: in the worker process that carries out the stage, which may have served others before; under `--in-process` in
+        the process of the command.
+    How often: once for each key, which is made of the plugin's name, `version`, options and environment, the seed, and the
+        keys of what the stage reads. What is in the store is not asked for again.
+    Assume: the instance is configured and checked, and made for this call; what it remembers is lost. `run.workdir` is the
+        stage's own. One stage at a time runs in a process, other processes run others. `HF_HUB_OFFLINE=1` unless the run was
+        started with `--download`.
+    Raises: SynthbenchError for what a user can mend, which is told as it is; anything else is told with its traceback. Either,
+        a process that dies, or the suite's `timeout` costs the stage and those that need it, others go on, and the run ends
+        with status 1. Failures are not stored, so the next run tries again.
+    """
 
     name: ClassVar[str]
     """Used in suites; unique among the plugins of its kind."""
@@ -47,6 +59,9 @@ class Environment:
     """Environment variables while packages are built, as in `{"MAX_JOBS": "2"}`."""
     no_build_isolation: tuple[str, ...] = ()
     """Packages that are built with what is installed, such as those that want torch to be there: they come last."""
+    overrides: tuple[str, ...] = ()
+    """Requirements that replace what packages ask for, wherever they do: uv's `--override`. A marker that never holds, as in
+    `onnx; python_version < '3'`, leaves a package out."""
 
 
 class Extras(Protocol):
@@ -66,23 +81,38 @@ class DataSource(Plugin, Protocol):
     """Real photographs with boxes, or what stands for them."""
 
     def load(self, run: Run) -> Splits:
-        """Gives the real training set and the test set. Called once a suite; the core stores what it yields."""
+        """Gives the real training set and the test set, which the core stores.
+
+        When: before every other stage.
+        How often: once for the options. Files and folders that they name count with their content.
+        Assume: `train` is gone through to its end, then `test`, each once. `run.seed` is 0: what is random needs an option.
+        Raises: the core raises SynthbenchError where a split is empty or a test image comes without boxes. A training image may:
+            it can be a reference, and is left out of trainings.
+        """
 
 
 class Generator(Plugin, Protocol):
     """Makes images after a few references."""
 
     def fit(self, references: ImageSet, run: Run) -> None:
-        """Learns from the labelled references; what it leaves in `run.workdir` is given to `sample`.
+        """Learns from the labelled references; what it leaves in `run.workdir` is given to `sample` and `locate`.
 
-        Called once a suite; a fit that was stopped finds what it had written, and may go on from there.
-        Options marked `option(…, stage="sample")` must not matter here.
+        When: after `load`.
+        How often: once for the references, the first of the suite's seeds and the options without those of `sample`.
+        Assume: the references are as many as the suite says, chosen at random from the real training set. `run.workdir` is
+            empty, but for what an earlier fit with the same key wrote before it failed or was stopped: it may go on from there.
+            Options marked `option(…, stage="sample")` must not matter.
+        Raises: see Plugin. What was written stays for the next try.
         """
 
     def sample(self, fitted: Path, brief: Brief, run: Run) -> Iterator[Sample]:
-        """Yields image `brief.start` to `brief.stop`, each dependent on `run.seed` and its number alone.
+        """Yields image `brief.start` to `brief.stop`, each dependent on `run.seed`, its number and what was fitted alone.
 
-        Called in a process that may not be the one that called `fit`.
+        When: after `fit`, in a process that may be another.
+        How often: once for the fit, the number of images, the first of the suite's seeds and all options.
+        Assume: `fitted` is the folder that `fit` left, to be read only. Samples are stored as they come, so one at a time need
+            be in memory. Boxes are stored as they are; the annotator `native` clips them.
+        Raises: the core raises SynthbenchError where it yields more or fewer than `len(brief)`, or anything but a Sample.
         """
 
 
@@ -91,9 +121,14 @@ class Locator(Protocol):
     """A generator that can also say where the objects are in an image that it did not make."""
 
     def locate(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Yields boxes for each image, made as those of its own samples are.
+        """Yields boxes for each image, in order, made as those of its own samples are.
 
-        Called on test images without their boxes, to score the generator's own boxes against truth.
+        When: after `fit`, to score an annotator with `boxes_from` = `generator`, such as `native`, against truth.
+        How often: once for the fit, the test images, the first of the suite's seeds and all options; never without such an
+            annotator.
+        Assume: all test images, without their boxes. `fitted` as in `sample`. Boxes are clipped to their image; those without
+            size or of no known category are dropped, with a note in the report.
+        Raises: the core raises SynthbenchError where it yields more or fewer than there are images, or anything but Boxes.
         """
 
 
@@ -102,10 +137,27 @@ class Annotator(Plugin, Protocol):
 
     @property
     def boxes_from(self) -> str:
-        """Whose boxes the images bring along: `generator`, `detector:NAME` of the suite, or nothing (empty)."""
+        """Whose boxes the images bring along: `generator`, `detector:NAME` of the suite, or nothing (empty).
+
+        When: while the suite is read and planned, and in the worker.
+        How often: several times.
+        Assume: nothing but the options, on which alone it depends.
+        Raises: the core adds to the suite's errors where it is anything else or the suite has no such detector.
+        """
 
     def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Yields boxes for each image. `images[i].boxes` is what `boxes_from` asks for, or None."""
+        """Yields boxes for each image, in order.
+
+        When: after `sample` and, where `boxes_from` names a detector, after that detector's `predict`; on the test images,
+            after `load` and whatever gives it boxes there.
+        How often: once for each generator's images, and once for the test images to be scored against truth; with
+            `generator`, on the test images of each generator that has `locate`. Each time for the references, the first of
+            the suite's seeds and all options.
+        Assume: `images[i].boxes` is what `boxes_from` asks for, with the scores that the detector gave: None where that is
+            nothing, or where a generator gave none. It is never the truth. `references` are labelled. Boxes are clipped to
+            their image; those without size or of no known category are dropped, with a note in the report.
+        Raises: the core raises SynthbenchError where it yields more or fewer than there are images, or anything but Boxes.
+        """
 
 
 class Detector(Plugin, Protocol):
@@ -114,38 +166,66 @@ class Detector(Plugin, Protocol):
     def train(self, data: ImageSet, run: Run) -> None:
         """Learns from labelled images; what it leaves in `run.workdir` is given to `predict`.
 
-        Called once for each training set and seed. `data` may hold images without boxes. Weights are safetensors.
-        Options marked `option(…, stage="predict")` must not matter here.
+        When: after the stages that make the training set.
+        How often: once for each training set, each of the suite's seeds and the options without those of `predict`. A
+            `teacher` is the training on the references with the first seed, and does not cost another.
+        Assume: each image has boxes, `Boxes` of length 0 where nothing is in it; the core left out those that nobody labelled,
+            and there is at least one box. `run.workdir` is empty. Weights are safetensors, plain figures JSON or `.npy`.
+            Options marked `option(…, stage="predict")` must not matter.
+        Raises: see Plugin. Without a call, the core raises SynthbenchError where the training set holds no box.
         """
 
     def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Yields boxes with scores for each image, at most 100 of them being scored (COCO's rule).
+        """Yields boxes with scores for each image, in order.
 
-        Called in a process that may not be the one that called `train`, with images without boxes.
+        When: after `train`, in a process that may be another.
+        How often: once for each training and set of images, with all options: the test images and, for the detector of a
+            `teacher`, each generator's images.
+        Assume: images without boxes. `fitted` is the folder that `train` left, to be read only; `run.seed` is that of `train`.
+            Of each category the 100 boxes of an image with the highest scores count (COCO's rule). Boxes are clipped to their
+            image; those without size or of no known category are dropped, with a note in the report.
+        Raises: the core raises SynthbenchError where it yields more or fewer than there are images, or anything but Boxes.
         """
 
 
 @hookspec
 def synthbench_data_sources() -> Sequence[type[DataSource]]:
-    """The data sources of this distribution. Called once when plugins are listed or a suite is read."""
+    """The data sources of this distribution.
+
+    When: before a suite is read, plugins are listed or a worker's first stage; right after the module was imported.
+    How often: once in each process.
+    Assume: no torch, no device, no network, and nothing about the order of distributions; the core's own come first.
+    Raises: nothing that ends the program. An import or a hook that raises, and a class that is no frozen dataclass, lacks a
+        member, takes other parameters, or has a name in use, is listed as broken by `synthbench plugins`; a suite that names
+        it is told why.
+    """
     return ()
 
 
 @hookspec
 def synthbench_generators() -> Sequence[type[Generator]]:
-    """The generators of this distribution. Called once when plugins are listed or a suite is read."""
+    """The generators of this distribution.
+
+    When, How often, Assume, Raises: as for `synthbench_data_sources`.
+    """
     return ()
 
 
 @hookspec
 def synthbench_annotators() -> Sequence[type[Annotator]]:
-    """The annotators of this distribution. Called once when plugins are listed or a suite is read."""
+    """The annotators of this distribution.
+
+    When, How often, Assume, Raises: as for `synthbench_data_sources`.
+    """
     return ()
 
 
 @hookspec
 def synthbench_detectors() -> Sequence[type[Detector]]:
-    """The detectors of this distribution. Called once when plugins are listed or a suite is read."""
+    """The detectors of this distribution.
+
+    When, How often, Assume, Raises: as for `synthbench_data_sources`.
+    """
     return ()
 
 
@@ -153,6 +233,8 @@ def synthbench_detectors() -> Sequence[type[Detector]]:
 def synthbench_checkpoints() -> Mapping[str, Path]:
     """Checkpoints that this distribution ships, by the name a suite uses for them (no slash in it).
 
-    Called once when plugins are listed or a suite is read; the paths are folders or files that exist.
+    When, How often: as for `synthbench_data_sources`.
+    Assume: an option of the type `Weights` that holds the name gets the path in its place; the content counts for the key.
+    Raises: nothing that ends the program. A path that is not there, a name in use or with a slash in it is listed as broken.
     """
     return {}

@@ -31,6 +31,7 @@ from synthbench.views import BOXES, joined
 
 Item = TypeVar("Item", Sample, Boxes)
 TRACE_LINES = 30
+ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, either under WSL
 
 
 def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
@@ -80,6 +81,8 @@ def pick_device(wanted: str) -> str:
     """`auto` becomes the accelerator that torch sees, where torch is installed and sees one."""
     if wanted != "auto":
         return wanted
+    if sys.platform == "linux" and not any(Path(sign).exists() for sign in ACCELERATORS):
+        return "cpu"  # without the seconds that torch takes to import: not every plugin needs it
     try:
         import torch
     except ImportError:

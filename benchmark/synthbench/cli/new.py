@@ -1,9 +1,88 @@
-"""`synthbench new`: the folder of a plugin to come."""
+"""`synthbench new`: the folder of a plugin to come, which runs as it is."""
 
 from __future__ import annotations
 
+import argparse
+import keyword
+import re
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from string import Template
 from typing import Any
+
+from synthbench.errors import SynthbenchError
+
+KINDS = ("detector", "generator", "annotator", "data-source")
+TEMPLATES = Path(__file__).parents[1] / "templates"
+SUFFIX = ".template"  # so that no tool takes one for what it makes
 
 
 def add(commands: Any) -> None:
     """Adds the command."""
+    new = commands.add_parser("new", help="write a plugin of your own that runs at once")
+    new.add_argument("kind", choices=KINDS, help="what the plugin is")
+    new.add_argument("name", help="its name in suites: letters, digits, '-' and '_'")
+    new.add_argument("--folder", type=Path, help="where it goes (default: synthbench-NAME)")
+    new.set_defaults(carry_out=carry_out)
+
+
+def carry_out(given: argparse.Namespace) -> int:
+    """Writes the folder, and says what is in it and what comes next."""
+    check_name(given.kind, given.name)
+    folder = given.folder or Path(f"synthbench-{given.name}")
+    written = write(given.kind, given.name, folder)
+    print("\n".join(f"wrote {file}" for file in written))
+    print(f"""
+next:
+  uv pip install --editable {folder}
+  uv run synthbench check {given.name}
+  uv run synthbench run {folder / "suite.toml"}""")
+    return 0
+
+
+def check_name(kind: str, name: str) -> None:
+    """Raises SynthbenchError where a plugin cannot have this name, or another has it."""
+    from synthbench.plugins import installed
+
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*", name):
+        near = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+        near = near if near[:1].isalpha() else f"my-{near}".strip("-")
+        raise SynthbenchError(
+            f"'{name}' cannot be a plugin's name: a letter, then letters, digits and single '-' and '_'; did you mean '{near}'?"
+        )
+    for (its_kind, its_name), found in installed().found.items():
+        if (its_kind, its_name) == (kind, name):
+            raise SynthbenchError(f"the {kind} '{name}' is in use by {found.distribution}; take another name, such as 'my-{name}'")
+    try:
+        taken = distribution(f"synthbench-{name}")
+    except PackageNotFoundError:
+        return
+    raise SynthbenchError(f"the distribution {taken.name} is installed already; take another name, such as 'my-{name}'")
+
+
+def write(kind: str, name: str, folder: Path) -> list[Path]:
+    """Writes a plugin into a new folder; gives the files, sorted. Raises SynthbenchError where there is something already."""
+    if folder.exists():
+        raise SynthbenchError(f"{folder}: is there already; nothing was written. Take another name, or another folder with --folder")
+    sources = {file.relative_to(TEMPLATES / kind): file.read_text() for file in sorted((TEMPLATES / kind).rglob(f"*{SUFFIX}"))}
+    bare = name.replace("-", "_").lower()
+    words = {"name": name, "module": f"synthbench_{bare}", "Class": class_name(kind, name, " ".join(sources.values()))}
+    written = []
+    for place, text in sources.items():
+        file = folder / str(place).removesuffix(SUFFIX).replace("NAME", bare)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(Template(text).substitute(words))
+        written.append(file)
+    return written
+
+
+def class_name(kind: str, name: str, source: str) -> str:
+    """`MyNet` for `my-net`; the kind follows where Python or the source uses that word for something else."""
+    plain = camel_case(name)
+    taken = keyword.iskeyword(plain) or re.search(rf"\b{plain}\b", source)
+    return plain + camel_case(kind) if taken else plain
+
+
+def camel_case(name: str) -> str:
+    """`MyNet` for `my-net`."""
+    return "".join(part[0].upper() + part[1:] for part in re.split("[-_]", name))
