@@ -106,7 +106,8 @@ def test_a_broken_plugin_is_listed_with_its_error(tmp_path: Path):
         assert "No module named 'nothing_of_the_kind'" in told
         assert "fake-threshold" in told
     error = "ModuleNotFoundError: No module named 'nothing_of_the_kind'"
-    assert {"entry_point": "thing", "distribution": "broken-thing", "error": error} in json.loads(told)["broken"]
+    wanted = {"entry_point": "thing", "distribution": "broken-thing", "error": error, "name": "", "place": f"{tmp_path}/broken_thing.py:1"}
+    assert wanted in json.loads(told)["broken"]
 
 
 @pytest.mark.parametrize(

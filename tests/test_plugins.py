@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -11,16 +14,19 @@ import pytest
 from synthbench.errors import SuiteError, SynthbenchError
 from synthbench.plugins import Registry, discover, installed
 from synthbench.suite import read_suite
+from synthbench_fakes import SUITE
 
 HEAD = """
 from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TYPE_CHECKING
 from synthbench import hookimpl
+from synthbench.hookspecs import Detector
 
 if TYPE_CHECKING:
     from fractions import Fraction
 """
+FIRST_LINE = len(HEAD.splitlines()) + 1
 DETECTOR = """
 @dataclass(frozen=True, kw_only=True)
 class Some:
@@ -36,6 +42,9 @@ HOOK = """
 def synthbench_detectors():
     return (Some,)
 """
+ANNOTATOR = DETECTOR.replace("train(self, data, run)", "annotate(self, images, references, run)").replace(
+    "predict(self, fitted, images, run)", "boxes_from(self)"
+) + HOOK.replace("detectors", "annotators")
 Found = Callable[..., Registry]
 
 
@@ -71,20 +80,138 @@ def test_a_sound_plugin_is_found(found: Found):
         (DETECTOR + HOOK.replace("(Some,)", "(Some(),)"), "is not a class"),
         (DETECTOR.replace("predict", "predikt") + HOOK, "detector 'some': lacks predict"),
         (DETECTOR.replace('license: ClassVar[str] = "MIT"', "") + HOOK, "detector 'some': lacks license"),
-        (DETECTOR.replace('name: ClassVar[str] = "some"', "") + HOOK, "type object 'Some' has no attribute 'name'"),
+        (DETECTOR.replace('name: ClassVar[str] = "some"', "") + HOOK, "detector Some: lacks name"),
         (DETECTOR.replace("frozen=True, ", "") + HOOK, "detector 'some': its class is not a frozen dataclass"),
         (DETECTOR.replace("@dataclass(frozen=True, kw_only=True)", "") + HOOK, "its class is not a frozen dataclass"),
         (DETECTOR.replace("epochs: int", "epochs: Fraction") + HOOK, "the types of its options cannot be read: name 'Fraction'"),
+        (DETECTOR.replace("epochs: int", "epochs: int[3]") + HOOK, "the types of its options cannot be read: "),
+        (DETECTOR.replace('"some"', '"some one"') + HOOK, "name should be letters, digits and '_.+-', not 'some one'"),
+        (DETECTOR.replace("ClassVar[int] = 1", "ClassVar[str] = '1.0'") + HOOK, "version should be a whole number, not '1.0'"),
+        (DETECTOR.replace("version: ClassVar[int]", "version: int") + HOOK, "version is an option; annotate it as ClassVar, or not at all"),
+        (DETECTOR.replace('"MIT"', "None") + HOOK, "detector 'some': lacks license"),
+        (DETECTOR.replace('"MIT"', '" "') + HOOK, "license should be an SPDX expression, not ' '"),
+        (DETECTOR.replace("self, data, run", "self, data") + HOOK, "'some': train(self, data) should be train(self, data, run)"),
         (
-            DETECTOR.replace("def train", "def annotate") + HOOK.replace("detectors", "annotators"),
+            DETECTOR.replace("self, data, run", "self, data, run, *, log") + HOOK,
+            "train(self, data, run, *, log) should be train(self, data, run)",
+        ),
+        (DETECTOR.replace("self, data, run", "self, run, data") + HOOK, "train(self, run, data) should be train(self, data, run)"),
+        (
+            DETECTOR.replace("(self, data, run): ...", "(self, data): ...").replace("fitted, images", "images: list[int]") + HOOK,
+            "train(self, data) should be train(self, data, run); predict(self, images, run) should be predict(self, fitted, images, run)",
+        ),
+        (
+            DETECTOR.replace("def train(self, data, run): ...", "train = 3") + HOOK,
+            "train should be a method, train(self, data, run), not 3",
+        ),
+        (DETECTOR.replace("def train", "async def train") + HOOK, "train is async, and nobody would await it"),
+        (DETECTOR.replace("run): ...", "run): yield", 1) + HOOK, "train yields, and nobody would go through what it yields"),
+        (
+            DETECTOR.replace("class Some", "class Some(Detector)").replace("def predict", "def predikt") + HOOK,
+            "detector 'some': lacks predict",
+        ),
+        (
+            DETECTOR.replace("train(self, data, run)", "annotate(self, images, references, run)") + HOOK.replace("detectors", "annotators"),
             "annotator 'some': lacks boxes_from",
         ),
+        (ANNOTATOR, "annotator 'some': boxes_from should be a property, not a method"),
+        (
+            DETECTOR.replace("train(self, data, run)", "fit(self, references, run)").replace(
+                "predict(self, fitted, images", "sample(self, fitted, brief"
+            )
+            + "    def locate(self, images, run): ...\n"
+            + HOOK.replace("detectors", "generators"),
+            "generator 'some': locate(self, images, run) should be locate(self, fitted, images, run)",
+        ),
+        (DETECTOR + "    trial = {'epoks': 1}" + HOOK, "trial: unknown option 'epoks', did you mean 'epochs'?"),
+        (DETECTOR + "    trial = 'epochs'" + HOOK, "trial should be a mapping of options to values, not 'epochs'"),
+        (DETECTOR + "    seeded = 'no'" + HOOK, "seeded should be True or False, not 'no'"),
+        (DETECTOR + "    def environment(self): ..." + HOOK, "environment should be an Environment, None, or a property"),
+        (
+            DETECTOR + HOOK.replace("(Some,)", "Some"),
+            "synthbench_detectors: expected a sequence of classes, as in (This, That), got <class",
+        ),
+        (DETECTOR + HOOK.replace("(Some,)", "None"), "synthbench_detectors: expected a sequence of classes, as in (This, That), got None"),
+        (
+            DETECTOR + HOOK.replace("(Some,)", "'some'"),
+            "synthbench_detectors: expected a sequence of classes, as in (This, That), got 'some'",
+        ),
+        (DETECTOR + HOOK.replace("_detectors", "_checkpoints"), "synthbench_checkpoints: expected a mapping of names to paths, got "),
+        (DETECTOR + HOOK.replace("@hookimpl", ""), "synthbench_detectors is not marked with @hookimpl"),
+        (DETECTOR, "gives nothing, since nothing in it is marked with @hookimpl; the hooks are synthbench_data_sources, "),
+        (DETECTOR + HOOK.replace("detectors()", "detectors(register)"), "Argument(s) {'register'} are declared in the hookimpl but"),
+        ("class Panic(BaseException): ...\nraise Panic('in native code')", "Panic: in native code"),
     ],
 )
 def test_a_broken_plugin_is_listed_with_its_error_and_ends_nothing(found: Found, source: str, error: str):
     registry = found(bad=source, good=DETECTOR.replace('"some"', '"other"') + HOOK)
     assert [(each.entry_point, error in each.error) for each in registry.broken] == [("bad", True)], registry.broken
     assert registry.names("detector") == ["other"]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "def train(self, images, _run): ...",
+        "def train(self, data, run, *, log=print, **more): ...",
+        "def train(self, *both): ...",
+        "def train(me, data, /, run, times=3): ...",
+        "@staticmethod\n    def train(data, run): ...",
+        "@classmethod\n    def train(cls, data, run): ...",
+        "train = lambda self, data, run: None",
+        "train = partialmethod(lambda self, times, data, run: None, 3)",
+        "@cached_property\n    def environment(self): ...\n    def train(self, data, run): ...",
+        "environment = None\n    trial = {'epochs': 1}\n    seeded = False\n    def train(self, data, run): ...",
+    ],
+)
+def test_whatever_the_core_can_call_is_sound(found: Found, method: str):
+    imports = "from functools import cached_property, partialmethod\n"
+    assert found(a=imports + DETECTOR.replace("def train(self, data, run): ...", method) + HOOK).broken == []
+
+
+def test_the_place_of_an_error_is_told(found: Found, tmp_path: Path):
+    (tmp_path / "deeper.py").write_text("\n1 / 0\n")
+    registry = found(
+        deep="import deeper",
+        lost=DETECTOR.replace("predict", "predikt") + HOOK,
+        none=DETECTOR + HOOK.replace("(Some,)", "None"),
+        raises=HOOK.replace("(Some,)", "[][0]"),
+        syntax="\n1 +",
+    )
+    ours = {each.entry_point: each.place.removeprefix(f"{tmp_path}/") for each in registry.broken}
+    detector = len(DETECTOR.splitlines())
+    assert ours == {
+        "deep": "deeper.py:2",
+        "lost": f"plugin_lost.py:{FIRST_LINE + 1}",
+        "none": f"plugin_none.py:{FIRST_LINE + detector + 1}",
+        "raises": f"plugin_raises.py:{FIRST_LINE + 3}",
+        "syntax": f"plugin_syntax.py:{FIRST_LINE + 1}",
+    }
+
+
+def test_a_broken_class_or_hook_does_not_take_its_neighbours_along(found: Found):
+    nameless = DETECTOR.replace("Some", "Nameless").replace("name: ClassVar", "nom: ClassVar")
+    hooks = HOOK.replace("(Some,)", "(Nameless, Some)") + HOOK.replace("detectors", "generators").replace("(Some,)", "1 / 0")
+    registry = found(a=DETECTOR + nameless + hooks)
+    assert registry.names("detector") == ["some"]
+    assert [each.error for each in registry.broken] == [
+        "synthbench_generators: ZeroDivisionError: division by zero",
+        "detector Nameless: lacks name",
+    ]
+
+
+def test_a_class_that_is_registered_twice_is_there_once(found: Found):
+    registry = found(a=DETECTOR + HOOK.replace("(Some,)", "(Some, Some)"), b="from plugin_a import *\n" + HOOK)
+    assert registry.names("detector") == ["some"]
+    assert [(each.entry_point, each.error) for each in registry.broken] == [
+        ("a", "detector 'some': registered twice, by the same distribution"),
+        ("b", "detector 'some': registered twice, by the same distribution"),
+    ]
+
+
+def test_ctrl_c_while_a_plugin_is_imported_is_the_users(found: Found):
+    with pytest.raises(KeyboardInterrupt):
+        found(a="raise KeyboardInterrupt")
 
 
 def test_of_two_of_one_name_the_first_stays(found: Found):
@@ -99,7 +226,8 @@ def test_a_suite_that_names_a_broken_one_gets_its_error(found: Found, tmp_path: 
     with pytest.raises(SuiteError) as caught:
         read_suite(tmp_path / "some.toml", registry)
     named = next(problem for problem in caught.value.problems if "detectors[0]" in problem)
-    assert named.endswith("did you mean 'some'?; bad is broken: ModuleNotFoundError: No module named 'nothing_of_the_kind'")
+    error = "ModuleNotFoundError: No module named 'nothing_of_the_kind'"
+    assert named.endswith(f"did you mean 'some'?; bad is broken: {error} ({tmp_path / 'plugin_bad.py'}:{FIRST_LINE})")
     assert not any("detectors[1]" in problem for problem in caught.value.problems)
 
 
@@ -123,7 +251,7 @@ def test_an_unknown_name_is_told_with_what_is_there():
 
 def test_a_suite_that_names_one_broken_thing_gets_its_error_alone(found: Found):
     registry = found(a=DETECTOR.replace("predict", "predikt") + HOOK)
-    with pytest.raises(SynthbenchError, match=r"a is broken: detector 'some': lacks predict$"):
+    with pytest.raises(SynthbenchError, match=r"a is broken: detector 'some': lacks predict \(.*plugin_a.py:\d+\)$"):
         registry.get("detector", "some")
     with pytest.raises(SynthbenchError) as caught:
         registry.get("detector", "other")
@@ -133,3 +261,70 @@ def test_a_suite_that_names_one_broken_thing_gets_its_error_alone(found: Found):
 def test_the_plugins_of_the_core_are_sound():
     assert not [each for each in installed().broken if each.distribution in ("synthbench", "synthbench-fakes")]
     assert {("annotator", "native"), ("annotator", "teacher"), ("data-source", "coco")} <= {*installed().found}
+
+
+class Site:
+    """A folder of installed distributions, and the command line where it is on the path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def install(self, name: str, source: str, entry_points: str = "[synthbench]\n{name} = {name}\n", metadata: bool = True) -> None:
+        (self.folder / f"{name}.py").write_text(HEAD + source)
+        about = self.folder / f"{name}-2.0.dist-info"
+        about.mkdir()
+        (about / "entry_points.txt").write_text(entry_points.format(name=name))
+        if metadata:
+            (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
+
+    def typed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        # Twice on the path, as it is easily.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(self.folder), str(self.folder), os.environ["PYTHONPATH"]])}
+        command = [sys.executable, "-m", "synthbench.cli", *arguments]
+        return subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_installed_distributions_that_are_broken_are_listed_and_hurt_nobody(site: Site):
+    site.install("alone", DETECTOR.replace('"some"', '"alone"') + HOOK)
+    site.install("again", "from alone import *\n" + HOOK)
+    site.install("taker", DETECTOR.replace('"some"', '"fake-threshold"') + HOOK)
+    site.install("builtin", DETECTOR.replace('"some"', '"builtin"') + HOOK, "[synthbench]\nbuiltin = builtin\nbuiltin2 = builtin\n")
+    site.install("chatty", "print('hello')\nimport sys\nsys.exit('bye')")
+    site.install("absent", "", "[synthbench]\nabsent = nothing_of_the_kind\n")
+    site.install("nobody", "import nothing_of_the_kind", metadata=False)
+    site.install("garbled", "", "[other]\nno equals sign\n")
+    told = site.typed("plugins", "--json")
+    assert told.returncode == 0
+    assert "hello" in told.stderr
+    listed = json.loads(told.stdout)
+    ours = {each["name"]: each["distribution"] for each in listed["plugins"]}
+    assert (ours["alone"], ours["builtin"], ours["fake-threshold"]) == ("again 2.0", "builtin 2.0", "synthbench-fakes 1.0")
+    names = ("alone", "taker", "builtin", "chatty", "absent", "nobody", "?")
+    assert {(each["distribution"], each["entry_point"], each["error"]) for each in listed["broken"] if each["distribution"] in names} == {
+        ("absent", "absent", "ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
+        ("alone", "alone", "detector 'alone': registered twice, by again first"),
+        ("builtin", "builtin2", "detector 'builtin': registered twice, by the same distribution"),
+        ("chatty", "chatty", "SystemExit: bye"),
+        ("?", "nobody", "ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
+        ("taker", "taker", "detector 'fake-threshold': the name is in use by synthbench-fakes"),
+    }
+    assert f"({site.folder / 'chatty.py'}:{FIRST_LINE + 2})" in site.typed("plugins").stdout
+
+
+def test_a_suite_runs_beside_broken_plugins_unless_it_names_one(site: Site):
+    site.install("absent", "import nothing_of_the_kind")
+    site.install("wrong", DETECTOR.replace('"some"', '"wrong"').replace("self, data, run", "self, data") + HOOK)
+    small = ["--set", 'baselines=["references"]', "--set", "mix=[]", "--set", "generators=[]", "--set", "annotators=[]", "--device", "cpu"]
+    ran = site.typed("run", str(SUITE), *small, "--workers", "1")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "cells 2/2" in ran.stdout
+    named = site.typed("run", str(SUITE), *small, "--set", "detectors.strict.use=wrong")
+    assert (named.returncode, named.stdout) == (2, "")
+    error = "wrong is broken: detector 'wrong': train(self, data) should be train(self, data, run)"
+    assert f"{error} ({site.folder / 'wrong.py'}:{FIRST_LINE + 1})" in named.stderr
+    assert "Traceback" not in named.stderr

@@ -6,27 +6,36 @@ same name in silence; here a broken plugin is listed with its error and hurts on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import pluggy
 
 from synthbench import hookspecs
 from synthbench.errors import SynthbenchError, suggest
-from synthbench.options import option_types
+from synthbench.soundness import place_of, place_of_error, problems_of
 
 Kind = Literal["data-source", "generator", "annotator", "detector"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-METHODS: Mapping[Kind, tuple[str, ...]] = {
-    "data-source": ("load",),
-    "generator": ("fit", "sample"),
-    "annotator": ("boxes_from", "annotate"),
-    "detector": ("train", "predict"),
-}
+CONTRACTS: Mapping[Kind, type] = MappingProxyType(
+    {
+        "data-source": hookspecs.DataSource,
+        "generator": hookspecs.Generator,
+        "annotator": hookspecs.Annotator,
+        "detector": hookspecs.Detector,
+    }
+)
+HOOKS: Mapping[str, Kind | None] = MappingProxyType(
+    {f"{hookspecs.PROJECT}_{kind.replace('-', '_')}s": kind for kind in KINDS} | {"synthbench_checkpoints": None}
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,12 @@ class Broken:
     error: str
     name: str = ""
     """Of that one thing."""
+    place: str = ""
+    """`FILE:LINE` of the class or of what raised, where that is known."""
+
+    def told(self) -> str:
+        """The error and its place."""
+        return f"{self.error} ({self.place})" if self.place else self.error
 
 
 @dataclass
@@ -69,81 +84,135 @@ class Registry:
             return self.found[kind, name]
         except KeyError:
             hint = suggest(name, self.names(kind))
-            broken = "".join(f"; {each.entry_point} is broken: {each.error}" for each in self.broken if each.name in ("", name))
+            broken = "".join(f"; {each.entry_point} is broken: {each.told()}" for each in self.broken if each.name in ("", name))
             raise SynthbenchError(f"no {kind} named '{name}' is installed{hint}{broken}") from None
 
 
 @cache
 def installed() -> Registry:
     """The registry of this environment, made once a process."""
-    return discover(entry_points(group=hookspecs.PROJECT))
+    # Not `entry_points()`: that reads everybody's, of every group, and ends at the first file that is malformed.
+    texts = ((each, each.read_text("entry_points.txt") or "") for each in distributions())
+    own = [each for each, text in texts if f"[{hookspecs.PROJECT}]" in text]
+    return discover(point for each in own for point in each.entry_points if point.group == hookspecs.PROJECT)
 
 
 def discover(points: Iterable[EntryPoint]) -> Registry:
-    """The registry of these entry points."""
+    """The registry of these entry points. One that is there twice, as when a folder is on the path twice, counts once."""
     registry = Registry()
-    for point in sorted(points, key=lambda each: (each.name != "builtin", each.name)):
-        try:
-            _add(registry, point)
-        except (Exception, SystemExit) as error:  # whatever a plugin's import raises must not end the program
-            registry.broken.append(Broken(point.name, _release(point)[0], f"{type(error).__name__}: {error}"))
+    manager = Manager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    loaders: dict[tuple[bool, str, str, str], Loader] = {}
+    for point in points:
+        loader = Loader(point, registry, manager)
+        loaders.setdefault((loader.distribution != hookspecs.PROJECT, point.name, loader.distribution, point.value), loader)
+    with redirect_stdout(sys.stderr):  # what a plugin prints while it is imported must not mix with what a command prints
+        for _, loader in sorted(loaders.items()):
+            with loader.listing_errors():
+                loader.load()
     return registry
 
 
-def _add(registry: Registry, point: EntryPoint) -> None:
+class Manager(pluggy.PluginManager):
+    """pluggy's, quicker with what is no hook; it goes through all that a module holds."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        """What `@hookimpl` left on a function, or None."""
+        marked = hasattr(getattr(plugin, name), f"{self.project_name}_impl")
+        return super().parse_hookimpl_opts(plugin, name) if marked else None
+
+
+class Loader:
     """Loads one entry point and takes over what its hooks give."""
-    # A manager of its own for each: two plugins cannot disturb one another, and each result has a known origin.
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    manager.register(point.load(), point.name)
-    manager.check_pending()  # else a hook whose name is mistyped is ignored
-    distribution, release = _release(point)
-    for kind, hook in _hooks(manager).items():
-        for plugin in (each for given in hook() for each in given):
-            found = Found(kind, plugin.name, plugin, distribution, release)
-            if trouble := _trouble(registry, found):
-                registry.broken.append(Broken(point.name, distribution, trouble, plugin.name))
-            else:
-                registry.found[kind, plugin.name] = found
-    for shipped in manager.hook.synthbench_checkpoints():
-        for name, path in shipped.items():
-            if name in registry.checkpoints or "/" in name or not path.exists():
-                trouble = f"checkpoint '{name}': " + (f"there is no {path}" if not path.exists() else "name in use, or with a slash in it")
-                registry.broken.append(Broken(point.name, distribution, trouble, name))
-            else:
-                registry.checkpoints[name] = path
+
+    def __init__(self, point: EntryPoint, registry: Registry, manager: Manager) -> None:
+        self.point = point
+        self.registry = registry
+        self.manager = manager
+        self.distribution, self.release = release_of(point)
+
+    def load(self) -> None:
+        """Imports what the entry point names and asks its hooks, each by itself. Raises whatever the import does."""
+        module = self.point.load()
+        functions = self.functions(module)
+        unmarked = [hook for hook, marked in functions.items() if not marked and hasattr(module, hook)]
+        for hook in unmarked:
+            self.broken(f"{hook} is not marked with @hookimpl", place=place_of(getattr(module, hook)))
+        if not unmarked and not any(functions.values()):
+            self.broken(f"gives nothing, since nothing in it is marked with @hookimpl; the hooks are {', '.join(HOOKS)}")
+        for hook, kind in HOOKS.items():
+            for function in functions[hook]:
+                with self.listing_errors(f"{hook}: ", function):
+                    self.take(kind, function())
+
+    def functions(self, module: object) -> dict[str, list[Callable[[], object]]]:
+        """What a module implements each hook with. Raises pluggy.PluginValidationError for a hook that there is not."""
+        try:
+            self.manager.register(module)
+            self.manager.check_pending()  # else a hook whose name is mistyped is ignored
+            return {hook: [each.function for each in getattr(self.manager.hook, hook).get_hookimpls()] for hook in HOOKS}
+        finally:  # so that two plugins cannot disturb one another
+            if self.manager.is_registered(module):
+                self.manager.unregister(module)
+
+    def take(self, kind: Kind | None, given: Any) -> None:
+        """Takes over what a hook gave. Raises SynthbenchError where that is not what the hook is to give."""
+        if kind is None:
+            if not isinstance(given, Mapping):
+                raise SynthbenchError(f"expected a mapping of names to paths, got {given!r}")
+            for name, path in given.items():
+                self.take_checkpoint(name, path)
+        else:
+            if not isinstance(given, Sequence) or isinstance(given, str):
+                raise SynthbenchError(f"expected a sequence of classes, as in (This, That), got {given!r}")
+            for plugin in given:
+                with self.listing_errors(f"{kind}: ", plugin):
+                    self.take_plugin(kind, plugin)
+
+    def take_plugin(self, kind: Kind, plugin: Any) -> None:
+        """Takes over a plugin's class, unless it is broken or its name taken."""
+        name = given if isinstance(given := getattr(plugin, "name", None), str) else ""
+        found = Found(kind, name, plugin, self.distribution, self.release)
+        problems = problems_of(plugin, CONTRACTS[kind])
+        if not problems and self.registry.found.setdefault((kind, name), found) is not found:
+            other = self.registry.found[kind, name]
+            twice = "by the same distribution" if other.distribution == self.distribution else f"by {other.distribution} first"
+            problems = [f"registered twice, {twice}" if other.plugin is plugin else f"the name is in use by {other.distribution}"]
+        if problems:
+            called = f"'{name}'" if name else getattr(plugin, "__qualname__", "without a name")
+            self.broken(f"{kind} {called}: {'; '.join(problems)}", name, place_of(plugin))
+
+    def take_checkpoint(self, name: str, path: Path) -> None:
+        """Takes over a checkpoint that is there, unless its name is taken."""
+        if not path.exists():
+            self.broken(f"checkpoint '{name}': there is no {path}", name)
+        elif name in self.registry.checkpoints or "/" in name:
+            self.broken(f"checkpoint '{name}': name in use, or with a slash in it", name)
+        else:
+            self.registry.checkpoints[name] = path
+
+    def broken(self, error: str, name: str = "", place: str = "") -> None:
+        """Lists what cannot be used."""
+        self.registry.broken.append(Broken(self.point.name, self.distribution, " ".join(error.split()), name, place))
+
+    @contextmanager
+    def listing_errors(self, what: str = "", source: object = None) -> Iterator[None]:
+        """Lists whatever is raised, Ctrl-C apart: a plugin must not end the program, be it by sys.exit or by native code's panic.
+
+        what: to say before the error; source: where to look where the error has no place of its own.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            told = str(error) if isinstance(error, SynthbenchError) else f"{type(error).__name__}: {error}"
+            self.broken(what + told, place=place_of_error(error) or place_of(source))
 
 
-def _hooks(manager: pluggy.PluginManager) -> Mapping[Kind, Callable[[], list[Sequence[type[Any]]]]]:
-    """The hooks that give plugins; typed here, since `manager.hook` is `Any`."""
-    hook = manager.hook
-    return {
-        "data-source": hook.synthbench_data_sources,
-        "generator": hook.synthbench_generators,
-        "annotator": hook.synthbench_annotators,
-        "detector": hook.synthbench_detectors,
-    }
-
-
-def _trouble(registry: Registry, found: Found) -> str:
-    """Why a plugin cannot be used, or nothing."""
-    other = registry.found.get((found.kind, found.name))
-    if other is not None:
-        return f"{found.kind} '{found.name}': the name is in use by {other.distribution}"
-    if not isinstance(found.plugin, type):
-        return f"{found.kind} '{found.name}': {found.plugin!r} is not a class"
-    parameters = getattr(found.plugin, "__dataclass_params__", None)
-    if parameters is None or not parameters.frozen:
-        return f"{found.kind} '{found.name}': its class is not a frozen dataclass"
-    try:
-        options = option_types(found.plugin)
-    except (NameError, TypeError) as error:  # a type that is imported for type checkers only
-        return f"{found.kind} '{found.name}': the types of its options cannot be read: {error}"
-    needed = ("version", "license", *METHODS[found.kind])
-    lacking = [name for name in needed if name not in options and not hasattr(found.plugin, name)]
-    return f"{found.kind} '{found.name}': lacks {', '.join(lacking)}" if lacking else ""
-
-
-def _release(point: EntryPoint) -> tuple[str, str]:
+def release_of(point: EntryPoint) -> tuple[str, str]:
     """Name and version of the distribution that an entry point comes from."""
-    return (point.dist.name, point.dist.version) if point.dist is not None else ("?", "?")
+    about = point.dist.read_text("METADATA") or point.dist.read_text("PKG-INFO") or "" if point.dist else ""
+    # Not `point.dist.metadata`: it parses the long text below the headers too, which takes five times as long.
+    name, version = (re.search(rf"^{header}: *(.*\S)", about, re.MULTILINE) for header in ("Name", "Version"))
+    return name[1] if name else "?", version[1] if version else "?"

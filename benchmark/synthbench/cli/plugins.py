@@ -22,8 +22,9 @@ def carry_out(given: argparse.Namespace) -> int:
     ordered = sorted(registry.found.values(), key=lambda each: (KINDS.index(each.kind), each.name))
     columns = ("kind", "name", "version", "license", "distribution")
     cells = [(each.kind, each.name, each.plugin.version, each.plugin.license, f"{each.distribution} {each.release}") for each in ordered]
-    broken = [{"entry_point": each.entry_point, "distribution": each.distribution, "error": each.error} for each in registry.broken]
     if given.json:
+        facts = ("entry_point", "distribution", "name", "error", "place")
+        broken = [{fact: getattr(each, fact) for fact in facts} for each in registry.broken]
         plugins = [dict(zip(columns, row, strict=True)) for row in cells]
         print(json.dumps({"plugins": plugins, "checkpoints": sorted(registry.checkpoints), "broken": broken}, indent=1))
         return 0
@@ -32,6 +33,6 @@ def carry_out(given: argparse.Namespace) -> int:
         print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if registry.checkpoints:
         print(f"\nshipped checkpoints: {', '.join(sorted(registry.checkpoints))}")
-    for each in broken:
-        print(f"\nbroken: {each['entry_point']} ({each['distribution']}): {each['error']}")
+    for each in registry.broken:
+        print(f"\nbroken: {each.entry_point} ({each.distribution}): {each.told()}")
     return 0

@@ -1,0 +1,184 @@
+"""Kills at random moments: a worker's costs the stage that it was at, the runner's costs nothing that was finished."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from synthbench.engine import Engine, InProcess, Worker
+from synthbench.plan import Plan, Stage, make_plan
+from synthbench.plugins import installed
+from synthbench.results import collect
+from synthbench.runner import Conditions, Runner, RunState
+from synthbench.store import Store
+from synthbench.suite import read_suite
+from synthbench_fakes import SUITE
+
+if TYPE_CHECKING:
+    from synthbench.context import Event
+    from synthbench.jobs import Outcome
+
+MARK = "SYNTHBENCH_TEST_MARK"
+Undisturbed = tuple[Plan, list[dict[str, Any]]]
+WAIT = 0.04  # seconds at most between a stage's beginning and the kill; most stages take less
+SLOW = (
+    'baselines=["references"]',
+    "mix=[]",
+    "generators.paint.slow=0.02",
+    "detectors.threshold.slow=0.06",
+    "detectors.strict.slow=0.06",
+)
+
+
+class Striker:
+    """Kills a worker some seconds after a run has begun its `begun`-th stage."""
+
+    def __init__(self, victim: Worker | None = None, begun: int = 0, delay: float = 0.0) -> None:
+        self.victim, self.begun, self.delay = victim, begun, delay
+
+    def started(self, stage: Stage) -> None:
+        self.begun -= 1
+        if self.begun == 0:
+            threading.Timer(self.delay, self.strike).start()
+
+    def strike(self) -> None:
+        if self.victim is not None and self.victim.process is not None:
+            self.victim.process.send_signal(signal.SIGKILL)
+
+    def heard(self, stage: Stage, event: Event) -> None: ...
+    def finished(self, stage: Stage, outcome: Outcome) -> None: ...
+
+
+def carry_out(plan: Plan, store: Store, engines: list[Engine], striker: Striker | None = None) -> RunState:
+    return Runner(plan, store, engines, striker or Striker(), Conditions("cpu", timeout=120.0)).run()
+
+
+def scores(plan: Plan, state: RunState) -> list[dict[str, Any]]:
+    """Every figure of a run that must not differ between two."""
+    held = collect(plan, state, {})
+    return [each | {"seconds": None} for each in held["cells"]] + held["judged"] + held["generated"]
+
+
+def needing(plan: Plan, lost: set[str]) -> set[str]:
+    """The keys of the stages that need one of these, at whatever distance."""
+    found: set[str] = set()
+    for stage in plan.stages:  # what a stage needs comes before it
+        if any(each.key in found | lost for each in stage.needs):
+            found.add(stage.key)
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """The plan, and the figures of a run in which nothing is killed."""
+    store = Store(tmp_path_factory.mktemp("undisturbed"))
+    plan = make_plan(read_suite(SUITE, installed(), SLOW), installed(), store)
+    return plan, scores(plan, carry_out(plan, store, [InProcess()]))
+
+
+def test_a_worker_killed_at_any_moment_costs_one_stage(undisturbed: Undisturbed, tmp_path: Path):
+    plan, figures = undisturbed
+    draw = random.Random(8)
+    lost: Counter[str] = Counter()
+    for number in range(20):
+        store = Store(tmp_path / f"{number}")
+        engines = [Worker(tmp_path / f"{number}-{each}.log", 1, offline=True) for each in "ab"]
+        striker = Striker(draw.choice(engines), draw.randint(1, len(plan.stages)), draw.uniform(0, WAIT))
+        state = carry_out(plan, store, [*engines], striker)
+
+        assert len(state.failures) <= 1
+        assert all("was killed (SIGKILL" in outcome.error for outcome in state.failures.values())
+        blocked = needing(plan, set(state.failures))
+        assert state.blocked.keys() == blocked
+        assert state.artifacts.keys() == {stage.key for stage in plan.stages} - blocked - state.failures.keys()
+        kinds = [stage.kind for stage in plan.stages if stage.key in state.failures]
+        lost.update(kinds)
+        left = {each.suffix for each in store.root.rglob("*") if each.suffix in (".building", ".partial", ".damaged")}
+        assert left <= ({".partial"} if "fit" in kinds else set()), "but for a fit, which goes on, nothing is left half built"
+
+        again = carry_out(plan, store, [InProcess()])
+        assert again.cached == state.artifacts.keys(), "nothing is done twice"
+        assert not again.failures
+        assert scores(plan, again) == figures
+    assert lost.total() >= 10, f"most kills are to hit a stage, not {dict(lost)}"
+    assert len(lost) >= 3, f"stages of several kinds are to be hit, not {dict(lost)}"
+
+
+def processes(mark: str) -> list[int]:
+    """The processes that were started with this mark in their environment, the zombies aside."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:  # it ended, or is somebody else's
+                continue
+    return found
+
+
+def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.01)
+
+
+def wait_for_end(mark: str) -> None:
+    wait_for(lambda: not processes(mark))
+
+
+def wait_for_stages(store: Path, count: int) -> None:
+    wait_for(lambda: len([*store.glob("*/*/*/stage.json")]) >= count)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+def test_a_runner_killed_at_any_moment_leaves_no_worker_and_goes_on(undisturbed: Undisturbed, tmp_path: Path):
+    plan, figures = undisturbed
+    draw = random.Random(5)
+    seen, finished = [], []
+    for number in range(5):
+        mark, folder = uuid.uuid4().hex, tmp_path / f"{number}"
+        changes = [part for change in SLOW for part in ("--set", change)]
+        command = [
+            sys.executable,
+            "-m",
+            "synthbench.cli",
+            "run",
+            str(SUITE),
+            "--store",
+            str(folder),
+            "--device",
+            "cpu",
+            "--workers",
+            "2",
+            *changes,
+        ]
+        run = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, MARK: mark}, stdout=subprocess.DEVNULL)
+        wait_for_stages(folder, draw.randint(1, len(plan.stages) - 1))
+        time.sleep(draw.uniform(0, WAIT))
+        seen.append(len(processes(mark)))
+        run.kill()
+        run.wait()
+        wait_for_end(mark)
+
+        store = Store(folder)
+        store.sweep()
+        assert not list(store.root.rglob("*.building"))
+        again = carry_out(plan, store, [InProcess()])
+        assert not again.failures
+        assert scores(plan, again) == figures
+        finished.append(len(again.cached))
+    assert max(seen) == 3, "the run and its workers"
+    assert any(0 < each < len(plan.stages) for each in finished), "kills are to come in the midst of runs"
