@@ -1,0 +1,90 @@
+"""Pictures as YOLOX takes them: blue before red, 0 to 255, padded to a square at the right and at the bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from yolox.data import MosaicDetection, TrainTransform
+from yolox.data.data_augment import preproc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from synthbench import Picture
+
+    from synthbench_yolox import YOLOX
+
+MIN_SIDE = 1.0  # pixels at `image_size`; YOLOX's own bound for boxes that it learns
+cv2.setNumThreads(0)  # it would take every processor, whatever `run.threads` says
+
+
+def read(picture: Picture, image_size: int) -> NDArray[np.uint8]:
+    """The picture, uint8 (H, W, 3), BGR, its longer side `image_size`."""
+    scale = image_size / max(picture.width, picture.height)
+    size = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)
+    resized = cv2.resize(picture.pixels(), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return np.ascontiguousarray(resized[:, :, ::-1], np.uint8)
+
+
+def padded(image: NDArray[np.uint8], image_size: int) -> Tensor:
+    """What `read` gave, as float32 (3, image_size, image_size)."""
+    return torch.from_numpy(preproc(image, (image_size, image_size))[0])
+
+
+class Album:
+    """The training set in memory, with the methods that YOLOX's mosaics call."""
+
+    def __init__(self, pictures: Sequence[Picture], image_size: int) -> None:
+        self.input_dim = (image_size, image_size)
+        self.images = [read(picture, image_size) for picture in pictures]
+        self.rows = [_rows(picture, image) for picture, image in zip(pictures, self.images, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def load_anno(self, index: int) -> NDArray[np.float32]:
+        """The boxes of an image: float32 (N, 5), x1, y1, x2, y2 and label."""
+        return self.rows[index].copy()
+
+    def pull_item(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], tuple[int, ...], int]:
+        """An image, its boxes, its size and its number. Copies: what YOLOX varies, it varies in place."""
+        image = self.images[index]
+        return image.copy(), self.load_anno(index), image.shape[:2], index
+
+
+class Varied:
+    """The training set as YOLOX varies it: mosaics, mixtures, mirror images, colours."""
+
+    def __init__(self, pictures: Sequence[Picture], options: YOLOX) -> None:
+        album = Album(pictures, options.image_size)
+        most = max(map(len, album.rows))
+        self.varied: Any = MosaicDetection(
+            album,
+            img_size=album.input_dim,
+            preproc=TrainTransform(max_labels=max(5 * most, 1), flip_prob=options.flip),  # four images, and one mixed in
+            mosaic_scale=options.mosaic_scale,
+            mosaic_prob=options.mosaic,
+            mixup_prob=options.mixup,
+        )
+
+    def batch(self, picks: Sequence[int], *, plain: bool) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, S, S) and targets (B, N, 5): label, centre, width and height, rows of zeros at the end."""
+        given = [self.varied[(not plain, pick)][:2] for pick in picks]
+        # YOLOX keeps boxes that it has just cut down to nothing where an image has no other.
+        kept = [torch.from_numpy(rows[(rows[:, 3:] > MIN_SIDE).all(1)]) for _, rows in given]
+        images = torch.stack([torch.from_numpy(image) for image, _ in given])
+        targets = torch.nn.utils.rnn.pad_sequence(kept, batch_first=True)
+        return images, targets
+
+
+def _rows(picture: Picture, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    boxes = picture.boxes
+    assert boxes is not None, "unlabelled pictures are left out before"
+    boxes = boxes.keep(~boxes.crowd)
+    high, wide = image.shape[:2]
+    xyxy = boxes.scaled(wide / picture.width, high / picture.height).xyxy.clip(0, [wide, high] * 2)
+    return np.column_stack([xyxy, boxes.labels]).astype(np.float32)

@@ -1,0 +1,94 @@
+"""Training, from top to bottom: YOLOX's model, loss, augmentations, schedule and moving average.
+
+Its own `Trainer` computes on CUDA only, reads COCO's folders and writes pickles, so the loop is here.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from synthbench.errors import SynthbenchError
+from torch import nn
+from yolox.utils import ModelEMA
+
+from synthbench_yolox.data import Varied
+from synthbench_yolox.model import MODEL, SPEC, Spec, fill, on_device
+
+if TYPE_CHECKING:
+    from synthbench import ImageSet, Run
+
+    from synthbench_yolox import YOLOX
+
+DECAY = 0.9998  # of the moving average; YOLOX's, which comes to it slowly
+
+
+def train(options: YOLOX, data: ImageSet, run: Run) -> None:
+    """See `YOLOX.train`."""
+    labelled = data.chosen(number for number, picture in enumerate(data) if picture.boxes is not None)
+    if not labelled:
+        raise SynthbenchError("yolox: no image of the training set is labelled; name an annotator for it in the suite")
+    for seed in (random.seed, np.random.seed, torch.manual_seed):  # YOLOX draws from all three
+        seed(run.seed)
+    spec = Spec(options.model, data.categories, options.image_size)
+    varied = Varied(labelled.pictures, options)
+    per_epoch = math.ceil(len(labelled) / options.batch)
+    epochs = max(options.epochs, math.ceil(options.min_steps / per_epoch))
+    batches = [picks for _ in range(epochs) for picks in torch.randperm(len(labelled)).split(options.batch)]
+    first_plain = len(batches) - round(options.plain_share * len(batches))
+
+    device, current = on_device(run.device)
+    with current:
+        experiment = spec.experiment()
+        model = experiment.get_model()
+        if options.weights:
+            fill(model, options.weights, run)
+        _hasten_norms(model, len(batches))
+        model.to(device).train()
+        optimizer, schedule = _optimizer(options, experiment, len(batches))
+        average = ModelEMA(model, DECAY)
+        for step, picks in enumerate(run.track(batches, "train", unit="batches")):
+            plain = step >= first_plain
+            model.head.use_l1 = plain
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.update_lr(step + 1)
+            images, targets = varied.batch(picks.tolist(), plain=plain)
+            loss = model(images.to(device), targets.to(device))["total_loss"]
+            run.show(loss=loss.item())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            average.update(model)
+    run.record(epochs=epochs)
+    save_file({name: tensor.cpu().contiguous() for name, tensor in average.ema.state_dict().items()}, run.workdir / MODEL)
+    spec.save(run.workdir / SPEC)
+
+
+def _hasten_norms(model: nn.Module, steps: int) -> None:
+    """Lets BatchNorm's statistics forget what they began with: with YOLOX's momentum of 0.03, 16 % of that is left after 60 steps.
+
+    Trainings of 267 steps or more keep YOLOX's; no momentum is above torch's default.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = min(max(8 / steps, module.momentum), 0.1)
+
+
+def _optimizer(options: YOLOX, experiment: Any, steps: int) -> tuple[torch.optim.Optimizer, Any]:
+    """The optimiser, and YOLOX's schedule, counted in steps: a rise, half a cosine down to a twentieth, and that to the end."""
+    experiment.weight_decay = options.weight_decay
+    experiment.max_epoch = steps
+    experiment.warmup_epochs = max(round(options.warmup_share * steps), 1)
+    experiment.no_aug_epochs = round(options.plain_share * steps)
+    optimizer: torch.optim.Optimizer = experiment.get_optimizer(options.batch)  # without decay for biases and BatchNorms
+    if options.optimizer == "sgd":
+        peak = options.learning_rate or experiment.basic_lr_per_img * options.batch
+    else:
+        peak = options.learning_rate or 2e-3
+        groups = [{"params": group["params"], "weight_decay": group["weight_decay"]} for group in optimizer.param_groups]
+        optimizer = torch.optim.AdamW(groups)
+    return optimizer, experiment.get_lr_scheduler(peak, 1)
