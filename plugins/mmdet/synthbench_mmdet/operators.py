@@ -69,8 +69,6 @@ def softnms(
     order: list[int] = []
     while len(left):
         best = left[scores[left].argmax()]
-        if order and scores[best] < min_score:
-            break
         dets[len(order), :4], dets[len(order), 4] = boxes[best], scores[best]
         order.append(int(best))
         left = left[left != best]
@@ -85,7 +83,7 @@ def softnms(
 
 
 def roi_align_forward(
-    input: Tensor,  # noqa: A002 - mmcv's name
+    input: Tensor,
     rois: Tensor,
     output: Tensor,
     argmax_y: Tensor,  # noqa: ARG001
@@ -120,9 +118,7 @@ def roi_align_backward(
     """Fills `grad_input` (N, C, H, W) with the gradient of what `roi_align_forward` computes."""
     _means_only(pool_mode)
     backward = torch.ops.torchvision._roi_align_backward
-    grad_input.copy_(
-        backward(grad_output, rois, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned)
-    )
+    grad_input.copy_(backward(grad_output, rois, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned))
 
 
 def _means_only(pool_mode: int) -> None:
@@ -131,7 +127,7 @@ def _means_only(pool_mode: int) -> None:
 
 
 def sigmoid_focal_loss_forward(
-    input: Tensor,  # noqa: A002 - mmcv's name
+    input: Tensor,
     target: Tensor,
     weight: Tensor,
     output: Tensor,
@@ -143,13 +139,11 @@ def sigmoid_focal_loss_forward(
 
     mmdet asks for it on a GPU only. weight: of each category (C,), or empty.
     """
-    wanted = functional.one_hot(target, input.shape[1] + 1)[:, :-1].to(input)
-    loss = ops.sigmoid_focal_loss(input, wanted, alpha, gamma)
-    output.copy_(loss * torch.cat([weight, weight.new_ones(1)])[target, None] if weight.numel() else loss)
+    output.copy_(_focal_losses(input, target, weight, gamma, alpha))
 
 
 def sigmoid_focal_loss_backward(
-    input: Tensor,  # noqa: A002 - mmcv's name
+    input: Tensor,
     target: Tensor,
     weight: Tensor,
     grad_input: Tensor,
@@ -160,5 +154,11 @@ def sigmoid_focal_loss_backward(
     """Fills `grad_input` (N, C) with the gradient of the sum of what `sigmoid_focal_loss_forward` computes."""
     with torch.enable_grad():
         logits = input.detach().requires_grad_()
-        loss = _Losses.of(logits, target, weight, gamma, alpha)
-    grad_input.copy_(torch.autograd.grad(loss.sum(), logits)[0])
+        total = _focal_losses(logits, target, weight, gamma, alpha).sum()
+    grad_input.copy_(torch.autograd.grad(total, logits)[0])
+
+
+def _focal_losses(logits: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
+    wanted = functional.one_hot(target, logits.shape[1] + 1)[:, :-1].to(logits)
+    losses: Tensor = ops.sigmoid_focal_loss(logits, wanted, alpha, gamma)
+    return losses * torch.cat([weight, weight.new_ones(1)])[target, None] if weight.numel() else losses

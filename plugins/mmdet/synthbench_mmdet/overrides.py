@@ -1,0 +1,85 @@
+"""What a suite may change in a config: numbers and words of the model and its optimizer, and no more.
+
+A suite is data, and mmengine's configs are programs: a `type` with a dot in it is imported and called, `init_cfg` and
+`teacher_config` open files, `custom_imports` and `custom_hooks` run what they name, and mmcv evaluates the name of an
+NMS. So strings must be plain words, which can name what is registered and nothing else, and the Runner's own settings
+(folders, hooks, loops, files) stay ours. `library.contained` shuts the same doors again where mmengine would open them.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from synthbench.errors import SynthbenchError
+
+Overrides = Mapping[str, Any]
+"""Dotted paths into a config, as in `model.rpn_head.anchor_generator.scales`, with what to set there: JSON."""
+
+ROOTS = ("model", "optim_wrapper")
+WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+FILES = re.compile(r"init_cfg|pretrained|checkpoint|teacher_config|.*_ckpt|.*_file|.*_dir")
+
+
+def check(overrides: Overrides) -> None:
+    """Raises SynthbenchError for the first override that is not allowed."""
+    for path, value in overrides.items():
+        root, *rest = path.split(".")
+        if root not in ROOTS or not rest:
+            raise SynthbenchError(
+                f"overrides: {path}: only settings below {' and '.join(ROOTS)} can be changed; "
+                'a setting is named by its whole path in quotes, as in "model.rpn_head.anchor_generator.scales"'
+            )
+        for part in rest:
+            if not part.isdecimal():
+                _check_key(path, part)
+        _check_value(path, value)
+
+
+def apply(overrides: Overrides, config: dict[str, Any]) -> None:
+    """Sets each value in the nested `config`. Raises SynthbenchError for a path that leads nowhere."""
+    for path, value in sorted(overrides.items()):
+        *way, last = path.split(".")
+        node: Any = config
+        for number, part in enumerate(way):
+            node = _step(node, part, ".".join(way[: number + 1]), path)
+        if isinstance(node, list):
+            _step(node, last, path, path)
+            node[int(last)] = copy.deepcopy(value)
+        elif isinstance(node, dict):
+            node[last] = copy.deepcopy(value)
+        else:
+            raise SynthbenchError(f"overrides: {path}: {'.'.join(way)} is {node!r} in this config, so there is nothing below it")
+
+
+def _step(node: Any, part: str, here: str, path: str) -> Any:
+    if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+        return node[int(part)]
+    if isinstance(node, dict) and part in node:
+        return node[part]
+    known = ", ".join(node) if isinstance(node, dict) else f"0 to {len(node) - 1}" if isinstance(node, list) else "nothing"
+    raise SynthbenchError(f"overrides: {path}: this config has no {here}; there is {known}")
+
+
+def _check_value(path: str, value: object) -> None:
+    if isinstance(value, str):
+        if not WORD.fullmatch(value):
+            raise SynthbenchError(f"overrides: {path}: {value!r} is no plain word; only modules that mmdet has registered can be named")
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_key(path, key)
+            _check_value(f"{path}.{key}", inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_value(path, inner)
+    elif not isinstance(value, bool | int | float | None):
+        raise SynthbenchError(f"overrides: {path}: {value!r} is neither number, word, list nor table")
+
+
+def _check_key(path: str, key: object) -> None:
+    if not isinstance(key, str) or not WORD.fullmatch(key):
+        raise SynthbenchError(f"overrides: {path}: {key!r} is no name of a setting")
+    if FILES.fullmatch(key):
+        raise SynthbenchError(f"overrides: {path}: {key} names files, which a suite gives through `weights` only")
