@@ -5,7 +5,7 @@ They use the same hooks as everybody's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -72,6 +72,8 @@ class Teacher:
     name: ClassVar[str] = "teacher"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
+    trial: ClassVar[Mapping[str, object]] = {"detector": "any"}
+    seeded: ClassVar[bool] = False
 
     detector: str
     score: Share = 0.5
@@ -102,6 +104,7 @@ class Native:
     name: ClassVar[str] = "native"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
+    seeded: ClassVar[bool] = False
 
     score: Share = 0.0
     min_side: Annotated[float, Meta(ge=0)] = 2.0

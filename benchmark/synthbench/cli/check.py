@@ -2,8 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Any
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from synthbench.cli.environments import ready
+from synthbench.errors import SynthbenchError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from synthbench.plugins import Found, Registry
+    from synthbench.testing import Result
+
+KEPT, BROKEN = 0, 1
 
 
 def add(commands: Any) -> None:
     """Adds the command."""
+    check = commands.add_parser("check", help="check whether a plugin keeps the contract, on toy pictures")
+    check.add_argument("name", help="a plugin's name, or KIND:NAME where two kinds have that name")
+    check.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option, besides or instead of its trial's")
+    check.add_argument("--make-environments", action="store_true", help="make the environment that it needs, without asking")
+    check.add_argument("--json", action="store_true", help="for programs")
+    check.set_defaults(carry_out=carry_out)
+
+
+def carry_out(given: argparse.Namespace) -> int:
+    """Runs the checks, telling each on standard error as it ends; then prints a table and what failed, or JSON."""
+    from synthbench.environments import wanted_by
+    from synthbench.plugins import installed
+    from synthbench.testing import checks_of, configured, run_checks
+
+    found = chosen(given.name, installed())
+    options = read_options(given.set)
+    checks = checks_of(found.kind)
+    wanted = wanted_by(configured(found, options), found.distribution)
+    ready([wanted] if wanted is not None else [], make=given.make_environments)
+    results = []
+    print(f"{found.kind} {found.name} of {found.distribution} {found.release}: {len(checks)} checks", file=sys.stderr)
+    for number, result in enumerate(run_checks(found.kind, found.name, options), start=1):
+        results.append(result)
+        print(f"{number:3}/{len(checks)} {result.status:8} {result.check} ({result.seconds:g} s)", file=sys.stderr, flush=True)
+    if given.json:
+        print(json.dumps({"kind": found.kind, "name": found.name, "checks": [result.about for result in results]}, indent=1))
+    else:
+        print_results(results)
+    return BROKEN if any(result.status == "failed" for result in results) else KEPT
+
+
+def chosen(wanted: str, registry: Registry) -> Found:
+    """The plugin of that name. Raises SynthbenchError with the nearest, or the broken ones, or the kinds to choose from."""
+    kind, colon, name = wanted.rpartition(":")
+    fitting = [found for (its_kind, its_name), found in registry.found.items() if its_name == name and its_kind in (kind or its_kind,)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise SynthbenchError(f"'{name}' is a plugin of several kinds: give {' or '.join(f'{found.kind}:{name}' for found in fitting)}")
+    names = [f"{its_kind}:{its_name}" if colon else its_name for its_kind, its_name in registry.found]
+    broken = [f"{each.entry_point} is broken: {each.told()}" for each in registry.broken if each.name in ("", name)]
+    raise SynthbenchError("\n".join([f"no plugin named '{wanted}' is installed{suggest(wanted, names)}", *broken]))
+
+
+def read_options(changes: Sequence[str]) -> dict[str, object]:
+    """Options as `--set` gives them."""
+    from synthbench.suite import apply_change
+
+    options: dict[str, object] = {}
+    for change in changes:
+        apply_change(options, change)
+    return options
+
+
+def print_results(results: Sequence[Result]) -> None:
+    """A table of all checks, then the reason and the place of what failed or was left out."""
+    from tabulate import tabulate
+
+    rows = [(each.check, each.status, f"{each.seconds:.1f}", each.promise) for each in results]
+    print(tabulate(rows, ("check", "", "seconds", "promise"), disable_numparse=True))
+    for each in results:
+        if each.status != "passed":
+            print(f"\n{each.check} {each.status}: {each.reason}")
+            print("\n".join(f"  {line}" for line in [*([f"at {each.place}"] if each.place else []), *each.trace.splitlines()]))
+    count = {status: sum(each.status == status for each in results) for status in ("passed", "failed", "skipped")}
+    print("\n" + ", ".join(f"{number} {status}" for status, number in count.items() if number))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -30,6 +30,13 @@ class Detr:
     name: ClassVar[str] = "detr"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
+    trial: ClassVar[Mapping[str, object]] = {
+        "weights": "small-detr",
+        "image_size": 64,
+        "epochs": 20,
+        "learning_rate": 0.001,
+        "validation": 0.0,
+    }
 
     variant: Literal["detr", "conditional-detr", "deformable-detr", "rt-detr"] = "detr"
     weights: Weights = ""

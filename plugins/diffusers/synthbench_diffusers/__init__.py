@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -11,6 +11,8 @@ from synthbench.hookspecs import Generator, hookimpl
 from synthbench.options import Weights, option
 
 from synthbench_diffusers.recipe import Recipe
+
+TRIAL: Mapping[str, object] = {"steps": 3, "resolution": 64, "checkpoint_every": 2, "sampler_steps": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class SD15DreamBooth(Recipe):
 
     name: ClassVar[str] = "sd15-dreambooth"
     pipeline: ClassVar[str] = "StableDiffusionPipeline"
+    trial: ClassVar[Mapping[str, object]] = {"checkpoint": "small-sd15", **TRIAL}
 
     checkpoint: Weights = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     method: Literal["full", "lora"] = "full"
@@ -42,6 +45,7 @@ class SDXLLora(Recipe):
 
     name: ClassVar[str] = "sdxl-lora"
     pipeline: ClassVar[str] = "StableDiffusionXLPipeline"
+    trial: ClassVar[Mapping[str, object]] = {"checkpoint": "small-sdxl", "accumulation": 1, **TRIAL}
 
     checkpoint: Weights = "stabilityai/stable-diffusion-xl-base-1.0"
     vae: Weights = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -30,6 +30,18 @@ class FasterRCNN:
     name: ClassVar[str] = "fasterrcnn"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0 AND BSD-3-Clause"
+    trial: ClassVar[Mapping[str, object]] = {
+        "backbone": "small",
+        "image_size": 64,
+        "epochs": 10,
+        "batch": 4,
+        "learning_rate": 0.003,
+        "validation": 0.0,
+        "rpn_pre_nms_top_n_train": 200,
+        "rpn_post_nms_top_n_train": 50,
+        "rpn_batch_size_per_image": 64,
+        "box_batch_size_per_image": 32,
+    }
 
     backbone: Literal[
         "efficientnet_lite0", "small", "resnet50_fpn", "resnet50_fpn_v2", "mobilenet_v3_large_fpn", "mobilenet_v3_large_320_fpn"

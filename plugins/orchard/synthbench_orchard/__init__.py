@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -23,6 +23,7 @@ class Orchard:
     name: ClassVar[str] = "orchard"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
+    trial: ClassVar[Mapping[str, object]] = {"train": 6, "test": 4, "size": 64}
 
     domain: Literal["orchard", "broad"] = "orchard"
     """`orchard` is one particular orchard and camera; `broad` is what the shipped checkpoints learned from."""

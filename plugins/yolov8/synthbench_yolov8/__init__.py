@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -24,6 +24,15 @@ class YOLOv8:
     name: ClassVar[str] = "yolov8"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "AGPL-3.0-only"
+    trial: ClassVar[Mapping[str, object]] = {
+        "image_size": 64,
+        "epochs": 14,
+        "batch": 4,
+        "learning_rate": 0.005,
+        "warmup_epochs": 1.0,
+        "mosaic": 0.0,
+        "validation": 0.0,
+    }
 
     model: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x"] = "yolov8n"
     weights: Weights = ""

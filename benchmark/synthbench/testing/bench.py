@@ -1,0 +1,187 @@
+"""What the checks of a plugin share: toy pictures, stages carried out on them, and what was made once for several checks."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from synthbench.context import Event
+from synthbench.engine import kill
+from synthbench.jobs import Job, Outcome, ViewRef
+from synthbench.plugins import Found, Kind, installed
+from synthbench.soundness import place_of
+from synthbench.testing.checks import Failure, Skip
+from synthbench.testing.configuring import configured, interpreter, resolved
+from synthbench.testing.guarded import STRIKE
+from synthbench.testing.sandbox import Sandbox
+from synthbench.testing.toys import CATEGORIES, MAKERS
+
+Made = TypeVar("Made")
+Views = Mapping[str, list[ViewRef]]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A stage that was carried out, well or not. `strays` are the files it left or changed outside its working folder."""
+
+    stage: str
+    label: str
+    outcome: Outcome
+    workdir: Path
+    events: tuple[Event, ...]
+    strays: tuple[str, ...]
+    hung: bool
+
+    @property
+    def labels(self) -> list[str]:
+        """What its progress was called, in order."""
+        return [str(event["label"]) for event in self.events if event["event"] == "progress"]
+
+
+class Bench:
+    """Everything the checks of one plugin share. A context: afterwards its folder and processes are gone.
+
+    options: besides or instead of the plugin's `trial`; timeout: seconds for one stage on toy pictures, imports included.
+    useless: why no further stage is worth carrying out; empty: it is.
+    Raises SynthbenchError where there is no such plugin, or its options are wrong or missing; NoEnvironment where it has
+    an environment of its own that was not made.
+    """
+
+    def __init__(self, kind: Kind, name: str, options: Mapping[str, object], timeout: float = 300.0) -> None:
+        self.found: Found = installed().get(kind, name)
+        self.plugin = configured(self.found, options)
+        self.options = resolved(self.found, self.plugin)
+        self.seeded: bool = getattr(self.plugin, "seeded", True)
+        self.timeout = timeout
+        self.sandbox = Sandbox(interpreter(self.found, self.plugin))
+        self.folder, self.worker = self.sandbox.folder, self.sandbox.worker
+        self.useless = ""
+        self.done: list[Done] = []
+        self._kept: dict[object, Any] = {}
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends its processes and removes its folder."""
+        self.sandbox.close()
+
+    @property
+    def home(self) -> str:
+        """Where the plugin's own code lies: the folder of its package, or its module's file."""
+        file = Path(inspect.getfile(self.found.plugin))
+        return str(file if file.stem == self.found.plugin.__module__ else file.parent)
+
+    def once(self, key: object, make: Callable[[], Made]) -> Made:
+        """What `make` gave the first time it was called for this key. Raises what it failed with, and Skip where it did so before."""
+        if key not in self._kept:
+            try:
+                self._kept[key] = make()
+            except Failure as failure:
+                self._kept[key] = failure
+                raise
+        made: Made | Failure = self._kept[key]
+        if isinstance(made, Failure):
+            raise Skip(f"it needs what failed before: {made.reason}")
+        return made
+
+    def pictures(self, name: str) -> ViewRef:
+        """A set of toy pictures, by its name in `toys.MAKERS`."""
+        from synthbench.formats.coco import write_set
+
+        def make() -> ViewRef:
+            folder = self.folder / "data" / name
+            write_set(folder, CATEGORIES, MAKERS[name](self.folder / "files" / name))
+            return ViewRef(folder=str(folder))
+
+        return self.once(("pictures", name), make)
+
+    def attempt(
+        self,
+        stage: str,
+        views: Views,
+        *,
+        seed: int = 0,
+        options: Mapping[str, object] | None = None,
+        workdir: Path | None = None,
+        **parts: Any,
+    ) -> Done:
+        """Carries out a stage in the warm worker; whatever goes wrong is in what it gives.
+
+        Raises Skip where an earlier check has found that nothing works.
+        """
+        if self.useless:
+            raise Skip(self.useless)
+        number = len(self.done)
+        workdir = workdir or self.folder / "work" / f"{number:02d}-{stage}"
+        workdir.mkdir(exist_ok=True)
+        job = Job(
+            stage=stage,
+            label=f"{stage} {number}",
+            workdir=str(workdir),
+            plugin=(self.found.kind, self.found.name),
+            options=self.options if options is None else options,
+            seed=seed,
+            views=views,
+            **parts,
+        )
+        events: list[Event] = []
+        before = self.sandbox.listing(workdir)
+        outcome = self.worker.carry_out(job, events.append, self.timeout)
+        after = self.sandbox.listing(workdir)
+        strays = tuple(sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path)))
+        done = Done(stage, job.label, outcome, workdir, tuple(events), strays, self.worker.too_long)
+        self.done.append(done)
+        return done
+
+    def carry_out(self, stage: str, views: Views, **parts: Any) -> Done:
+        """As `attempt`, but raises Failure where the stage failed."""
+        done = self.attempt(stage, views, **parts)
+        if done.outcome.error:
+            raise self.failed(done)
+        return done
+
+    def renew(self) -> None:
+        """Ends the worker's process; the next stage is carried out in another one."""
+        if self.worker.process is not None:
+            kill(self.worker.process)
+
+    @property
+    def process(self) -> int:
+        """The number of the worker's process; 0: none was started yet."""
+        return self.worker.process.pid if self.worker.process is not None else 0
+
+    def publish(self, done: Done) -> Path:
+        """Renames what a stage left, as the store does, so that nothing can rely on where it was written."""
+        return done.workdir.rename(done.workdir.with_name(f"{done.workdir.name}-published"))
+
+    def failed(self, done: Done, what: str = "") -> Failure:
+        """The failure that a stage's error is, at the innermost line of the plugin's that its trace shows."""
+        lines = re.findall(r'File "([^"]+)", line (\d+)', done.outcome.trace)
+        own = Path(self.home).name
+        mine = [(file, line) for file, line in lines if own in Path(file).parts]
+        file, line = [("", ""), *lines, *mine][-1]
+        place = f"{file}:{line}" if file else self.method(done.stage)
+        return Failure(f"{what or done.stage}: {done.outcome.error}", place, done.outcome.trace)
+
+    def method(self, name: str = "") -> str:
+        """Where a method of the plugin's begins, or its class where it has none of that name."""
+        return place_of(inspect.unwrap(getattr(self.found.plugin, name, self.found.plugin))) or self.home
+
+    def innermost(self, places: list[list[Any]]) -> str:
+        """The innermost of these places that is the plugin's, or the innermost of all."""
+        mine = [place for place in places if str(place[0]).startswith(self.home)]
+        file, line = (mine or places or [[self.home, 1]])[0]
+        return f"{file}:{line}"
+
+    def strike(self, how: str, stage: str, views: Views, label: str, **parts: Any) -> tuple[Done, float | None]:
+        """Carries out a stage that is struck when its progress has that label, and says when (None: it was done before)."""
+        done = self.attempt(stage, views, extra={STRIKE: [how, label]}, **parts)
+        return done, next((note["time"] for note in self.sandbox.heard("strike") if note["job"] == done.label), None)

@@ -1,0 +1,58 @@
+"""What a check is, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from synthbench.plugins import Kind
+
+if TYPE_CHECKING:
+    from synthbench.testing.bench import Bench
+
+Status = Literal["passed", "failed", "skipped"]
+
+
+class Failure(Exception):
+    """A promise that was not kept: the reason, the place (`file:line`), and the last lines of a trace where there is one."""
+
+    def __init__(self, reason: str, place: str = "", trace: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.place, self.trace = reason, place, trace
+
+    def __str__(self) -> str:
+        """All of it, as pytest shows it."""
+        return "\n".join(filter(None, (self.reason, self.place and f"at {self.place}", self.trace)))
+
+
+class Skip(Exception):
+    """A check that cannot be done here, and why."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise of the contract. `function` raises Failure or Skip."""
+
+    name: str
+    promise: str
+    kinds: tuple[Kind, ...]
+    function: Callable[[Bench], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a check ended."""
+
+    check: str
+    promise: str
+    status: Status
+    reason: str = ""
+    place: str = ""
+    trace: str = ""
+    seconds: float = 0.0
+
+    @property
+    def about(self) -> dict[str, str | float]:
+        """As plain values."""
+        return asdict(self)

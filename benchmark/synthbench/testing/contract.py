@@ -1,0 +1,129 @@
+"""The checks of each kind, and the two ways to run them: one after the other, or as a pytest test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synthbench.plugins import KINDS, Kind
+from synthbench.testing import annotators, detectors, generators, options, shared, sources
+from synthbench.testing.bench import Bench
+from synthbench.testing.checks import Check, Failure, Result, Skip
+from synthbench.testing.configuring import NoEnvironment
+
+if TYPE_CHECKING:
+    import pytest
+
+LEARNING: tuple[Kind, ...] = ("generator", "detector")
+SEEDED: tuple[Kind, ...] = ("annotator", *LEARNING)  # a data source is always given the same seed
+
+# In the order in which they are run: each finds what the ones before it have made, and the last ones end processes.
+CHECKS = (
+    Check("loads lightly", "loading it imports no library that takes long to import", KINDS, shared.loads_lightly),
+    Check("options", "a suite can set its options, and they are checked", KINDS, options.options_are_checked),
+    Check("works", "it does the work of its kind, on a few toy pictures", KINDS, shared.works),
+    Check("same seed", "the same seed gives the same, whatever was done in between", KINDS, shared.same_seed),
+    Check("another seed", "another seed gives something else", SEEDED, shared.another_seed),
+    Check("late options", "options of the later stage do not matter in the earlier one", LEARNING, shared.late_options),
+    Check("learns", "it finds what it was shown, and not what it was not", ("detector",), detectors.learns),
+    Check("odd pictures", "files of every sort are what `Picture.pixels` says they are", ("detector",), detectors.odd_pictures),
+    Check("one picture", "one picture is enough to train on", ("detector",), detectors.one_picture),
+    Check("thin picture", "a picture a pixel high is stood, or refused with its name", ("detector",), detectors.thin_picture),
+    Check("sampling seed", "another seed of the sampling gives other images", ("generator",), generators.another_sampling),
+    Check("image by image", "an image depends on the seed and its number alone", ("generator",), generators.one_by_one),
+    Check("images", "its images show something", ("generator",), generators.images_show_something),
+    Check("references", "other references give other images", ("generator",), generators.depends_on_references),
+    Check("odd references", "references of every sort, or a single one, can be fitted on", ("generator",), generators.odd_references),
+    Check("locates", "where it can locate, it does so in pictures of every sort", ("generator",), generators.locates),
+    Check("odd pictures", "files of every sort are what `Picture.pixels` says they are", ("annotator",), annotators.odd_pictures),
+    Check("boxes", "boxes lie in their images and have a category", ("data-source",), sources.boxes_are_inside),
+    Check("splits", "no picture is in the training set and in the test set", ("data-source",), sources.splits_are_apart),
+    Check("progress", "it says how far it is", LEARNING, shared.tells_progress),
+    Check("leaves nothing", "it writes into its working folder only, and no pickles", KINDS, shared.leaves_nothing),
+    Check("no connection", "it opens no connection", KINDS, shared.opens_no_connection),
+    Check("crash", "a crash is an error, and what comes after it is as before", KINDS, shared.crash_is_an_error),
+    Check("fresh process", "a fresh process gives the same with what was learnt", LEARNING, shared.fresh_process),
+    Check("out of memory", "where memory runs out it ends", KINDS, shared.out_of_memory_is_an_error),
+    Check("Ctrl-C", "it stops on Ctrl-C", KINDS, shared.stops_on_interrupt),
+)
+
+
+def checks_of(kind: Kind) -> list[Check]:
+    """The checks of a kind, in order."""
+    return [check for check in CHECKS if kind in check.kinds]
+
+
+def run_check(check: Check, bench: Bench) -> Result:
+    """How a check of this bench's plugin ends."""
+    started = time.monotonic()
+    told: dict[str, Any] = {"status": "passed"}
+    try:
+        check.function(bench)
+    except Failure as failure:
+        told = {"status": "failed", "reason": failure.reason, "place": failure.place, "trace": failure.trace}
+    except Skip as skip:
+        told = {"status": "skipped", "reason": str(skip)}
+    return Result(check.name, check.promise, seconds=round(time.monotonic() - started, 1), **told)
+
+
+def run_checks(kind: Kind, name: str, options: Mapping[str, object] | None = None) -> Iterator[Result]:
+    """Runs every check of a plugin and gives each result as it comes.
+
+    options: besides or instead of the plugin's `trial`.
+    Raises SynthbenchError where there is no such plugin, its options are wrong or missing, or its environment was not made.
+    """
+    with Bench(kind, name, options or {}) as bench:
+        for check in checks_of(kind):
+            yield run_check(check, bench)
+
+
+class Shared:
+    """The bench that several tests share: one at a time, since each keeps a process warm."""
+
+    def __init__(self) -> None:
+        self.bench: Bench | None = None
+        self.about: object = None
+
+    def of(self, kind: Kind, name: str, options: Mapping[str, object]) -> Bench:
+        """The bench of a plugin with these options; another one's is given up."""
+        if self.about != (kind, name, options) or self.bench is None:
+            self.close()
+            self.bench, self.about = Bench(kind, name, options), (kind, name, options)
+        return self.bench
+
+    def close(self) -> None:
+        """Gives up the bench, if there is one."""
+        if self.bench is not None:
+            self.bench.close()
+        self.bench = None
+
+
+SHARED = Shared()
+
+
+def contract(kind: Kind, name: str, /, **options: object) -> Callable[..., None]:
+    """A pytest test of every check of a plugin, for its module to keep under a name that begins with `test`.
+
+    options: besides or instead of the plugin's `trial`. Skipped where the plugin's own environment was not made.
+    """
+    import pytest
+
+    checks: Sequence[Check] = checks_of(kind)
+
+    @pytest.mark.parametrize("check", checks, ids=[check.name for check in checks])
+    def test(check: Check, request: pytest.FixtureRequest) -> None:
+        try:
+            bench = SHARED.of(kind, name, options)
+        except NoEnvironment as error:
+            pytest.skip(str(error))
+        module = request.node.getparent(pytest.Module)
+        assert module is not None, "a test function is in a module"
+        module.addfinalizer(SHARED.close)
+        result = run_check(check, bench)
+        if result.status == "skipped":
+            pytest.skip(result.reason)
+        if result.status == "failed":
+            pytest.fail(str(Failure(result.reason, result.place, result.trace)), pytrace=False)
+
+    return test

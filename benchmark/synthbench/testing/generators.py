@@ -1,0 +1,83 @@
+"""Checks of generators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from synthbench.testing.bench import Bench, Views
+from synthbench.testing.checks import Failure, Skip
+from synthbench.testing.subject import Answer, Subject, difference, of_boxes, of_images
+
+COUNT = 3
+
+
+class Generators(Subject):
+    """They fit, with the same seed always, and sample."""
+
+    stage = "fit"
+
+    def views(self, bench: Bench, data: str) -> Views:
+        """The references."""
+        return {"references": [bench.pictures(data)]}
+
+    def use(self, bench: Bench, folder: Path, data: str, seed: int) -> Answer:
+        """The first images of a row."""
+        return self.sample(bench, folder, 0, seed)
+
+    def sample(self, bench: Bench, folder: Path, start: int, seed: int = 0) -> Answer:
+        """The images from `start` to the end of the row."""
+        from synthbench.formats.coco import read_set
+
+        parts = {"fitted": str(folder), "extra": {"start": start, "stop": COUNT}}
+        done = bench.carry_out("sample", {"like": [bench.pictures(self.usual)]}, seed=seed, **parts)
+        return of_images(read_set(done.workdir))
+
+
+GENERATORS = Generators()
+
+
+def another_sampling(bench: Bench) -> None:
+    """Samples with another seed after the same fit."""
+    first, folder = GENERATORS.ask(bench), GENERATORS.learn(bench).folder
+    second = GENERATORS.sample(bench, folder, 0, seed=1)
+    if bench.seeded and not difference(first, second):
+        raise Failure("another seed of the sampling gives the very same images", bench.method("sample"))
+
+
+def one_by_one(bench: Bench) -> None:
+    """Samples the last image of a row alone."""
+    whole, part = GENERATORS.ask(bench), GENERATORS.sample(bench, GENERATORS.learn(bench).folder, COUNT - 1)
+    GENERATORS.same(whole[COUNT - 1 :], part, "an image depends on the others that are sampled with it", bench.method("sample"))
+
+
+def images_show_something(bench: Bench) -> None:
+    """Looks for images of one colour."""
+    for number, each in enumerate(GENERATORS.ask(bench)):
+        if each["pixels"].min() == each["pixels"].max():
+            raise Failure(f"image {number} is of one colour", bench.method("sample"))
+
+
+def depends_on_references(bench: Bench) -> None:
+    """Fits on red squares and on blue ones."""
+    if not difference(GENERATORS.ask(bench), GENERATORS.ask(bench, "blue")):
+        raise Failure("other references give the very same images", bench.method("fit"))
+
+
+def odd_references(bench: Bench) -> None:
+    """Fits on files and contents of every sort, on the same as plain files, and on a single picture."""
+    odd, plain = (GENERATORS.ask(bench, data) for data in ("odd", "plain"))
+    GENERATORS.same(odd, plain, "a fit on turned, 16-bit, CMYK and other files is not as on plain ones", bench.method("fit"))
+    GENERATORS.ask(bench, "one")
+
+
+def locates(bench: Bench) -> None:
+    """Looks for boxes in pictures of every sort."""
+    if not hasattr(bench.found.plugin, "locate"):
+        raise Skip("it has no `locate`")
+    from synthbench.formats.boxes import read_boxes
+    from synthbench.views import BOXES
+
+    fitted = str(GENERATORS.learn(bench).folder)
+    done = [bench.carry_out("locate", {"images": [bench.pictures(data)]}, fitted=fitted) for data in ("odd", "plain")]
+    odd, plain = (of_boxes(read_boxes(each.workdir / BOXES)) for each in done)
+    GENERATORS.same(odd, plain, "boxes in turned, 16-bit, CMYK and other files are not those in plain ones", bench.method("locate"))

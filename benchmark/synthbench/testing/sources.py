@@ -1,0 +1,66 @@
+"""Checks of data sources."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from synthbench.testing.bench import Bench, Views
+from synthbench.testing.checks import Failure
+from synthbench.testing.subject import Answer, Subject, of_images
+from synthbench.types import Boxes, ImageSet
+
+SPLITS = ("train", "test")
+
+
+class Sources(Subject):
+    """They load what their options say, whatever the toy pictures."""
+
+    stage = "data"
+
+    def views(self, bench: Bench, data: str) -> Views:
+        """Nothing."""
+        return {}
+
+    def use(self, bench: Bench, folder: Path, data: str, seed: int) -> Answer:
+        """Both splits."""
+        return [each for images in splits(folder).values() for each in of_images(images)]
+
+
+SOURCES = Sources()
+
+
+def splits(folder: Path) -> dict[str, ImageSet]:
+    """The splits of a loaded data source."""
+    from synthbench.formats.coco import read_set
+
+    return {split: read_set(folder / split) for split in SPLITS}
+
+
+def boxes_are_inside(bench: Bench) -> None:
+    """Holds every box against its image and the categories."""
+    import numpy as np
+
+    place = bench.method("load")
+    for split, images in splits(SOURCES.learn(bench).folder).items():
+        for number, picture in enumerate(images):
+            boxes = picture.boxes or Boxes.none()
+            x1, y1, x2, y2 = boxes.xyxy.T
+            sound = (x1 >= 0) & (y1 >= 0) & (x2 <= picture.width) & (y2 <= picture.height) & (x2 > x1) & (y2 > y1)
+            if not sound.all():
+                box, size = boxes.xyxy[np.argmin(sound)].tolist(), f"{picture.width} x {picture.height}"
+                raise Failure(f"box {box} of {split} image {number} does not lie in its {size} pixels", place)
+            if not np.isin(boxes.labels, np.arange(len(images.categories))).all():
+                raise Failure(f"a label of {split} image {number} is none of the {len(images.categories)} categories", place)
+
+
+def splits_are_apart(bench: Bench) -> None:
+    """Looks for pictures that are in the training set and in the test set."""
+    seen: dict[str, dict[str, int]] = {split: {} for split in SPLITS}
+    for split, images in splits(SOURCES.learn(bench).folder).items():
+        for number, picture in enumerate(images):
+            pixels = picture.pixels()
+            seen[split].setdefault(hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest(), number)
+    for shared in seen["train"].keys() & seen["test"].keys():
+        numbers = " and ".join(f"{split} image {seen[split][shared]}" for split in SPLITS)
+        raise Failure(f"{numbers} are the same picture, so the test is no test", bench.method("load"))

@@ -1,0 +1,33 @@
+"""Every plugin that is installed keeps the contract."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from synthbench.plugins import installed
+from synthbench.testing import contract, run_checks
+from synthbench.testing.toys import CATEGORIES, FEW, MANY, painted
+
+# A test for each; `coco` needs a folder, and has its test below.
+globals().update(
+    {
+        f"test_{kind}_{name}".replace("-", "_"): contract(kind, name)
+        for kind, name in sorted(installed().found)
+        if (kind, name) != ("data-source", "coco")
+    }
+)
+
+
+def test_data_source_coco(tmp_path: Path):
+    from synthbench.formats.coco import ANNOTATIONS, write_set
+
+    for split, samples in (("train", painted(MANY)[FEW:]), ("test", painted(FEW))):
+        write_set(tmp_path / split, CATEGORIES, samples)
+        held = json.loads((tmp_path / split / ANNOTATIONS).read_text())
+        held["images"] = [{**image, "file_name": f"{split}/{image['file_name']}"} for image in held["images"]]
+        (tmp_path / split / ANNOTATIONS).write_text(json.dumps(held))
+    options = {"path": str(tmp_path), "images": ".", "train": f"train/{ANNOTATIONS}", "test": f"test/{ANNOTATIONS}"}
+    results = list(run_checks("data-source", "coco", options))
+    assert not [result for result in results if result.status == "failed"]
+    assert sum(result.status == "passed" for result in results) >= 8
