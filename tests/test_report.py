@@ -143,7 +143,7 @@ def test_a_disappointing_or_undecided_result_is_said_plainly(generated: float, s
 
 def test_nothing_generated() -> None:
     told = lead(results({("real", "yolo"): [0.5], ("real", "detr"): [0.6], ("references", "yolo"): [0.2], ("references", "detr"): [0.1]}))
-    assert "This suite compares no generated images by themselves. Trained on all 160 real images, the best detector, detr," in told
+    assert "This suite compares detectors: it has no generated images. Trained on all 160 real images, the best detector, detr," in told
     assert "Trained on the 20 references (images picked from the real ones), the best detector, yolo, reaches **AP 0.200**." in told
 
 

@@ -15,10 +15,11 @@ from synthbench.jobs import Job, Outcome, ViewRef
 from synthbench.plan import Plan, Stage, make_plan
 from synthbench.plugins import installed
 from synthbench.results import collect
-from synthbench.runner import Conditions, Runner, RunState
+from synthbench.revision import code_hash
+from synthbench.runner import Conditions, Runner, RunState, changed_plugins, look_up
 from synthbench.store import Store
 from synthbench.suite import read_suite
-from synthbench_fakes import SUITE
+from synthbench_fakes import SUITE, Threshold
 
 if TYPE_CHECKING:
     from synthbench.context import Event
@@ -147,6 +148,20 @@ def test_a_failing_teacher_costs_what_it_would_have_labelled(plan_of: PlanOf, st
     (failure,) = held["failures"]
     assert len(failure["cells"]) == 3
     assert {cell["failed"] for cell in held["cells"] if not cell["metrics"]} == {failure["key"]}
+
+
+def test_a_plugin_whose_code_has_changed_since_is_told_and_made_again_with_another_version(
+    plan_of: PlanOf, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    plan = plan_of()
+    carry_out(plan, store)
+    assert changed_plugins(plan, look_up(plan, store)) == []
+    monkeypatch.setattr("synthbench.runner.code_hash", lambda plugin: "other" if plugin is Threshold else code_hash(plugin))
+    assert changed_plugins(plan, look_up(plan, store)) == ["strict", "threshold"]
+    monkeypatch.setattr(Threshold, "version", 2)
+    again = plan_of()
+    assert changed_plugins(again, look_up(again, store)) == []
+    assert len(look_up(again, store).cached) < len(again.stages)
 
 
 def test_a_failure_is_tried_again(plan_of: PlanOf, store: Store, monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -35,3 +37,17 @@ def versions(requirements: Iterable[str]) -> Iterator[tuple[str, str]]:
     for name in sorted({requirement_name(line) for line in requirements if "extra ==" not in line}):
         with suppress(PackageNotFoundError):  # not needed on this kind of machine
             yield name, version(name)
+
+
+def code_hash(plugin: type) -> str:
+    """A hash of the Python files of a class's package, or of its module's file where that is in none."""
+    return _hash_beside(Path(inspect.getfile(plugin)))
+
+
+@cache
+def _hash_beside(file: Path) -> str:
+    files = sorted(file.parent.rglob("*.py")) if (file.parent / "__init__.py").exists() else [file]
+    digest = hashlib.sha256()
+    for each in files:
+        digest.update(each.relative_to(file.parent).as_posix().encode() + each.read_bytes())
+    return digest.hexdigest()[:16]

@@ -17,7 +17,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.jobs import Job, Outcome, ViewRef
 from synthbench.options import option_values
 from synthbench.plan import Plan, Stage, View
-from synthbench.revision import commit
+from synthbench.revision import code_hash, commit
 from synthbench.store import Artifact, Store, told_disk_errors
 
 
@@ -54,6 +54,12 @@ def look_up(plan: Plan, store: Store) -> RunState:
     """What the store already holds of a plan."""
     held = {stage.key: artifact for stage in plan.stages if (artifact := store.get(stage.kind, stage.key)) is not None}
     return RunState(artifacts=held, cached=set(held))
+
+
+def changed_plugins(plan: Plan, state: RunState) -> list[str]:
+    """The entries whose plugin's code is not what it was when stages that are in the store were made."""
+    held = ((stage.entry, state.artifacts[stage.key].about.get("code")) for stage in plan.stages if stage.key in state.cached)
+    return sorted({entry.name for entry, code in held if entry is not None and code and code != code_hash(entry.found.plugin)})
 
 
 @dataclass(frozen=True)
@@ -183,6 +189,7 @@ def describe(stage: Stage, outcome: Outcome) -> dict[str, Any]:
         "packages": dict(outcome.packages),
         "device": outcome.device,
         "commit": commit(),
+        "code": code_hash(stage.entry.found.plugin) if stage.entry else "",
     }
 
 

@@ -246,4 +246,6 @@ def packages_of(plugin: Any, own: str) -> dict[str, str]:
     """The versions of what a plugin of the distribution `own` stands on: itself, what it requires or its environment was made of."""
     environment = getattr(plugin, "environment", None)
     required = environment.dependencies if environment is not None else requires(own) or ()
-    return dict(versions(["numpy", own, *(() if own == "synthbench" else required)]))
+    wanted = dict(versions(["numpy", own, *(() if own == "synthbench" else required)]))
+    wanted.pop("synthbench", None)  # its release and commit are kept for the run
+    return wanted

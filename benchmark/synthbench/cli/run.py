@@ -80,7 +80,9 @@ def run_command(given: argparse.Namespace) -> int:
 
     plan, store = make_plan(given)
     results = given.out / f"{plan.suite.name}.json"
-    cached = look_up(plan, store).cached
+    held = look_up(plan, store)
+    cached = held.cached
+    tell_of_changed(plan, held)
     if len(cached) == len(plan.stages) and same_results(results, plan):
         print(f"nothing to do: all {len(plan.stages)} stages are in the store, and {results.with_suffix('.md')} tells of them")
         return 0
@@ -90,6 +92,15 @@ def run_command(given: argparse.Namespace) -> int:
     if len(state.cached) == len(plan.stages):  # nothing ran: what the figures took is what an earlier run says
         conditions |= told_conditions(results, conditions)
     return write_report(plan, state, results, conditions)
+
+
+def tell_of_changed(plan: Plan, held: RunState) -> None:
+    """Warns of plugins whose results may be out of date."""
+    from synthbench.runner import changed_plugins
+
+    for name in changed_plugins(plan, held):
+        told = f"{name}: its code has changed since stages that are in the store were made; if its results change, raise its `version`"
+        print(told, file=sys.stderr)
 
 
 def told_conditions(results: Path, wanted: Iterable[str]) -> dict[str, object]:
@@ -179,7 +190,9 @@ def plan_command(given: argparse.Namespace) -> int:
     from synthbench.runner import look_up
 
     plan, store = make_plan(given)
-    cached = look_up(plan, store).cached
+    held = look_up(plan, store)
+    cached = held.cached
+    tell_of_changed(plan, held)
     for stage in plan.stages:
         print(f"{'cached' if stage.key in cached else 'run   '}  {stage.key[:10]}  {stage.label}")
     for environment in {each.name: each for each in environments_of(plan, cached).values()}.values():

@@ -42,6 +42,8 @@ def _headline(held: Mapping[str, Any], scores: Scores) -> str:
     if not scores.picks():
         return "**There is no answer: not one cell has a score.**"
     missing = "This suite compares no generated images by themselves."
+    if not scores.rows("generated", "mix"):
+        missing = "This suite compares detectors: it has no generated images."
     if scores.rows("generated"):
         missing = "**No generated training set has a score**, so this run says nothing of generated images."
     return " ".join([missing, *(_baseline(held, scores, row) for row in scores.rows("real", "references"))])

@@ -56,7 +56,7 @@ def matrices(scores: Scores) -> list[str]:
         "## Every training set and detector",
         f"{compared}{several}.",
         tables.matrix(scores, "AP"),
-        PAPER,
+        *([PAPER] if scores.rows("generated", "mix") else []),
         tables.matrix(scores, "AP50"),
     ]
 

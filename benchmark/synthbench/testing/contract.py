@@ -24,7 +24,7 @@ CHECKS = (
     Check("options", "a suite can set its options, and they are checked", KINDS, options.options_are_checked),
     Check("works", "it does the work of its kind, on a few toy pictures", KINDS, shared.works),
     Check("same seed", "the same seed gives the same, whatever was done in between", KINDS, shared.same_seed),
-    Check("another seed", "another seed gives something else", SEEDED, shared.another_seed),
+    Check("another seed", "another seed gives something else, or the same where `seeded` is False", SEEDED, shared.another_seed),
     Check("late options", "options of the later stage do not matter in the earlier one", LEARNING, shared.late_options),
     Check("learns", "it finds what it was shown, and not what it was not", ("detector",), detectors.learns),
     Check("odd pictures", "files of every sort are what `Picture.pixels` says they are", ("detector",), detectors.odd_pictures),
