@@ -6,8 +6,10 @@ Importing this module imports torch and all of mmdet's models, which takes secon
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +24,22 @@ from synthbench_mmdet import operators
 if TYPE_CHECKING:
     from synthbench.types import Run
 
+
+def _import_writers() -> None:
+    """yapf and matplotlib, which mmengine imports, write pickles and lists of fonts into the user's cache: into a passing one now."""
+    held = os.environ.get("XDG_CACHE_HOME")
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = cache
+        try:
+            for name in ("yapf.yapflib.yapf_api", "matplotlib.font_manager"):
+                importlib.import_module(name)
+        finally:
+            del os.environ["XDG_CACHE_HOME"]
+            if held is not None:
+                os.environ["XDG_CACHE_HOME"] = held
+
+
+_import_writers()
 STAND_INS = operators.install()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
