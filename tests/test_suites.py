@@ -50,7 +50,7 @@ def test_a_suite_on_photographs_can_be_planned_with_their_folder(name: str, seed
 def test_the_detectors_alone_can_be_planned_on_photographs(tmp_path: Path, photos: Path) -> None:
     suite = read_suite(SUITES / "detectors-photos.toml", installed(), [f"data.path={photos}"])
     plan = make_plan(suite, installed(), Store(tmp_path / "store"))
-    assert len(plan.cells) == 2 * 6
+    assert len(plan.cells) == 2 * 7
     assert {stage.kind for stage in plan.stages} == {"data", "train", "predict", "score"}
 
 

@@ -82,6 +82,7 @@ class Sandbox:
             **dict.fromkeys(FOLDERS),
             # Weights that were downloaded before are there, wherever home is.
             "HF_HOME": os.environ.get("HF_HOME", str(cache / "huggingface")),
+            "TORCHINDUCTOR_CACHE_DIR": None,  # torch sets it when it is imported, perhaps by who runs the check
             "TORCH_HOME": os.environ.get("TORCH_HOME", str(cache / "torch")),
             **({"PYTHONPATH": None, "PYTHONHOME": None} if self.python else {}),
         }
