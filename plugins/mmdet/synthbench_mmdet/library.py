@@ -25,24 +25,29 @@ if TYPE_CHECKING:
     from synthbench.types import Run
 
 
+@contextmanager
+def _environment(**changes: str) -> Iterator[None]:
+    """Environment variables that are as before afterwards, whatever a library has set in between."""
+    before = dict(os.environ)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def _import_writers() -> None:
-    """yapf and matplotlib, which mmengine imports, write pickles and lists of fonts into the user's cache: into a passing one now."""
-    held = os.environ.get("XDG_CACHE_HOME")
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = cache
-        try:
-            for name in ("yapf.yapflib.yapf_api", "matplotlib.font_manager"):
-                importlib.import_module(name)
-        finally:
-            del os.environ["XDG_CACHE_HOME"]
-            if held is not None:
-                os.environ["XDG_CACHE_HOME"] = held
+    """yapf and matplotlib, which mmengine imports, write pickles and lists of fonts into the user's folders: into a passing one now."""
+    with tempfile.TemporaryDirectory() as folder, _environment(XDG_CACHE_HOME=folder, XDG_CONFIG_HOME=folder):
+        for name in ("yapf.yapflib.yapf_api", "matplotlib.font_manager"):
+            importlib.import_module(name)
 
 
-_import_writers()
-STAND_INS = operators.install()
-with warnings.catch_warnings():
+with _environment(), warnings.catch_warnings():
     warnings.simplefilter("ignore")
+    _import_writers()
+    STAND_INS = operators.install()
     import cv2
     import mmcv.ops
     import mmdet.models
@@ -71,7 +76,6 @@ __all__ = [
     "InstanceData",
     "MMLogger",
     "Runner",
-    "Visualizer",
     "contained",
     "pseudo_collate",
     "registered",
@@ -117,10 +121,10 @@ def contained(run: Run) -> Iterator[None]:
 
     While it lasts, mmengine imports nothing by name, reads no config but those of `shipped`, and opens no checkpoint.
     """
-    environment, threads, cv_threads = dict(os.environ), torch.get_num_threads(), cv2.getNumThreads()
+    threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
     held = {managed: dict(managed._instance_dict) for managed in MANAGED}
     try:
-        with ExitStack() as doors, warnings.catch_warnings():
+        with ExitStack() as doors, _environment(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for place, name in (
                 (mmengine.registry.registry, "get_object_from_string"),
@@ -136,8 +140,6 @@ def contained(run: Run) -> Iterator[None]:
         for managed, instances in held.items():
             managed._instance_dict.clear()
             managed._instance_dict.update(instances)
-        os.environ.clear()
-        os.environ.update(environment)
         torch.set_num_threads(threads)
         cv2.setNumThreads(cv_threads)
 
