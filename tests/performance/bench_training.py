@@ -317,6 +317,7 @@ def compare(detector: str, images: Path, folder: Path, seconds: float) -> list[t
     """Harness and own loop, side by side, twice."""
     pairs = []
     epochs = 0
+    everywhere = os.sched_getaffinity(0)
     for turn, cores in enumerate(((0, 1), (1, 0))):
         start = Barrier(2)
 
@@ -326,6 +327,7 @@ def compare(detector: str, images: Path, folder: Path, seconds: float) -> list[t
             trainer = make()
             try:
                 trainer.train(1)
+                os.sched_setaffinity(0, everywhere)  # who only listens is not to take the core of who trains
                 start.wait()
                 if isinstance(trainer, Own) and not epochs:  # while the other waits
                     short, long = trainer.train(1).seconds, trainer.train(3).seconds
