@@ -19,6 +19,8 @@ from synthbench.context import Event
 from synthbench.jobs import Job, Outcome
 
 LAST_LINES = 12
+# For a worker in another environment: by these it would find packages of this one before its own.
+ALONE: Mapping[str, None] = {"PYTHONPATH": None, "PYTHONHOME": None}
 DIED = {
     signal.SIGKILL: "was killed (SIGKILL: often the system, for want of memory)",
     signal.SIGSEGV: "crashed (SIGSEGV: a fault in native code)",
@@ -84,8 +86,7 @@ class Workers:
                 made = Worker(self.log, self.threads, self.offline)
                 if python:
                     log = self.log.with_name(f"{self.log.stem}-{Path(python).parents[1].name}.log")
-                    # Packages of the harness's environment would be found before its own.
-                    made = Worker(log, self.threads, self.offline, worker_command(python), {"PYTHONPATH": None, "PYTHONHOME": None})
+                    made = Worker(log, self.threads, self.offline, worker_command(python), ALONE)
                 if self.closed:
                     made.close()
                 self._workers[python] = made

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthbench.cli.tables import print_table
 from synthbench.errors import SynthbenchError
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ def list_command(given: argparse.Namespace) -> int:  # noqa: ARG001 - it takes n
     if len(rows) == 1:
         print(f"no environments below {environments.root}")
         return 0
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(rows)
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import keyword
 import re
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -42,6 +41,8 @@ next:
 
 def check_name(kind: str, name: str) -> None:
     """Raises SynthbenchError where a plugin cannot have this name, or another has it."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
     from synthbench.plugins import installed
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*", name):

@@ -6,6 +6,8 @@ import argparse
 import json
 from typing import Any
 
+from synthbench.cli.tables import print_table
+
 
 def add(commands: Any) -> None:
     """Adds the command."""
@@ -28,9 +30,7 @@ def carry_out(given: argparse.Namespace) -> int:
         plugins = [dict(zip(columns, row, strict=True)) for row in cells]
         print(json.dumps({"plugins": plugins, "checkpoints": sorted(registry.checkpoints), "broken": broken}, indent=1))
         return 0
-    widths = [max(len(str(cell)) for cell in column) for column in zip(columns, *cells, strict=True)]
-    for row in (columns, *cells):
-        print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table([columns, *cells])
     if registry.checkpoints:
         print(f"\nshipped checkpoints: {', '.join(sorted(registry.checkpoints))}")
     for each in registry.broken:

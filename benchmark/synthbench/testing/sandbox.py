@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from synthbench.engine import Worker, worker_command
+from synthbench.engine import ALONE, Worker, worker_command
 from synthbench.testing.guarded import BENCH, LOG
 
 # Folders that libraries write to unasked, unless a variable names another.
@@ -84,7 +84,7 @@ class Sandbox:
             "HF_HOME": os.environ.get("HF_HOME", str(cache / "huggingface")),
             "TORCHINDUCTOR_CACHE_DIR": None,  # torch sets it when it is imported, perhaps by who runs the check
             "TORCH_HOME": os.environ.get("TORCH_HOME", str(cache / "torch")),
-            **({"PYTHONPATH": None, "PYTHONHOME": None} if self.python else {}),
+            **(ALONE if self.python else {}),
         }
         command = worker_command(self.python or sys.executable, "synthbench.testing.guarded")
         return Worker(self.folder / "logs" / "worker.log", 1, offline=True, command=command, variables=variables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class Learnt:
     process: int
 
 
-class Subject:
+class Subject(ABC):
     """Plugins of one kind.
 
     stage: the one that takes longest and is struck; usual: the toy pictures that it sees unless a check says which.
@@ -39,13 +40,13 @@ class Subject:
     stage: str
     usual = "few"
 
+    @abstractmethod
     def views(self, bench: Bench, data: str) -> Views:
         """What the stage sees of these toy pictures."""
-        raise NotImplementedError
 
+    @abstractmethod
     def use(self, bench: Bench, folder: Path, data: str, seed: int) -> Answer:
         """The answer, from what the stage left."""
-        raise NotImplementedError
 
     def learn(
         self,

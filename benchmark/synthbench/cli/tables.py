@@ -1,0 +1,12 @@
+"""Tables on a terminal, without a library that takes long to import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def print_table(rows: Sequence[Sequence[object]]) -> None:
+    """Prints rows, the first of which names the columns, every column as wide as its widest cell."""
+    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
