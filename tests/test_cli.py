@@ -7,17 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from marked import MARK, needs_proc, processes, wait_for
 from synthbench.cli import main
 from synthbench_fakes import SUITE
 
 Typed = Callable[..., tuple[int, str, str]]
-MARK = "SYNTHBENCH_TEST_MARK"
 SMALL = ["--set", 'baselines=["references"]', "--set", "mix=[]", "--device", "cpu", "--workers", "1"]
 
 
@@ -117,7 +116,7 @@ def test_a_broken_plugin_is_listed_with_its_error(tmp_path: Path):
         (["plan", SUITE, "--set", "detectors.strict.mragin=1"], "detectors[1].mragin: unknown option, did you mean 'margin'?"),
         (["plan", SUITE, "--store", SUITE.parent], "not a store of synthbench and not empty; name another folder with --store"),
         (["plan", SUITE, "--store", SUITE], "cannot be written"),
-        (["plan", SUITE, "--set", "detectors.strict.weights=tiny"], "'tiny' is no shipped checkpoint, file, folder or hub id"),
+        (["plan", SUITE, "--set", "detectors.strict.weights=tiny"], "'tiny' is no shipped checkpoint, file, folder, hub id or address"),
         (["report"], "reports: no results here"),
         (["report", "nowhere.json"], "nowhere.json"),
     ],
@@ -137,27 +136,7 @@ def test_a_mistyped_command_is_told(arguments: list[str], capsys: pytest.Capture
     assert "usage: synthbench" in capsys.readouterr().err
 
 
-def processes(mark: str) -> list[int]:
-    """The processes that were started with this mark in their environment, the zombies aside."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
-                    found.append(int(folder.name))
-            except OSError:  # it ended, or is somebody else's
-                continue
-    return found
-
-
-def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.05)
-
-
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+@needs_proc
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_later(typed: Typed, tmp_path: Path, how: signal.Signals):
     mark = uuid.uuid4().hex

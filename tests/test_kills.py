@@ -11,11 +11,11 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from marked import MARK, needs_proc, processes, wait_for
 from synthbench.engine import Engine, InProcess, Worker
 from synthbench.plan import Plan, Stage, make_plan
 from synthbench.plugins import installed
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from synthbench.context import Event
     from synthbench.jobs import Outcome
 
-MARK = "SYNTHBENCH_TEST_MARK"
 Undisturbed = tuple[Plan, list[dict[str, Any]]]
 WAIT = 0.04  # seconds at most between a stage's beginning and the kill; most stages take less
 SLOW = (
@@ -115,26 +114,6 @@ def test_a_worker_killed_at_any_moment_costs_one_stage(undisturbed: Undisturbed,
     assert len(lost) >= 3, f"stages of several kinds are to be hit, not {dict(lost)}"
 
 
-def processes(mark: str) -> list[int]:
-    """The processes that were started with this mark in their environment, the zombies aside."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
-                    found.append(int(folder.name))
-            except OSError:  # it ended, or is somebody else's
-                continue
-    return found
-
-
-def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.01)
-
-
 def wait_for_end(mark: str) -> None:
     wait_for(lambda: not processes(mark))
 
@@ -143,7 +122,7 @@ def wait_for_stages(store: Path, count: int) -> None:
     wait_for(lambda: len([*store.glob("*/*/*/stage.json")]) >= count)
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+@needs_proc
 def test_a_runner_killed_at_any_moment_leaves_no_worker_and_goes_on(undisturbed: Undisturbed, tmp_path: Path):
     plan, figures = undisturbed
     draw = random.Random(5)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from synthbench.errors import SuiteError, SynthbenchError, suggest
-from synthbench.hub import is_hub_id
 from synthbench.options import is_weights, option_types
 from synthbench.plugins import Kind, Registry
 from synthbench.store import Store
 from synthbench.suite import Entry, Suite
+from synthbench.weights import is_address, is_hub_id
 
 Inputs = Mapping[tuple[Kind, str], Mapping[str, str]]
 """By a plugin's kind and the entry's name: option -> hash of the content that it names."""
@@ -74,6 +74,8 @@ def named_path(kind: Any, value: object, registry: Registry) -> Path | None:
     place = registry.checkpoints.get(name) or Path(name).expanduser()
     if place.exists():
         return place.resolve()
-    if not is_hub_id(name):
-        raise SynthbenchError(f"'{name}' is no shipped checkpoint, file, folder or hub id{suggest(name, registry.checkpoints)}")
-    return None  # a hub id
+    if "://" in name and not is_address(name):
+        raise SynthbenchError(f"'{name}' is no https address that ends with the beginning of the file's SHA-256, as in -047c8118.pth")
+    if not is_hub_id(name) and not is_address(name):
+        raise SynthbenchError(f"'{name}' is no shipped checkpoint, file, folder, hub id or address{suggest(name, registry.checkpoints)}")
+    return None

@@ -3,7 +3,7 @@
     @dataclass(frozen=True, kw_only=True)
     class Blur:
         radius: Annotated[float, Meta(gt=0)] = 2.0              # Meta is msgspec.Meta: bounds that a suite is held to
-        start: Weights = ""                                     # shipped name, folder, file or hub id
+        start: Weights = ""                                     # shipped name, folder, file, hub id or address
         threshold: float = option(0.5, stage="predict")         # changing it does not train again
 
 What a suite does not set has its default.
@@ -26,7 +26,8 @@ Value = TypeVar("Value")
 Stage = Literal["sample", "predict"]
 WEIGHTS = "synthbench: weights"
 Weights = Annotated[str, msgspec.Meta(description=WEIGHTS)]
-"""Starting weights: a shipped checkpoint's name, a folder, a file, a hub id, or empty for none."""
+"""Starting weights: a shipped checkpoint's name, a folder, a file, a hub id, an https address that ends with the beginning of the
+file's SHA-256, as in `-047c8118.pth`, or empty for none. See `synthbench.weights`."""
 
 
 def option(default: Value, *, stage: Stage) -> Value:

@@ -85,8 +85,11 @@ class Registry:
             return self.found[kind, name]
         except KeyError:
             hint = suggest(name, self.names(kind))
-            broken = "".join(f"; {each.entry_point} is broken: {each.told()}" for each in self.broken if each.name in ("", name))
-            raise SynthbenchError(f"no {kind} named '{name}' is installed{hint}{broken}") from None
+            raise SynthbenchError("; ".join([f"no {kind} named '{name}' is installed{hint}", *self.suspects(name)])) from None
+
+    def suspects(self, name: str) -> list[str]:
+        """What is broken and may have been to give a plugin of that name."""
+        return [f"{each.entry_point} is broken: {each.told()}" for each in self.broken if each.name in ("", name)]
 
 
 @cache

@@ -61,8 +61,7 @@ def chosen(wanted: str, registry: Registry) -> Found:
     if fitting:
         raise SynthbenchError(f"'{name}' is a plugin of several kinds: give {' or '.join(f'{found.kind}:{name}' for found in fitting)}")
     names = [f"{its_kind}:{its_name}" if colon else its_name for its_kind, its_name in registry.found]
-    broken = [f"{each.entry_point} is broken: {each.told()}" for each in registry.broken if each.name in ("", name)]
-    raise SynthbenchError("\n".join([f"no plugin named '{wanted}' is installed{suggest(wanted, names)}", *broken]))
+    raise SynthbenchError("\n".join([f"no plugin named '{wanted}' is installed{suggest(wanted, names)}", *registry.suspects(name)]))
 
 
 def read_options(changes: Sequence[str]) -> dict[str, object]:

@@ -1,21 +1,16 @@
-"""What training starts from: random numbers, ImageNet, or a whole detector's weights. Nothing is downloaded."""
+"""What training starts from: random numbers, ImageNet, or a whole detector's weights. Nothing is downloaded unasked."""
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from synthbench.errors import SynthbenchError, suggest
-from synthbench.hub import hub_file, is_hub_id
+from synthbench.weights import fetched, find_weights, is_address, is_hub_id, read_weights
 from torch import Tensor, nn
-from torchvision.models import WeightsEnum, get_model_weights
+from torchvision.models import get_model_weights
 
-from synthbench_fasterrcnn.model import MODEL, OWN, Spec, build
+from synthbench_fasterrcnn.model import OWN, Spec, build
 
 if TYPE_CHECKING:
     from synthbench import Run
@@ -40,7 +35,7 @@ def start(options: FasterRCNN, categories: tuple[str, ...], anchor_sizes: tuple[
     elif imagenet:
         if name not in OWN:
             network = "resnet50" if name.startswith("resnet50") else "mobilenet_v3_large"
-            held = _cached(get_model_weights(network)["IMAGENET1K_V1"])
+            held = read_weights(fetched(get_model_weights(network)["IMAGENET1K_V1"].url), allow_pickle=True)
             # The body has mobilenet's layers without the "features." before their names, and no classifier.
             held = {key.removeprefix("features."): tensor for key, tensor in held.items()}
             model.backbone.body.load_state_dict({key: held[key] for key in model.backbone.body.state_dict()})
@@ -73,48 +68,16 @@ def _fill(model: nn.Module, held: State, source: str, run: Run) -> None:
 
 def _open(options: FasterRCNN, run: Run) -> State:
     """The state dict that `weights` names."""
-    of_hub = is_hub_id(options.weights) and not options.weights.startswith("torchvision/")
-    path = hub_file(options.weights, MODEL) if of_hub else Path(options.weights)
-    path = path / MODEL if path.is_dir() else path
-    if path.is_file() and path.suffix == ".safetensors":
-        try:
-            return dict(load_file(path))
-        except SafetensorError as error:
-            raise SynthbenchError(f"weights: {path}: not a safetensors file that opens ({error})") from None
-    if path.is_file():
-        if not run.allow_pickle:
-            raise SynthbenchError(f"weights: {path} is a pickle: convert it to .safetensors, or run with --allow-pickle if you trust it")
-        return _unpickled(path)
+    of_torchvision = options.weights.startswith("torchvision/")
+    elsewhere = (is_hub_id(options.weights) and not of_torchvision) or is_address(options.weights)
+    if Path(options.weights).exists() or elsewhere:
+        return read_weights(find_weights(options.weights), allow_pickle=run.allow_pickle)
     name = options.weights.removeprefix("torchvision/")
     known = {} if options.backbone in OWN else get_model_weights(f"fasterrcnn_{options.backbone}").__members__
     if name not in known:
         raise SynthbenchError(f"weights: {options.weights}: no such file, and no weights of torchvision's{suggest(name, known)}")
-    held = _cached(known[name])
+    held = read_weights(fetched(known[name].url), allow_pickle=True)
     if (options.backbone, name) == ("resnet50_fpn", "COCO_V1"):
         # Trained without BatchNorm's epsilon, of 1e-5, which torchvision takes away when it loads them; so do we.
         held.update({key: tensor - 1e-5 for key, tensor in held.items() if key.endswith("running_var")})
-    return held
-
-
-def _cached(weights: WeightsEnum) -> State:
-    """torchvision's weights from torch hub's folder. Raises SynthbenchError where the file is missing or altered."""
-    name = weights.url.rsplit("/", 1)[-1]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if not path.is_file():
-        raise SynthbenchError(f"{path} is missing, and nothing is downloaded while running: get {weights.url} and put it there")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(name.removesuffix(".pth").rsplit("-", 1)[-1]):  # torch hub's naming
-        raise SynthbenchError(f"{path}: its SHA-256 {found[:8]}… is not the one in its name: get {weights.url} again")
-    return _unpickled(path)
-
-
-def _unpickled(path: Path) -> State:
-    """A pickled state dict; whatever else the pickle would run or make is refused by torch."""
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise SynthbenchError(f"{path}: not a state dict that opens ({str(error).splitlines()[0]})") from None
-    if not isinstance(held, dict) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
-        raise SynthbenchError(f"{path}: not a state dict of the whole model, names with tensors")
     return held

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench.errors import SynthbenchError
 from synthbench.hookspecs import Detector, Environment, hookimpl
 from synthbench.options import Weights, option
 
@@ -20,19 +18,25 @@ Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
-ADDRESS = re.compile(r"https://[^\s?#]+-[0-9a-f]{8,64}\.pth")
-ISOLATED = (
+RELEASED_FOR = (
     "torch==2.1.2",
     "torchvision==0.16.2",
     "numpy==1.26.4",
     "opencv-python==4.11.0.86",
-    "mmcv-lite==2.1.0",
     "mmengine==0.10.7",
     "mmdet==3.3.0",
     "safetensors==0.8.0",
     "scipy==1.14.1",
 )
-"""What mmdet 3.3.0 was released for."""
+"""What mmdet 3.3.0 was released for, mmcv apart."""
+ISOLATED = Environment(python="3.11", dependencies=(*RELEASED_FOR, "mmcv-lite==2.1.0"))
+COMPILED = Environment(
+    python="3.11",
+    dependencies=(*RELEASED_FOR, "setuptools==80.10.2", "wheel==0.48.0", "ninja==1.13.2", "mmcv==2.1.0"),
+    no_build_isolation=("mmcv",),
+    build_variables={"MMCV_WITH_OPS": "1"},
+)
+"""The same with mmcv's operators, which are compiled for CUDA as well where torch sees a GPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +54,8 @@ class Mmdet:
     `{ "model.rpn_head.anchor_generator.scales" = [4] }`."""
     weights: Weights = ""
     """A state dict to start from, of the whole detector or of its backbone: a .safetensors file, a folder with
-    `model.safetensors`, a hub id, or a .pth file under `--allow-pickle`. Without any, everything begins at random."""
-    weights_url: str = ""
-    """The same by an https address of mmdet's tables, whose name ends with the beginning of its SHA-256 as in `-047c8118.pth`;
-    taken from torch hub's folder, or fetched under `--download`."""
+    `model.safetensors`, a hub id, a .pth file under `--allow-pickle`, or either by an address of mmdet's tables. Without any,
+    everything begins at random."""
     image_size: Annotated[int, Meta(ge=64)] = 256
     """Pixels of the longer side, to which images are resized."""
 
@@ -73,6 +75,8 @@ class Mmdet:
 
     isolated: bool = False
     """Runs in an environment of its own, with the PyTorch of mmdet's last release."""
+    compiled: bool = False
+    """Runs in such an environment with mmcv's own operators, which takes a C++ compiler and some time, once."""
 
     score_threshold: Share = option(0.05, stage="predict")
 
@@ -83,21 +87,11 @@ class Mmdet:
 
         check_name(self.config)
         check(self.overrides)
-        if self.weights_url:
-            if not ADDRESS.fullmatch(self.weights_url):
-                raise SynthbenchError(f"weights_url: '{self.weights_url}' is no https address that ends as in -047c8118.pth")
-            if self.weights:
-                raise SynthbenchError("weights_url: `weights` is given as well; only one of them can be the start")
-
-    @property
-    def pretrained(self) -> bool:
-        """Whether training starts from weights."""
-        return bool(self.weights or self.weights_url)
 
     @property
     def environment(self) -> Environment | None:
         """See `synthbench.hookspecs.Extras`."""
-        return Environment(dependencies=ISOLATED) if self.isolated else None
+        return COMPILED if self.compiled else ISOLATED if self.isolated else None
 
     def train(self, data: ImageSet, run: Run) -> None:
         """Trains and leaves `model.safetensors` and `model.json`, the resolved config.

@@ -35,7 +35,7 @@ def resolve(options: Mmdet, categories: int) -> Settings:
     made: Settings = {key: held[key].to_dict() for key in ("model", "optim_wrapper")}
     made["base_batch"] = 0 if options.config in PRESETS else held.get("auto_scale_lr", {}).get("base_batch_size", 0)
     _detach(made["model"])
-    if not options.pretrained:
+    if not options.weights:
         _thaw(made["model"])
     _count(made["model"], categories)
     _check_types(options.overrides)

@@ -57,7 +57,7 @@ def train(options: Mmdet, data: ImageSet, run: Run) -> None:
             optim_wrapper=_optimizer(options, settings, run.device),
             param_scheduler=_schedule(steps),
             default_hooks=dict.fromkeys(UNUSED_HOOKS),
-            custom_hooks=[Reporter(run, steps, start, str(options.weights or options.weights_url))],
+            custom_hooks=[Reporter(run, steps, start, options.weights)],
             randomness={"seed": run.seed},
             experiment_name="run",
         )

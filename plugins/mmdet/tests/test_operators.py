@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors import safe_open
+from synthbench.environments import Environments, default_folder, wanted_by
+from synthbench_mmdet import FasterRCNNMmdet
 from synthbench_mmdet.library import STAND_INS
 from torch import Tensor
 
@@ -116,3 +123,25 @@ def test_other_operators_say_what_they_need() -> None:
 
     with pytest.raises(NotImplementedError, match="'deform_conv_forward' has no stand-in"):
         DeformConv2dPack(2, 2, 3, padding=1)(torch.rand(1, 2, 8, 8))
+
+
+def answers(python: str | Path, file: Path) -> tuple[dict[str, Tensor], bool]:
+    """What the operators of an interpreter's environment answer, and whether those are the stand-ins."""
+    subprocess.run([python, Path(__file__).with_name("operator_answers.py"), file], check=True, timeout=300)
+    with safe_open(file, "pt") as held:
+        return {name: held.get_tensor(name) for name in held.keys()}, held.metadata()["stand-ins"] == "True"  # noqa: SIM118 - no mapping
+
+
+def test_the_same_as_a_compiled_mmcv(tmp_path: Path) -> None:
+    """Where somebody has made the environment for `compiled = true`: nothing is installed or compiled by a test."""
+    wanted = wanted_by(FasterRCNNMmdet(compiled=True), "synthbench-mmdet")
+    environments = Environments(default_folder())
+    if wanted is None or environments.about(wanted.name) is None:
+        pytest.skip("the environment with a compiled mmcv is not made here")
+    ours, stand_ins = answers(sys.executable, tmp_path / "ours.safetensors")
+    theirs, others = answers(environments.python(wanted.name), tmp_path / "theirs.safetensors")
+    assert (stand_ins, others) == (True, False)
+    assert ours.keys() == theirs.keys()
+    assert len(ours) > 100
+    for name, tensor in ours.items():
+        torch.testing.assert_close(tensor, theirs[name], msg=lambda told, name=name: f"{name}: {told}")

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from synthbench.errors import SynthbenchError
-from synthbench.hub import hub_file, is_hub_id
+from synthbench.weights import check_pickle, find_weights, read_weights
 
 from synthbench_yolov8.library import DetectionModel, architecture, load_checkpoint
 
@@ -40,8 +39,7 @@ def start_from(weights: str, model: Module, run: Run) -> None:
 
     Raises SynthbenchError where the file cannot be read, may not be, or holds nothing that fits.
     """
-    path = hub_file(weights, WEIGHTS) if is_hub_id(weights) else Path(weights).expanduser()
-    given, own = _read(path, run), model.state_dict()
+    given, own = _read(find_weights(weights), run), model.state_dict()
     fitting = {name: tensor for name, tensor in given.items() if name in own and tensor.shape == own[name].shape}
     if not fitting:
         raise SynthbenchError(f"weights: {weights}: none of its {len(given)} tensors has a name and shape of this model; check `model`")
@@ -51,23 +49,11 @@ def start_from(weights: str, model: Module, run: Run) -> None:
 
 
 def _read(path: Path, run: Run) -> dict[str, Tensor]:
-    if path.is_dir():
-        path = path / WEIGHTS
-    if not path.is_file():
-        raise SynthbenchError(f"weights: {path}: no such file; name a .safetensors or .pt file, or a hub id")
-    if path.suffix == ".safetensors":
-        try:
-            stored: dict[str, Tensor] = load_file(path)
-        except SafetensorError as error:
-            raise SynthbenchError(f"weights: {path}: not a safetensors file that opens ({error})") from None
-        return stored
-    if path.suffix != ".pt":
+    if path.suffix not in (".safetensors", ".pt"):
         raise SynthbenchError(f"weights: {path}: neither a .safetensors nor a .pt file")
-    if not run.allow_pickle:
-        raise SynthbenchError(
-            f"weights: {path}: a .pt file is a pickle, which runs code when it is opened; "
-            "run with --allow-pickle if you trust it, or convert it to .safetensors"
-        )
+    if path.suffix == ".safetensors":
+        return read_weights(path, allow_pickle=False)
+    check_pickle(path, run.allow_pickle)
     try:
         checkpoint, _ = load_checkpoint(path)
     except Exception as error:  # unpickling can raise anything

@@ -26,6 +26,7 @@ class YOLOX:
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
     environment: ClassVar[Environment] = Environment(
+        python="3.11",  # the last for which there are wheels of this torch
         dependencies=(
             "torch==2.1.2",
             "torchvision==0.16.2",

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import pickle
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from synthbench.errors import SynthbenchError
-from synthbench.hub import hub_file, is_hub_id
-from torch import Tensor, nn
+from synthbench.weights import find_weights, read_weights
+from torch import nn
 from yolox.exp import get_exp
 
 if TYPE_CHECKING:
@@ -58,28 +55,11 @@ def on_device(device: str) -> tuple[str, AbstractContextManager[Any]]:
 
 def fill(model: nn.Module, weights: str, run: Run) -> None:
     """Copies what fits, and says what does not. Raises SynthbenchError where weights are missing, do not open or do not fit."""
-    wanted = model.state_dict()
-    held = {key: tensor for key, tensor in _open(weights, run).items() if key in wanted and wanted[key].shape == tensor.shape}
+    given, wanted = read_weights(find_weights(weights), allow_pickle=run.allow_pickle), model.state_dict()
+    held = {key: tensor for key, tensor in given.items() if key in wanted and wanted[key].shape == tensor.shape}
     missing = sorted(wanted.keys() - held.keys())
     if len(missing) == len(wanted):
         raise SynthbenchError(f"weights: {weights} holds nothing that fits this model; is it of another size?")
     if missing:
         run.note(f"yolox: {len(missing)} of {len(wanted)} tensors are not in {weights} or differ in shape: {', '.join(missing)}")
     model.load_state_dict(held, strict=False)
-
-
-def _open(weights: str, run: Run) -> dict[str, Tensor]:
-    path = hub_file(weights, MODEL) if is_hub_id(weights) else Path(weights)
-    path = path / MODEL if path.is_dir() else path
-    if not path.is_file():
-        raise SynthbenchError(f"weights: {path}: no such file")
-    if path.suffix != ".safetensors" and not run.allow_pickle:
-        raise SynthbenchError(f"weights: {path} is a pickle: convert it to .safetensors, or run with --allow-pickle if you trust it")
-    try:
-        held = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise SynthbenchError(f"weights: {path}: not a state dict that opens ({str(error).splitlines()[0]})") from None
-    held = held.get("model", held) if isinstance(held, dict) else held  # YOLOX's checkpoints hold the optimiser beside the model
-    if not isinstance(held, dict) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
-        raise SynthbenchError(f"weights: {path}: not a state dict of the whole model, names with tensors")
-    return held
