@@ -142,7 +142,7 @@ def test_starting_weights(tmp_path: Path) -> None:
     for named, trusted, message in (
         ("owner/repository", True, "hf download owner/repository model.safetensors"),
         (tmp_path / "other.safetensors", True, "none of its 1 tensors"),
-        (tmp_path / "broken.safetensors", True, "not a safetensors file"),
+        (tmp_path / "broken.safetensors", True, "not a checkpoint that opens"),
         (tmp_path / "pickle.pt", False, "--allow-pickle"),
         (tmp_path / "pickle.pt", True, "not an ultralytics checkpoint"),
     ):
