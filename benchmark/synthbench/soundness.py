@@ -131,7 +131,7 @@ def place_of(given: object) -> str:
     """`FILE:LINE` of a class, a function or an object's class; nothing where it has no source."""
     code: Any = given if isinstance(given, (type, FunctionType)) else type(given)
     try:
-        return f"{inspect.getsourcefile(code)}:{inspect.getsourcelines(code)[1]}"
+        return f"{inspect.getsourcefile(code)}:{inspect.findsource(code)[1] + 1}"
     except (OSError, TypeError):
         return ""
 

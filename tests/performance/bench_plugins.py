@@ -40,6 +40,8 @@ Count = Annotated[int, Meta(ge=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class Finds:
+    """Finds objects, as a contributed detector might."""
+
     name: ClassVar[str] = "NAME"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
