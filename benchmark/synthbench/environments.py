@@ -69,6 +69,7 @@ class Wanted:
         wanted = self.environment
         lines = [f"Python {self.python}", *wanted.dependencies]
         lines += [f"instead of what packages ask for: {each}" for each in wanted.overrides]
+        lines += [f"built here from source, which may take long: {each}" for each in wanted.no_build_isolation]
         lines += [f"built with {name}={value}" for name, value in wanted.build_variables.items()]
         lines += [f"synthbench and {self.distribution}, as installed here"]
         return "\n".join([f"{self.name}:", *(f"  {line}" for line in lines)])

@@ -122,6 +122,7 @@ def main() -> None:
     from synthbench import worker
     from synthbench.stages import carry_out
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
     folder = Path(os.environ[BENCH])
     os.chdir(folder / "cwd")
     guard = Guard(folder, carry_out)

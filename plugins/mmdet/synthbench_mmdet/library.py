@@ -44,7 +44,19 @@ def _import_writers() -> None:
             importlib.import_module(name)
 
 
-with _environment(), warnings.catch_warnings():
+@contextmanager
+def _passing_temporaries() -> Iterator[None]:
+    """Temporary files go with it: PyTorch 2.1 writes a module while parts of it are imported, which a killed worker would leave."""
+    held = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = held
+
+
+with _environment(), _passing_temporaries(), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     _import_writers()
     STAND_INS = operators.install()
