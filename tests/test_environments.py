@@ -10,10 +10,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
-from synthbench.environments import Environments, Wanted
+from synthbench.environments import Environments, Wanted, requirement
 from synthbench.errors import SynthbenchError
 from synthbench.hookspecs import Environment
 from synthbench_fakes import SUITE
@@ -136,12 +137,10 @@ def test_of_two_makers_one_waits_for_the_other(variables: dict[str, str], tmp_pa
 
 
 def test_in_process_says_that_it_cannot_enter_it(variables: dict[str, str], tmp_path: Path):
-    said = told([*RUN, "--in-process", "--make-environments"], write_suite(tmp_path), variables, rc=1)
-    assert "leave --in-process away" in said
-    assert {cell["detector"] for cell in json.loads((tmp_path / "reports" / "suite.json").read_text())["cells"] if cell["metrics"]} == {
-        "threshold",
-        "strict",
-    }
+    variables = variables | {"SYNTHBENCH_ENVIRONMENTS": str(tmp_path / "none")}
+    said = told([*RUN, "--in-process", "--make-environments"], write_suite(tmp_path), variables, rc=2)
+    assert "synthbench-elsewhere: runs in an environment of its own, which needs a worker: leave --in-process away" in said
+    assert not (tmp_path / "none").exists()
 
 
 WANTED = Wanted("synthbench-none", Environment(dependencies=("numpy==0.0.1",)), ("pluggy",), (), "")
@@ -151,10 +150,52 @@ def test_one_that_cannot_be_made_is_told_in_uvs_words_and_leaves_nothing(tmp_pat
     environments = Environments(tmp_path)
     left = tmp_path / f"{WANTED.name}.killed.building"
     left.mkdir()
+    environments.sweep()
     with pytest.raises(SynthbenchError, match=r"(?s)could not be made: pip install failed.*numpy==0\.0\.1"):
         environments.make(WANTED, lambda _: None)
     assert not environments.names()
     assert [each.suffix for each in tmp_path.iterdir()] == [".lock"]
+
+
+def test_what_a_maker_at_work_has_made_is_not_swept_away(tmp_path: Path):
+    environments = Environments(tmp_path)
+    built = tmp_path / f"{WANTED.name}.now.building"
+    built.mkdir()
+    with (tmp_path / f"{WANTED.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        environments.sweep()
+        assert built.exists()
+    environments.sweep()
+    assert not built.exists()
+
+
+def test_one_whose_python_is_gone_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SYNTHBENCH_ENVIRONMENTS", str(tmp_path))
+    environments = Environments(tmp_path)
+    (tmp_path / WANTED.name / "bin").mkdir(parents=True)
+    (tmp_path / WANTED.name / "environment.json").write_text("{}")
+    (tmp_path / WANTED.name / "bin" / "python").symlink_to(tmp_path / "gone")
+    assert environments.about(WANTED.name) is None
+    assert "its Python is gone" in told([SYNTHBENCH, "env", "list"], tmp_path, {**os.environ})
+    with pytest.raises(SynthbenchError, match="could not be made"):
+        environments.make(WANTED, lambda _: None)
+    assert not environments.names()
+
+
+@pytest.mark.parametrize(
+    ("origin", "wanted"),
+    [
+        ({"url": "https://example.org/a.whl", "archive_info": {}}, "some @ https://example.org/a.whl"),
+        (
+            {"url": "https://example.org/a", "vcs_info": {"vcs": "git", "commit_id": "12ab"}, "subdirectory": "plugins/some"},
+            "some @ git+https://example.org/a@12ab#subdirectory=plugins/some",
+        ),
+    ],
+)
+def test_a_distribution_is_taken_from_where_it_came_from(tmp_path: Path, origin: dict[str, object], wanted: str):
+    (tmp_path / "METADATA").write_text("Metadata-Version: 2.1\nName: some\nVersion: 1.0\n")
+    (tmp_path / "direct_url.json").write_text(json.dumps(origin))
+    assert requirement(Distribution.at(tmp_path)) == (wanted,)
 
 
 @pytest.mark.parametrize(

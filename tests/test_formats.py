@@ -97,6 +97,13 @@ def test_files_that_do_not_open_are_named(tmp_path: Path, suffix: str) -> None:
         read_image(tmp_path)
 
 
+def test_a_program_that_passes_for_a_photograph_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
+    for reader in (read_header, read_image):
+        with pytest.raises(SynthbenchError, match="not an image that opens"):
+            reader(tmp_path / "a.jpg")
+
+
 def samples(tmp_path: Path) -> list[Sample]:
     exif = Image.Exif()
     exif[0x0112] = 6

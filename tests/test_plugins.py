@@ -23,6 +23,8 @@ from typing import ClassVar, TYPE_CHECKING
 from synthbench import hookimpl
 from synthbench.hookspecs import Detector
 
+from pathlib import Path
+
 if TYPE_CHECKING:
     from fractions import Fraction
 """
@@ -125,6 +127,10 @@ def test_a_sound_plugin_is_found(found: Found):
         ),
         (DETECTOR + "    trial = {'epoks': 1}" + HOOK, "trial: unknown option 'epoks', did you mean 'epochs'?"),
         (DETECTOR + "    trial = 'epochs'" + HOOK, "trial should be a mapping of options to values, not 'epochs'"),
+        (
+            DETECTOR.replace("epochs: int = 3", "masks: tuple[Path, ...] = ()") + HOOK,
+            "masks: files that a list or a table names do not count",
+        ),
         (DETECTOR + "    seeded = 'no'" + HOOK, "seeded should be True or False, not 'no'"),
         (DETECTOR + "    def environment(self): ..." + HOOK, "environment should be an Environment, None, or a property"),
         (
@@ -298,11 +304,16 @@ def test_installed_distributions_that_are_broken_are_listed_and_hurt_nobody(site
     site.install("absent", "", "[synthbench]\nabsent = nothing_of_the_kind\n")
     site.install("nobody", "import nothing_of_the_kind", metadata=False)
     site.install("garbled", "", "[other]\nno equals sign\n")
+    site.install("signless", "", "[synthbench]\nno equals sign\n")
+    site.install("foreign", DETECTOR.replace('"some"', '"foreign"') + HOOK)
+    (site.folder / "foreign-2.0.dist-info" / "METADATA").write_bytes("Name: f\xf6reign\n".encode("latin-1"))
     told = site.typed("plugins", "--json")
     assert told.returncode == 0
     assert "hello" in told.stderr
     listed = json.loads(told.stdout)
     ours = {each["name"]: each["distribution"] for each in listed["plugins"]}
+    assert ours["foreign"].startswith("? ")
+    assert "signless-2.0.dist-info" in {each["distribution"] for each in listed["broken"]}
     assert (ours["alone"], ours["builtin"], ours["fake-threshold"]) == ("again 2.0", "builtin 2.0", "synthbench-fakes 1.0")
     names = ("alone", "taker", "builtin", "chatty", "absent", "nobody", "?")
     assert {(each["distribution"], each["entry_point"], each["error"]) for each in listed["broken"] if each["distribution"] in names} == {

@@ -229,6 +229,7 @@ def pid(worker: Worker) -> int:
         ("crash", LONG, "the worker ended with status 7", "about to crash"),
         ("silent", LONG, "the worker ended with status 3", ""),
         ("memory", LONG, "the worker was killed (SIGKILL: often the system, for want of memory)", ""),
+        ("fork", LONG, "the worker was killed (SIGKILL", ""),
         ("nonsense", LONG, "the worker wrote nonsense: b'no event\\n'", ""),
         ("hang", 2.0, "took longer than the suite's timeout of 2 s and was stopped", ""),
     ],
@@ -261,6 +262,11 @@ def test_a_worker_killed_from_outside_in_mid_job_costs_its_stage(worker: Worker,
     outcome = train(worker, tmp_path / "lost", train_set, emit=lambda _: os.kill(pid(worker), signal.SIGKILL), slow=60.0)
     assert "SIGKILL" in outcome.error
     assert not train(worker, tmp_path / "after", train_set).error
+
+
+def test_a_worker_that_cannot_be_started_costs_its_stage(train_set: ViewRef, tmp_path: Path):
+    worker = Worker(tmp_path / "log", 1, offline=True, command=[str(tmp_path / "bin" / "python")])
+    assert "its worker could not be started: " in train(worker, tmp_path / "train", train_set).error
 
 
 def test_a_closed_worker_starts_no_more(train_set: ViewRef, tmp_path: Path):

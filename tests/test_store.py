@@ -120,6 +120,18 @@ def test_the_hash_of_a_folder_is_that_of_names_and_contents(store: Store, tmp_pa
     assert len({*folders}) == 3
 
 
+def test_what_a_link_leads_to_counts(store: Store, tmp_path: Path):
+    folder, images = tmp_path / "data", tmp_path / "elsewhere"
+    for each in (folder, images):
+        each.mkdir()
+    (folder / "images").symlink_to(images)
+    (images / "round").symlink_to(folder)
+    (images / "a.png").write_text("one")
+    first = store.content_hash(folder)
+    (images / "b.png").write_text("two")
+    assert store.content_hash(folder) != first
+
+
 def test_changed_content_under_the_same_name_is_noticed(store: Store, tmp_path: Path):
     file = tmp_path / "weights"
     file.write_text("one")

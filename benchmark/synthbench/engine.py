@@ -131,7 +131,10 @@ class Worker:
 
     def carry_out(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
         """Carries out a job; a worker that dies, hangs or writes nonsense makes it fail, and is started anew next time."""
-        process = self._started()
+        try:
+            process = self._started()
+        except OSError as error:
+            return Outcome(error=f"its worker could not be started: {error}")
         if process is None:
             return Outcome(error="stopped before it began")
         assert process.stdin is not None, "a pipe"
@@ -180,6 +183,7 @@ class Worker:
                         env=self.environment,
                         start_new_session=True,  # Ctrl-C is the runner's; it ends the worker itself
                     )
+                threading.Thread(target=end_with, args=(self.process,), daemon=True).start()
             return self.process
 
     def _stop_hung(self, process: subprocess.Popen[bytes]) -> None:
@@ -188,7 +192,6 @@ class Worker:
 
     def _death(self, process: subprocess.Popen[bytes], timeout: float) -> str:
         code = process.wait()  # within the timeout: a process may close its streams and go on
-        signal_group(process)  # what it has started
         if self.too_long:
             return f"took longer than the suite's timeout of {timeout:g} s and was stopped"
         if code >= 0:
@@ -201,9 +204,16 @@ class Worker:
             return b"\n".join(deque(log.read().splitlines(), LAST_LINES)).decode(errors="replace")
 
 
+def end_with(process: subprocess.Popen[bytes]) -> None:
+    """Waits for a worker's end, then ends what it has started: forked children hold its pipe, and nobody would hear that it died."""
+    process.wait()
+    signal_group(process)
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Ends a worker and whatever it has started."""
-    signal_group(process)
+    if process.poll() is None:  # afterwards its number may be another's
+        signal_group(process)
     process.wait()
 
 

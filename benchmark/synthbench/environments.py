@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from synthbench.errors import SynthbenchError, suggest
-from synthbench.hookspecs import Environment
+from synthbench.hookspecs import Environment, environment_of
 from synthbench.revision import requirement_name
 
 SCHEMA = 1
@@ -77,7 +78,7 @@ class Wanted:
 
 def wanted_by(plugin: object, distribution_name: str) -> Wanted | None:
     """The environment that a configured plugin asks for, None where it lives in the harness's."""
-    environment = getattr(plugin, "environment", None)
+    environment = environment_of(plugin)
     if environment is None:
         return None
     harness, own = distribution("synthbench"), distribution(distribution_name)
@@ -95,9 +96,11 @@ def requirement(found: Distribution) -> tuple[str, ...]:
     if "dir_info" in origin:
         folder = unquote(urlsplit(origin["url"]).path)
         return ("--editable", folder) if origin["dir_info"].get("editable") else (folder,)
+    place = origin["url"]
     if "vcs_info" in origin:
-        return (f"{found.name} @ {origin['vcs_info']['vcs']}+{origin['url']}@{origin['vcs_info']['commit_id']}",)
-    return (f"{found.name} @ {origin['url']}",)
+        place = f"{origin['vcs_info']['vcs']}+{place}@{origin['vcs_info']['commit_id']}"
+    within = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
+    return (f"{found.name} @ {place}{within}",)
 
 
 def identify(found: Distribution) -> str:
@@ -126,12 +129,12 @@ class Environments:
         return self.root / name / "bin" / "python"
 
     def about(self, name: str) -> dict[str, Any] | None:
-        """What is known of an environment, None where there is none."""
+        """What is known of an environment, None where there is none, or none that works: its Python may have been taken away."""
         try:
             held: dict[str, Any] = json.loads((self.root / name / ABOUT).read_text())
         except (OSError, ValueError):
             return None
-        return held
+        return held if self.python(name).exists() else None
 
     def names(self) -> list[str]:
         """All that are whole, sorted."""
@@ -161,8 +164,8 @@ class Environments:
         with self._locked(wanted.name, fcntl.LOCK_EX):
             if self.about(wanted.name) is not None:
                 return
-            for left in self.root.glob(f"{wanted.name}.*.building"):  # by a maker that was killed: nobody else holds the lock
-                shutil.rmtree(left, ignore_errors=True)
+            if (self.root / wanted.name).exists():  # but does not work
+                self._discard(wanted.name)
             tell(f"making the environment {wanted.name}")
             started = time.monotonic()
             built = Path(tempfile.mkdtemp(prefix=f"{wanted.name}.", suffix=".building", dir=self.root))
@@ -180,9 +183,19 @@ class Environments:
     def remove(self, name: str) -> None:
         """Removes an environment. Raises SynthbenchError where a run uses it."""
         with self._locked(name, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            doomed = Path(tempfile.mkdtemp(prefix=f"{name}.", suffix=".building", dir=self.root))
-            (self.root / name).replace(doomed)  # in one step: nobody finds half of it
-            shutil.rmtree(doomed)
+            if (self.root / name).exists():  # nobody else was quicker
+                self._discard(name)
+
+    def sweep(self) -> None:
+        """Clears away what was left by makers and removers that were killed, whose locks are free."""
+        for left in self.root.glob("*.building"):
+            with suppress(SynthbenchError), self._locked(left.name.split(".")[0], fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(left, ignore_errors=True)
+
+    def _discard(self, name: str) -> None:
+        doomed = Path(tempfile.mkdtemp(prefix=f"{name}.", suffix=".building", dir=self.root))
+        (self.root / name).replace(doomed)  # in one step: nobody finds half of it
+        shutil.rmtree(doomed)
 
     def _locked(self, name: str, how: int) -> IO[str]:
         lock = (self.root / f"{name}.lock").open("w")

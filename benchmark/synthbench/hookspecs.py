@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import pluggy
 
+from synthbench.errors import SynthbenchError
 from synthbench.types import Boxes, Brief, ImageSet, Run, Sample, Splits
 
 PROJECT = "synthbench"
@@ -75,6 +76,18 @@ class Extras(Protocol):
     @property
     def environment(self) -> Environment | None:
         """The environment of its own that the plugin runs in, with these options. Default: None, the harness's."""
+
+
+def environment_of(plugin: object) -> Environment | None:
+    """The environment of its own that a configured plugin asks for. Raises SynthbenchError where it asks for something else."""
+    name = getattr(plugin, "name", plugin)
+    try:
+        environment = getattr(plugin, "environment", None)
+    except Exception as error:  # a property's
+        raise SynthbenchError(f"{name}: environment: {type(error).__name__}: {error}") from error
+    if environment is not None and not isinstance(environment, Environment):
+        raise SynthbenchError(f"{name}: its environment is {environment!r}, and should be an Environment or None")
+    return environment
 
 
 class DataSource(Plugin, Protocol):

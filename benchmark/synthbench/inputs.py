@@ -67,11 +67,11 @@ def resolve_entry(entry: Entry, registry: Registry, store: Store) -> tuple[Entry
 def named_path(kind: Any, value: object, registry: Registry) -> Path | None:
     """The file or folder that an option names, None where it names none. Raises SynthbenchError for weights nowhere to be found."""
     if isinstance(value, Path):
-        return value.expanduser().resolve()
+        return _home(value).resolve()
     if not is_weights(kind) or not value:
         return None
     name = str(value)
-    place = registry.checkpoints.get(name) or Path(name).expanduser()
+    place = registry.checkpoints.get(name) or _home(Path(name))
     if place.exists():
         return place.resolve()
     if "://" in name and not is_address(name):
@@ -79,3 +79,11 @@ def named_path(kind: Any, value: object, registry: Registry) -> Path | None:
     if not is_hub_id(name) and not is_address(name):
         raise SynthbenchError(f"'{name}' is no shipped checkpoint, file, folder, hub id or address{suggest(name, registry.checkpoints)}")
     return None
+
+
+def _home(path: Path) -> Path:
+    """The path with a `~` at its beginning replaced. Raises SynthbenchError for a user that there is not."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise SynthbenchError(f"{path}: {error}") from None

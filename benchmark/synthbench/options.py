@@ -12,7 +12,9 @@ What a suite does not set has its default.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +26,7 @@ from synthbench.errors import SynthbenchError, suggest
 
 Value = TypeVar("Value")
 Stage = Literal["sample", "predict"]
+UNIONS = (typing.Union, types.UnionType)
 WEIGHTS = "synthbench: weights"
 Weights = Annotated[str, msgspec.Meta(description=WEIGHTS)]
 """Starting weights: a shipped checkpoint's name, a folder, a file, a hub id, an https address that ends with the beginning of the
@@ -44,7 +47,17 @@ def option_types(plugin: type) -> dict[str, Any]:
 
 def is_weights(kind: Any) -> bool:
     """Whether an option's type is `Weights`."""
+    if typing.get_origin(kind) in UNIONS:
+        return any(map(is_weights, typing.get_args(kind)))
     return any(isinstance(mark, msgspec.Meta) and mark.description == WEIGHTS for mark in typing.get_args(kind)[1:])
+
+
+def hides_files(kind: Any, *, inside: bool = False) -> bool:
+    """Whether an option of this type could name files in a list or a table, where nobody looks for their content."""
+    if kind is Path or is_weights(kind):
+        return inside
+    deeper = inside or typing.get_origin(kind) not in (*UNIONS, Annotated)
+    return any(hides_files(part, inside=deeper) for part in typing.get_args(kind) if not isinstance(part, msgspec.Meta))
 
 
 def configure(plugin: type[Value], given: Mapping[str, object]) -> tuple[Value | None, list[str]]:
@@ -58,14 +71,20 @@ def configure(plugin: type[Value], given: Mapping[str, object]) -> tuple[Value |
                 values[key] = msgspec.convert(value, kinds[key], dec_hook=_decode)
             except msgspec.ValidationError as error:
                 problems.append(f"{key}: {_told(kinds[key], value, error)}")
+            except TypeError as error:  # a type that cannot be told from others in TOML, such as Path | str
+                problems.append(f"{key}: no suite can set an option of the type {kinds[key]} ({error})")
     needed = [field.name for field in dataclasses.fields(plugin) if _is_required(field)]  # type: ignore[arg-type]
     problems += [f"{key}: missing" for key in needed if key not in given]
     if problems:
         return None, problems
     try:
-        return plugin(**values), []
+        made = plugin(**values)
     except (TypeError, ValueError, SynthbenchError) as error:  # a plugin's own __post_init__ refuses
         return None, [str(error)]
+    except Exception as error:  # or is broken
+        return None, [f"{type(error).__name__}: {error}"]
+    infinite = [name for name, value in option_values(made, late=True).items() if not _is_finite(value)]
+    return (None if infinite else made), [f"{name}: holds a number that is not finite, which JSON cannot" for name in infinite]
 
 
 def option_values(plugin: object, *, late: bool) -> dict[str, object]:
@@ -73,6 +92,13 @@ def option_values(plugin: object, *, late: bool) -> dict[str, object]:
     fields = dataclasses.fields(plugin)  # type: ignore[arg-type]
     kept = [field for field in fields if field.init and (late or "stage" not in field.metadata)]
     return {field.name: msgspec.to_builtins(getattr(plugin, field.name), enc_hook=str) for field in kept}
+
+
+def _is_finite(value: object) -> bool:
+    """Whether a plain value, or whatever it holds, can be told a worker."""
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, (list, tuple)) else not isinstance(value, float) or math.isfinite(value)
 
 
 def _is_required(field: dataclasses.Field[object]) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from synthbench.hookspecs import environment_of
 from synthbench.inputs import Inputs, resolve_suite
 from synthbench.metrics import METRICS_VERSION
 from synthbench.options import option_values
@@ -91,7 +92,7 @@ class Stage:
                 "version": self.entry.found.plugin.version,
                 "options": options | {name: value for name, value in self.inputs.items() if name in options},
             }
-            if (environment := getattr(self.entry.plugin, "environment", None)) is not None:
+            if (environment := environment_of(self.entry.plugin)) is not None:
                 made["environment"] = asdict(environment)
         return made
 

@@ -96,14 +96,21 @@ class Registry:
 def installed() -> Registry:
     """The registry of this environment, made once a process."""
     # Not `entry_points()`: that reads everybody's, of every group, and ends at the first file that is malformed.
-    texts = ((each, each.read_text("entry_points.txt") or "") for each in distributions())
-    own = [each for each, text in texts if f"[{hookspecs.PROJECT}]" in text]
-    return discover(point for each in own for point in each.entry_points if point.group == hookspecs.PROJECT)
+    points: list[EntryPoint] = []
+    garbled: list[Broken] = []
+    for each in distributions():
+        try:
+            if f"[{hookspecs.PROJECT}]" in (each.read_text("entry_points.txt") or ""):
+                points += [point for point in each.entry_points if point.group == hookspecs.PROJECT]
+        except (TypeError, ValueError) as error:  # no pair of name and value, or no text
+            folder = str(getattr(each, "_path", "?"))
+            garbled.append(Broken("entry_points.txt", Path(folder).name, f"cannot be read: {error}", place=f"{folder}/entry_points.txt"))
+    return discover(points, garbled)
 
 
-def discover(points: Iterable[EntryPoint]) -> Registry:
+def discover(points: Iterable[EntryPoint], garbled: Iterable[Broken] = ()) -> Registry:
     """The registry of these entry points. One that is there twice, as when a folder is on the path twice, counts once."""
-    registry = Registry()
+    registry = Registry(broken=[*garbled])
     manager = Manager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     loaders: dict[tuple[bool, str, str, str], Loader] = {}
@@ -230,7 +237,10 @@ class Loader:
 
 def release_of(point: EntryPoint) -> tuple[str, str]:
     """Name and version of the distribution that an entry point comes from."""
-    about = point.dist.read_text("METADATA") or point.dist.read_text("PKG-INFO") or "" if point.dist else ""
+    try:
+        about = point.dist.read_text("METADATA") or point.dist.read_text("PKG-INFO") or "" if point.dist else ""
+    except ValueError:  # no text
+        about = ""
     # Not `point.dist.metadata`: it parses the long text below the headers too, which takes five times as long.
     name, version = (re.search(rf"^{header}: *(.*\S)", about, re.MULTILINE) for header in ("Name", "Version"))
     return name[1] if name else "?", version[1] if version else "?"

@@ -15,8 +15,9 @@ import pluggy
 
 from synthbench import hookspecs
 from synthbench.errors import suggest
-from synthbench.options import option_types
+from synthbench.options import hides_files, option_types
 
+HIDDEN = "files that a list or a table names do not count with their content"
 FACTS = ("name", "version", "license")
 NAME = r"[\w.+-]+"  # what a suite can name
 LOADING = ("<frozen importlib", *(f"{Path(str(file)).parent}/" for file in (importlib.__file__, pluggy.__file__, __file__)))
@@ -47,6 +48,11 @@ def problems_of(plugin: object, contract: type) -> list[str]:
         *_wrong_facts(plugin, [name for name in FACTS if name not in lacking], options),
         *(wrong for name, member in methods.items() if (wrong := _wrong_method(own[name], member))),
         *_wrong_extras(plugin, options),
+        *(
+            f"{name}: files that a list or a table names do not count with their content"
+            for name, kind in options.items()
+            if hides_files(kind)
+        ),
     ]
 
 

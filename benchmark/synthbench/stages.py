@@ -21,6 +21,7 @@ from synthbench.context import Event, StageRun
 from synthbench.errors import SynthbenchError
 from synthbench.formats.boxes import read_boxes, write_boxes
 from synthbench.formats.coco import write_set
+from synthbench.hookspecs import environment_of
 from synthbench.jobs import Job, Outcome
 from synthbench.metrics import evaluate, precision_recall
 from synthbench.options import configure
@@ -31,18 +32,20 @@ from synthbench.views import BOXES, joined
 
 Item = TypeVar("Item", Sample, Boxes)
 TRACE_LINES = 30
+DROPPED = "boxes lay outside their image, had no size or no known category, and were dropped"
 ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, either under WSL
 
 
 def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
     """Carries out a job; whatever goes wrong in the plugin is told in the outcome. Ctrl-C passes through."""
-    device = pick_device(job.device) if job.plugin else "cpu"
-    run = StageRun(Path(job.workdir), job.seed, device, job.threads, job.allow_pickle, emit)
+    run = StageRun(Path(job.workdir), job.seed, "cpu", job.threads, job.allow_pickle, emit)
     started = time.monotonic()
     error = trace = ""
     disk_full = False
     packages: dict[str, str] = {}
     try:
+        if job.plugin:
+            run.device = pick_device(job.device)
         limit_threads(job.threads)
         plugin, distribution = plugin_of(job)
         STAGES[job.stage](job, plugin, run)
@@ -227,7 +230,7 @@ def fitting(given: Iterable[Boxes], images: ImageSet, run: StageRun) -> Iterator
         dropped += int((~sound).sum())
         yield clipped.keep(sound)
     if dropped:
-        run.note(f"{dropped} boxes lay outside their image, had no size or no known category, and were dropped")
+        run.note(f"{dropped} {DROPPED}")
 
 
 def _fitted(job: Job) -> Path:
@@ -244,7 +247,7 @@ def _against_truth(job: Job) -> tuple[list[Boxes], list[Boxes], int]:
 
 def packages_of(plugin: Any, own: str) -> dict[str, str]:
     """The versions of what a plugin of the distribution `own` stands on: itself, what it requires or its environment was made of."""
-    environment = getattr(plugin, "environment", None)
+    environment = environment_of(plugin)
     required = environment.dependencies if environment is not None else requires(own) or ()
     wanted = dict(versions(["numpy", own, *(() if own == "synthbench" else required)]))
     wanted.pop("synthbench", None)  # its release and commit are kept for the run

@@ -115,7 +115,7 @@ class Store:
     def content_hash(self, path: Path) -> str:
         """SHA-256 of a file, or of a folder's files and their names, but for hidden ones. Raises SynthbenchError where nothing is there."""
         if path.is_dir():
-            files = sorted(each for each in path.rglob("*") if each.is_file() and not is_hidden(each.relative_to(path)))
+            files = sorted(each for each in files_below(path) if each.is_file() and not is_hidden(each.relative_to(path)))
             parts = [f"{each.relative_to(path).as_posix()} {self._hashes.of(each)}" for each in files]
             self._hashes.save()
             return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -124,6 +124,15 @@ class Store:
         value = self._hashes.of(path)
         self._hashes.save()
         return value
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files in a folder and the folders in it, through links too, but into each folder once."""
+    seen = {os.path.realpath(folder)}
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = {name: os.path.realpath(Path(place, name)) for name in sorted(folders)}
+        folders[:] = [name for name, target in real.items() if target not in seen and not seen.add(target)]  # type: ignore[func-returns-value]
+        yield from (Path(place, name) for name in names)
 
 
 def take_lock(file: IO[str]) -> bool:

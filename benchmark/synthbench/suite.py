@@ -57,7 +57,7 @@ class Settings:
     images: Annotated[int, msgspec.Meta(ge=1)] = 100
     """How many images each generator makes."""
     baselines: tuple[str, ...] = BASELINES
-    timeout: Annotated[float, msgspec.Meta(gt=0)] = 24 * 3600.0
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=1e7)] = 24 * 3600.0
     """Seconds after which a stage that is still running counts as hung."""
 
 
@@ -241,7 +241,11 @@ class Reader:
     def check_sources(self, annotators: Sequence[Entry], detectors: Sequence[str]) -> None:
         """Whether the boxes that annotators ask for can be had."""
         for annotator in annotators:
-            source = str(annotator.plugin.boxes_from)
+            try:
+                source = str(annotator.plugin.boxes_from)
+            except Exception as error:  # a property's
+                self.wrong(f"annotators.{annotator.name}", f"boxes_from: {type(error).__name__}: {error}")
+                continue
             if source.startswith("detector:") and (wanted := source.removeprefix("detector:")) not in detectors:
                 self.wrong(f"annotators.{annotator.name}.detector", f"no detector '{wanted}' in this suite{suggest(wanted, detectors)}")
             elif source not in ("", "generator") and not source.startswith("detector:"):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SUITE = Path(__file__).with_name("squares.toml")
 SIDE = 40
-Failure = Literal["", "raise", "crash", "hang", "nonsense", "memory", "silent"]
+Failure = Literal["", "raise", "crash", "hang", "nonsense", "memory", "silent", "fork"]
 Count = Annotated[int, Meta(ge=0)]
 
 
@@ -144,6 +144,8 @@ def misbehave(how: Failure) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "hang":
         time.sleep(600)
+    if how == "fork" and os.fork():  # the child holds the worker's pipe
+        os.kill(os.getpid(), signal.SIGKILL)
     if how == "nonsense":
         for stream in range(3, 64):
             with suppress(OSError):

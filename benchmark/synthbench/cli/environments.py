@@ -47,6 +47,7 @@ def ready(wanted: Iterable[Wanted], *, make: bool) -> dict[str, str]:
         if not make:
             print(told, file=sys.stderr)
             agree(environments.root)
+        environments.sweep()
         for each in missing:
             environments.make(each, tell=lambda line: print(line, file=sys.stderr))
     return {name: str(environments.use(name)) for name in needed}
@@ -67,10 +68,14 @@ def list_command(given: argparse.Namespace) -> int:  # noqa: ARG001 - it takes n
 
     environments = Environments(default_folder())
     rows = [("name", "plugin", "python", "packages", "size", "made")]
+    environments.sweep()
     for name in environments.names():
-        about = environments.about(name) or {}
+        about = environments.about(name)
         size = f"{size_of(environments.root / name) / UNITS**3:.1f} GB"
-        rows.append((name, about["distribution"], about["python"], str(len(about["packages"])), size, about["made"]))
+        if about is None:
+            rows.append((name, "its Python is gone", "", "", size, ""))
+        else:
+            rows.append((name, about["distribution"], about["python"], str(len(about["packages"])), size, about["made"]))
     if len(rows) == 1:
         print(f"no environments below {environments.root}")
         return 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthbench.cli.environments import ready
+from synthbench.errors import SynthbenchError
 
 if TYPE_CHECKING:
     from synthbench.engine import Engine
@@ -135,13 +136,16 @@ def run_plan(plan: Plan, store: Store, cached: set[str], given: argparse.Namespa
 
     settings = plan.suite.settings
     threads = max(1, processors() // given.workers)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
     wanted = environments_of(plan, cached)
+    if wanted and given.in_process:
+        names = ", ".join(sorted({each.distribution for each in wanted.values()}))
+        raise SynthbenchError(f"{names}: runs in an environment of its own, which needs a worker: leave --in-process away")
     made = ready(wanted.values(), make=given.make_environments)
     pythons = {key: made[each.name] for key, each in wanted.items()}
     conditions = Conditions(given.device, threads, settings.timeout, given.allow_pickle, pythons)
     engines = make_engines(given, store, threads)
     store.sweep()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
     with display_for(plan, cached, Console(soft_wrap=True)) as display:
         return Runner(plan, store, engines, display, conditions).run()
 

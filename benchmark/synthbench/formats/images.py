@@ -16,6 +16,9 @@ from synthbench.errors import SynthbenchError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+"""Photographs, as Pillow calls them. PostScript is a program, which Pillow would have another program run."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -80,9 +83,9 @@ def write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=FORMATS) as file:
             yield file
     except FileNotFoundError:
         raise SynthbenchError(f"{path}: no such image") from None
-    except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:  # Pillow raises all of these
+    except (OSError, SyntaxError, ValueError, RuntimeError, KeyError, Image.DecompressionBombError) as error:  # Pillow raises all of these
         raise SynthbenchError(f"{path}: not an image that opens ({error})") from None

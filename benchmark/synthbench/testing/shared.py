@@ -13,6 +13,7 @@ from typing import Any
 
 from synthbench.options import option_values
 from synthbench.plugins import Kind
+from synthbench.stages import DROPPED
 from synthbench.testing.annotators import ANNOTATORS
 from synthbench.testing.bench import Bench
 from synthbench.testing.checks import Failure, Skip
@@ -43,7 +44,7 @@ def works(bench: Bench) -> None:
     subject = SUBJECTS[bench.found.kind]
     try:
         answer = subject.ask(bench)
-        dropped = [(done.stage, note) for done in bench.done for note in done.outcome.notes if "were dropped" in note]
+        dropped = [(done.stage, note) for done in bench.done for note in done.outcome.notes if note.endswith(DROPPED)]
         for stage, note in dropped:
             raise Failure(f"{stage}: {note}", bench.method(stage))
         if not says_something(answer):

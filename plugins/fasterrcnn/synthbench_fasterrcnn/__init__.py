@@ -47,8 +47,8 @@ class FasterRCNN:
         "efficientnet_lite0", "small", "resnet50_fpn", "resnet50_fpn_v2", "mobilenet_v3_large_fpn", "mobilenet_v3_large_320_fpn"
     ] = "efficientnet_lite0"
     weights: Weights = ""
-    """A state dict of the whole detector to start from: a .safetensors file, a folder with `model.safetensors`, a .pth file under
-    `--allow-pickle`, or `torchvision/COCO_V1` from torch hub's folder."""
+    """A state dict of the whole detector to start from: a .safetensors file, a folder with `model.safetensors`, and, under
+    `--allow-pickle`, a .pth file or `torchvision/COCO_V1` from torch hub's folder."""
     imagenet: bool = True
     """Without `weights`: start the backbone from ImageNet (`small` has no such weights)."""
     image_size: Annotated[int, Meta(ge=64)] = 256

@@ -76,7 +76,7 @@ def typical_sizes(examples: Sequence[Example], image_size: int, count: int = 3) 
 
 def _target(picture: Picture, pixels: Tensor) -> Target:
     given = picture.boxes
-    assert given is not None, "unlabelled pictures are left out before"
+    assert given is not None, "the core leaves unlabelled pictures out"
     given = given.keep(~given.crowd)
     high, wide = pixels.shape[-2:]
     boxes, kept = clip(torch.from_numpy(given.scaled(wide / picture.width, high / picture.height).xyxy), wide, high)

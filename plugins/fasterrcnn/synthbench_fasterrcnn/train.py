@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
-from synthbench.errors import SynthbenchError
 from torch import Tensor, nn
 
 from synthbench_fasterrcnn.data import Example, load, typical_sizes, vary
@@ -26,12 +25,9 @@ WARMUP = 0.1  # share of the steps over which the learning rate rises
 
 def train(options: FasterRCNN, data: ImageSet, run: Run) -> None:
     """See `FasterRCNN.train`."""
-    labelled = data.chosen(number for number, picture in enumerate(data) if picture.boxes is not None)
-    if not labelled:
-        raise SynthbenchError("fasterrcnn: no image of the training set is labelled; name an annotator for it in the suite")
     torch.manual_seed(run.seed)
     rng = torch.Generator().manual_seed(run.seed)
-    fit_set, held_set = labelled.split(options.validation, run.seed)
+    fit_set, held_set = data.split(options.validation, run.seed)
     examples, held = load(fit_set, options.image_size), load(held_set, options.image_size)
     sizes = options.anchor_sizes or (typical_sizes(examples, options.image_size) if options.backbone in OWN else ())
     spec, model = start(options, data.categories, sizes, run)

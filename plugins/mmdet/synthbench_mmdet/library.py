@@ -66,6 +66,7 @@ with _environment(), _passing_temporaries(), warnings.catch_warnings():
     import mmdet.registry
     import mmengine.registry.registry
     from mmcv.ops import multi_scale_deform_attn
+    from mmdet.models.language_models import bert
     from mmdet.registry import MODELS
     from mmdet.structures import DetDataSample
     from mmengine.config import Config, ConfigDict
@@ -97,6 +98,17 @@ __all__ = [
 if STAND_INS:
     multi_scale_deform_attn.IS_CUDA_AVAILABLE = False  # mmcv's own path in plain PyTorch, on a GPU too
 _read_config = Config.fromfile
+DOORS = (
+    (mmengine.registry.registry, "get_object_from_string"),
+    (CheckpointLoader, "load_checkpoint"),
+    (Config, "fromfile"),
+    # Language models open folders and hub ids by their names, where transformers is installed.
+    *(
+        (next(base for base in opener.__mro__ if "from_pretrained" in vars(base)), "from_pretrained")
+        for opener in (vars(bert).get(name) for name in ("AutoTokenizer", "BertConfig", "HFBertModel"))
+        if opener is not None
+    ),
+)
 MANAGED = (MMLogger, MessageHub, DefaultScope, Visualizer)
 """Classes of which mmengine keeps instances by name for as long as the process lives."""
 
@@ -138,11 +150,7 @@ def contained(run: Run) -> Iterator[None]:
     try:
         with ExitStack() as doors, _environment(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for place, name in (
-                (mmengine.registry.registry, "get_object_from_string"),
-                (CheckpointLoader, "load_checkpoint"),
-                (Config, "fromfile"),
-            ):
+            for place, name in DOORS:
                 doors.enter_context(_closed(place, name))
             logger = MMLogger.get_instance(f"synthbench-{id(run)}")
             logger.handlers[:] = [_Log(run)]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
-from synthbench.errors import SynthbenchError
 from torch.utils.data import DataLoader
 
 from synthbench_mmdet.configs import Settings, build, resolve, to_json
@@ -31,16 +30,13 @@ UNUSED_HOOKS = ("timer", "sampler_seed", "logger", "checkpoint")
 
 def train(options: Mmdet, data: ImageSet, run: Run) -> None:
     """See `Mmdet.train`."""
-    labelled = data.chosen(number for number, picture in enumerate(data) if picture.boxes is not None)
-    if not labelled:
-        raise SynthbenchError(f"{options.name}: no image of the training set is labelled; name an annotator for it in the suite")
     start = open_weights(options, run)
     with tempfile.TemporaryDirectory(dir=run.workdir) as scratch, contained(run):
         settings = resolve(options, len(data.categories))
         torch.manual_seed(run.seed)  # before the model is built: some constructors draw numbers
         model = build(settings["model"], options.config)
         loader = DataLoader(
-            TrainingData(labelled, options, run.seed),
+            TrainingData(data, options, run.seed),
             options.batch,
             shuffle=True,
             generator=torch.Generator().manual_seed(run.seed),

@@ -131,12 +131,11 @@ def test_finds_squares_of_two_kinds(tmp_path: Path) -> None:
 def test_stands_odd_training_sets(options: Mmdet, tmp_path: Path) -> None:
     wide = draw(tmp_path / "wide.png", 0, wide=171, high=33)
     empty = replace(draw(tmp_path / "empty.png", 1, count=0), boxes=Boxes.none())
-    unknown = replace(wide, boxes=None)
     outside = replace(wide, boxes=Boxes.of([(-5, -5, 190, 90), (3, 3, 3, 9), (0, 0, 70, 30)], [0, 1, 1], crowd=[False, False, True]))
     Image.fromarray(np.full((1, 90), 40000, np.uint16)).save(tmp_path / "line.png")  # 16 bits, grey, a pixel high
     line = Picture(tmp_path / "line.png", 90, 1, Boxes.of([(3, 0, 30, 1)]))
     one = replace(options, score_threshold=0.0)
-    for number, pictures in enumerate([(wide,), (empty,), (wide, empty, unknown), (outside, line, empty)]):
+    for number, pictures in enumerate([(wide,), (empty,), (wide, empty), (outside, line, empty)]):
         data = ImageSet(("red", "blue"), pictures)
         trained(one, data, tmp_path / str(number))
         for picture, boxes in zip(data, found(one, tmp_path / str(number), data), strict=True):
@@ -146,8 +145,6 @@ def test_stands_odd_training_sets(options: Mmdet, tmp_path: Path) -> None:
             assert set(boxes.labels.tolist()) <= {0, 1}
             assert (np.diff(boxes.scores) <= 0).all()
     assert sum(map(len, found(replace(one, score_threshold=1.0), tmp_path / "0", data))) == 0
-    with pytest.raises(SynthbenchError, match="no image of the training set is labelled"):
-        trained(one, ImageSet(("red",), (unknown,)), tmp_path / "none")
 
 
 def test_boxes_follow_their_pixels(tmp_path: Path) -> None:
@@ -236,6 +233,14 @@ def test_modules_must_be_registered(toys: ImageSet, tmp_path: Path, monkeypatch:
         with pytest.raises(SynthbenchError, match="registered no module"):
             trained(replace(FASTER, overrides=overrides), toys, tmp_path / str(number))
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_language_model_opens_nothing(toys: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil" / "config.json").write_text('{"model_type": "bert"}')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SynthbenchError, match="asked to import or open"):
+        trained(replace(FASTER, overrides={"model.neck": {"type": "BertModel", "name": "evil"}}), toys, tmp_path / "out")
 
 
 def test_mmengine_opens_nothing_while_we_build() -> None:

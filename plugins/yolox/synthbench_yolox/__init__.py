@@ -83,7 +83,7 @@ class YOLOX:
     def train(self, data: ImageSet, run: Run) -> None:
         """Leaves `model.safetensors` (float32, the moving average of the weights) and `model.json` in `run.workdir`.
 
-        Raises SynthbenchError where no picture is labelled, the starting weights do not fit, or the loss is not finite.
+        Raises SynthbenchError where the starting weights do not fit, or the loss is not finite.
         """
         from synthbench_yolox.train import train
 

@@ -83,7 +83,7 @@ class Varied:
 
 def _rows(picture: Picture, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     boxes = picture.boxes
-    assert boxes is not None, "unlabelled pictures are left out before"
+    assert boxes is not None, "the core leaves unlabelled pictures out"
     boxes = boxes.keep(~boxes.crowd)
     high, wide = image.shape[:2]
     xyxy = boxes.scaled(wide / picture.width, high / picture.height).xyxy.clip(0, [wide, high] * 2)

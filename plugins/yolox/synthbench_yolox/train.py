@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from synthbench.errors import SynthbenchError
 from torch import nn
 from yolox.utils import ModelEMA
 
@@ -29,16 +28,13 @@ DECAY = 0.9998  # of the moving average; YOLOX's, which comes to it slowly
 
 def train(options: YOLOX, data: ImageSet, run: Run) -> None:
     """See `YOLOX.train`."""
-    labelled = data.chosen(number for number, picture in enumerate(data) if picture.boxes is not None)
-    if not labelled:
-        raise SynthbenchError("yolox: no image of the training set is labelled; name an annotator for it in the suite")
     for seed in (random.seed, np.random.seed, torch.manual_seed):  # YOLOX draws from all three
         seed(run.seed)
     spec = Spec(options.model, data.categories, options.image_size)
-    varied = Varied(labelled.pictures, options)
-    per_epoch = math.ceil(len(labelled) / options.batch)
+    varied = Varied(data.pictures, options)
+    per_epoch = math.ceil(len(data) / options.batch)
     epochs = max(options.epochs, math.ceil(options.min_steps / per_epoch))
-    batches = [picks for _ in range(epochs) for picks in torch.randperm(len(labelled)).split(options.batch)]
+    batches = [picks for _ in range(epochs) for picks in torch.randperm(len(data)).split(options.batch)]
     first_plain = len(batches) - round(options.plain_share * len(batches))
 
     device, current = on_device(run.device)

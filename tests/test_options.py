@@ -1,0 +1,76 @@
+"""Options of a plugin: what a suite cannot set, or a worker cannot be told, is refused before anything runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from synthbench.errors import SynthbenchError
+from synthbench.hookspecs import environment_of
+from synthbench.options import Weights, configure, hides_files, is_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    limit: float = 1.0
+    rates: tuple[float, ...] = ()
+    place: Path | str = ""
+
+    def __post_init__(self) -> None:
+        assert self.limit >= 0, "limit: less than nothing"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"limit": math.inf}, "limit: holds a number that is not finite, which JSON cannot"),
+        ({"rates": [1.0, math.nan]}, "rates: holds a number that is not finite, which JSON cannot"),
+        ({"limit": -1}, "AssertionError: limit: less than nothing"),
+        ({"place": "here"}, "place: no suite can set an option of the type pathlib.Path | str"),
+        ({"limt": 1}, "limt: unknown option, did you mean 'limit'?"),
+    ],
+)
+def test_what_cannot_be_an_option_is_told(given: Mapping[str, object], told: str):
+    made, problems = configure(Plugin, given)
+    assert made is None
+    assert [problem.startswith(told) for problem in problems] == [True], problems
+
+
+def test_weights_may_be_none():
+    assert is_weights(Weights)
+    assert is_weights(Weights | None)
+    assert not is_weights(str | None)
+
+
+@pytest.mark.parametrize("kind", [tuple[Path, ...], dict[str, Weights], list[Path] | None, tuple[str, Path | None]])
+def test_files_in_lists_are_seen(kind: object):
+    assert hides_files(kind)
+
+
+@pytest.mark.parametrize("kind", [Path, Weights, Path | None, Weights | None, tuple[float, ...], Mapping[str, object], str, int | None])
+def test_other_options_hide_no_files(kind: object):
+    assert not hides_files(kind)
+
+
+class Raises:
+    name = "some"
+
+    @property
+    def environment(self) -> None:
+        raise KeyError("size")
+
+
+class Wrong:
+    name = "some"
+    environment = "torch==2.1.2"
+
+
+def test_an_environment_that_is_none_is_told():
+    assert environment_of(Plugin()) is None
+    with pytest.raises(SynthbenchError, match="some: environment: KeyError: 'size'"):
+        environment_of(Raises())
+    with pytest.raises(SynthbenchError, match=r"some: its environment is 'torch==2\.1\.2', and should be an Environment"):
+        environment_of(Wrong())
