@@ -1,10 +1,10 @@
 """`python -m synthbench.cli`."""
 
 import sys
-from pathlib import Path
 
 from synthbench.cli import main
 
 if __name__ == "__main__":
-    sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != Path.cwd()]  # as for the script: no plugins from here
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the current folder, which `-m` puts there: no plugins from it, as with the script
     sys.exit(main())

@@ -16,7 +16,7 @@ from synthbench.errors import SynthbenchError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 """Photographs, as Pillow calls them. PostScript is a program, which Pillow would have another program run."""
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from synthbench.options import option_values
 from synthbench.plugins import Kind
-from synthbench.stages import DROPPED
 from synthbench.testing.annotators import ANNOTATORS
 from synthbench.testing.bench import Bench
 from synthbench.testing.checks import Failure, Skip
@@ -41,6 +40,8 @@ def loads_lightly(bench: Bench) -> None:
 
 def works(bench: Bench) -> None:
     """Asks once; where that fails nothing else is tried."""
+    from synthbench.stages import DROPPED
+
     subject = SUBJECTS[bench.found.kind]
     try:
         answer = subject.ask(bench)
