@@ -143,9 +143,11 @@ def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_later(typed: Typed,
     store = tmp_path / "store"
     asked = [sys.executable, "-m", "synthbench.cli", "run", str(SUITE), "--store", str(store), *SMALL]
     environment = {**os.environ, MARK: mark}
+    held = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
     run = subprocess.Popen(
         [*asked, "--set", "detectors.strict.slow=600"], env=environment, text=True, stderr=subprocess.PIPE, start_new_session=True
     )
+    signal.signal(signal.SIGINT, held)
     wait_for(lambda: [*store.glob("annotate/*/*/stage.json")] and [*store.glob("train/*/*.building")])
     assert len(processes(mark)) == 2, "the run and its worker"
     os.killpg(run.pid, how)

@@ -103,9 +103,10 @@ def installed() -> Registry:
             if f"[{hookspecs.PROJECT}]" in (each.read_text("entry_points.txt") or ""):
                 points += [point for point in each.entry_points if point.group == hookspecs.PROJECT]
         except (TypeError, ValueError) as error:  # no pair of name and value, or no text
-            folder = str(getattr(each, "_path", "?"))
-            garbled.append(Broken("entry_points.txt", Path(folder).name, f"cannot be read: {error}", place=f"{folder}/entry_points.txt"))
-    return discover(points, garbled)
+            folder = Path(str(getattr(each, "_path", "?")))
+            told = f"cannot be read, as lines NAME = MODULE can ({error})"
+            garbled.append(Broken("entry_points.txt", folder.name, told, place=str(folder / "entry_points.txt")))
+    return discover(points, dict.fromkeys(garbled))
 
 
 def discover(points: Iterable[EntryPoint], garbled: Iterable[Broken] = ()) -> Registry:
