@@ -19,6 +19,7 @@ from synthbench.context import Event
 from synthbench.jobs import Job, Outcome
 
 LAST_LINES = 12
+NEEDS_WORKER = "runs in an environment of its own, which needs a worker: leave --in-process away"
 # For a worker in another environment: by these it would find packages of this one before its own.
 ALONE: Mapping[str, None] = {"PYTHONPATH": None, "PYTHONHOME": None}
 # glibc's malloc may give blocks back to the system that the next step of a training asks for again, page by page; with these it
@@ -51,7 +52,7 @@ class InProcess:
     def carry_out(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:  # noqa: ARG002 - nobody could stop it
         """Carries out a job of the harness's own environment."""
         if job.python:
-            return Outcome(error="its plugin runs in an environment of its own, which needs a worker: leave --in-process away")
+            return Outcome(error=f"its plugin {NEEDS_WORKER}")
         from synthbench.stages import carry_out
 
         return carry_out(job, emit)

@@ -74,11 +74,11 @@ def named_path(kind: Any, value: object, registry: Registry) -> Path | None:
     place = registry.checkpoints.get(name) or _home(Path(name))
     if place.exists():
         return place.resolve()
-    if "://" in name and not is_address(name):
+    if is_hub_id(name) or is_address(name):
+        return None
+    if "://" in name:
         raise SynthbenchError(f"'{name}' is no https address that ends with the beginning of the file's SHA-256, as in -047c8118.pth")
-    if not is_hub_id(name) and not is_address(name):
-        raise SynthbenchError(f"'{name}' is no shipped checkpoint, file, folder, hub id or address{suggest(name, registry.checkpoints)}")
-    return None
+    raise SynthbenchError(f"'{name}' is no shipped checkpoint, file, folder, hub id or address{suggest(name, registry.checkpoints)}")
 
 
 def _home(path: Path) -> Path:

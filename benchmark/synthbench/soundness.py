@@ -48,11 +48,7 @@ def problems_of(plugin: object, contract: type) -> list[str]:
         *_wrong_facts(plugin, [name for name in FACTS if name not in lacking], options),
         *(wrong for name, member in methods.items() if (wrong := _wrong_method(own[name], member))),
         *_wrong_extras(plugin, options),
-        *(
-            f"{name}: files that a list or a table names do not count with their content"
-            for name, kind in options.items()
-            if hides_files(kind)
-        ),
+        *(f"{name}: {HIDDEN}" for name, kind in options.items() if hides_files(kind)),
     ]
 
 

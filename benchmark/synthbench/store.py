@@ -130,9 +130,12 @@ def files_below(folder: Path) -> Iterator[Path]:
     """All files in a folder and the folders in it, through links too, but into each folder once."""
     seen = {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, followlinks=True):
-        real = {name: os.path.realpath(Path(place, name)) for name in sorted(folders)}
-        folders[:] = [name for name, target in real.items() if target not in seen and not seen.add(target)]  # type: ignore[func-returns-value]
         yield from (Path(place, name) for name in names)
+        for name in sorted(folders):
+            target = os.path.realpath(Path(place, name))
+            if target in seen:
+                folders.remove(name)  # so that it is not walked into
+            seen.add(target)
 
 
 def take_lock(file: IO[str]) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MODEL = "model.safetensors"
-ADDRESS = re.compile(r"https://[^\s?#]+/[^\s/?#]+-([0-9a-f]{8,64})\.(pth|pt|safetensors)")
+ADDRESS = re.compile(r"https://[^\s?#]+/[^\s/?#]+-[0-9a-f]{8,64}\.(?:pth|pt|safetensors)")
 INSIDE = ("state_dict", "model")  # where checkpoints keep the weights, beside optimisers and the like
 
 

@@ -139,8 +139,10 @@ def run_plan(plan: Plan, store: Store, cached: set[str], given: argparse.Namespa
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
     wanted = environments_of(plan, cached)
     if wanted and given.in_process:
+        from synthbench.engine import NEEDS_WORKER
+
         names = ", ".join(sorted({each.distribution for each in wanted.values()}))
-        raise SynthbenchError(f"{names}: runs in an environment of its own, which needs a worker: leave --in-process away")
+        raise SynthbenchError(f"{names}: {NEEDS_WORKER}")
     made = ready(wanted.values(), make=given.make_environments)
     pythons = {key: made[each.name] for key, each in wanted.items()}
     conditions = Conditions(given.device, threads, settings.timeout, given.allow_pickle, pythons)

@@ -139,8 +139,8 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
 
     def save_model(self) -> bool:
         """Takes over the moving average of the weights where this epoch is the one to keep so far."""
-        last = self.epoch + 1 >= self.epochs
-        if last if self._keep == "last" else self.fitness == self.best_fitness:
+        kept = self.epoch + 1 >= self.epochs if self._keep == "last" else self.fitness == self.best_fitness
+        if kept:
             state = self.ema.ema.state_dict()
             self.kept = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
             self.kept_epoch = self.epoch + 1
