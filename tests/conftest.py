@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from synthbench.plan import Plan
-    from synthbench.store import Store
+    from synthbench.plan.planner import Plan
+    from synthbench.storage.local import Store
 
 FAKES = str(Path(__file__).parent / "fakes")
 sys.path.insert(0, FAKES)
@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    from synthbench.store import Store
+    from synthbench.storage.local import Store
 
     return Store(tmp_path / "store")
 
@@ -31,9 +31,9 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def plan_of(store: Store) -> Callable[..., Plan]:
     """Makes the plan of the suite of squares with `--set` changes."""
-    from synthbench.plan import make_plan
-    from synthbench.plugins import installed
-    from synthbench.suite import read_suite
+    from synthbench.plan.planner import make_plan
+    from synthbench.registry import installed
+    from synthbench.suite.reader import read_suite
     from synthbench_fakes import SUITE
 
     def plan_of(*changes: str, store: Store = store) -> Plan:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from synthbench.builtin import Native, Teacher
-from synthbench.context import StageRun
+from synthbench.contract.options import configure
+from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.errors import SynthbenchError
-from synthbench.options import configure
-from synthbench.types import Boxes, ImageSet, Picture
+from synthbench.execution.stage_run import StageRun
 
 NOBODY = ImageSet(("apple", "leaf"), ())
 

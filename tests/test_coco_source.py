@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from synthbench.builtin import CocoFolder
-from synthbench.builtin.cutting import tiles
-from synthbench.context import StageRun
+from synthbench.contract.options import configure
+from synthbench.data.tiling import tiles
 from synthbench.errors import SynthbenchError
-from synthbench.formats.coco import write_set
-from synthbench.options import configure
+from synthbench.execution.stage_run import StageRun
+from synthbench.storage.coco import write_set
 
 if TYPE_CHECKING:
-    from synthbench.types import Sample, Splits
+    from synthbench.contract.types import Sample, Splits
 
 APPLES = Path(__file__).parents[2] / "shared" / "data" / "apples_bbch81"
 Change = Callable[[dict[str, Any]], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from synthbench.plugins import installed
+from synthbench.registry import installed
 from synthbench.testing import contract, run_checks
 from synthbench.testing.toys import CATEGORIES, FEW, MANY, painted
 
@@ -20,7 +20,7 @@ globals().update(
 
 
 def test_data_source_coco(tmp_path: Path):
-    from synthbench.formats.coco import ANNOTATIONS, write_set
+    from synthbench.storage.coco import ANNOTATIONS, write_set
 
     for split, samples in (("train", painted(MANY)[FEW:]), ("test", painted(FEW))):
         write_set(tmp_path / split, CATEGORIES, samples)

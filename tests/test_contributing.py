@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from synthbench.environments import find_uv
-from synthbench.hookspecs import Environment
-from synthbench.plugins import installed
+from synthbench.contract.hookspecs import Environment
+from synthbench.execution.environments import find_uv
+from synthbench.registry import installed
 
 ROOT = Path(__file__).parents[1]
 NOT_CARRIED_OUT = {

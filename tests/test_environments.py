@@ -14,9 +14,9 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
-from synthbench.environments import Environments, Wanted, requirement
+from synthbench.contract.hookspecs import Environment
 from synthbench.errors import SynthbenchError
-from synthbench.hookspecs import Environment
+from synthbench.execution.environments import Environments, Wanted, requirement
 from synthbench_fakes import SUITE
 
 ELSEWHERE = Path(__file__).with_name("elsewhere")

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from synthbench.contract.images import read_header, read_image, write_image
+from synthbench.contract.types import Boxes, ImageSet, Picture, Sample
 from synthbench.errors import SynthbenchError
-from synthbench.formats.coco import ANNOTATIONS, annotations_of, read_set, write_annotations, write_set
-from synthbench.formats.images import read_header, read_image, write_image
-from synthbench.types import Boxes, ImageSet, Picture, Sample
+from synthbench.storage.coco import ANNOTATIONS, annotations_of, read_set, write_annotations, write_set
 
 NOISE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 
@@ -148,7 +148,7 @@ def test_a_set_survives_its_folder(tmp_path: Path) -> None:
 def test_a_set_can_be_labelled_anew(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     written = write_set(folder, ("leaf",), [Sample(NOISE), Sample(NOISE)])
-    write_annotations(folder, written.labelled([Boxes.of([[1, 2, 3, 4]]), Boxes.none()]))
+    write_annotations(folder, written.with_boxes([Boxes.of([[1, 2, 3, 4]]), Boxes.none()]))
     assert [len(picture.boxes) for picture in read_set(folder) if picture.boxes is not None] == [1, 0]
 
 

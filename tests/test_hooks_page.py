@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 import synthbench
-from synthbench import hookspecs
+from synthbench.contract import hookspecs
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def test_no_module_of_the_core_loads_a_framework():
 
 
 def test_no_installed_plugin_loads_a_framework_or_numpy_before_it_is_used():
-    loaded = loaded_by("from synthbench.plugins import installed\nassert installed().found")
+    loaded = loaded_by("from synthbench.registry import installed\nassert installed().found")
     assert not loaded.intersection((*HEAVY, "numpy", "PIL", "matplotlib"))
 
 

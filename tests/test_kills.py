@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from marked import MARK, needs_proc, processes, wait_for
-from synthbench.engine import Engine, InProcess, Worker
-from synthbench.plan import Plan, Stage, make_plan
-from synthbench.plugins import installed
-from synthbench.results import collect
-from synthbench.runner import Conditions, Runner, RunState
-from synthbench.store import Store
-from synthbench.suite import read_suite
+from synthbench.execution.engines import Engine, InProcess, Worker
+from synthbench.execution.runner import Conditions, Runner, RunState
+from synthbench.plan.planner import Plan, Stage, make_plan
+from synthbench.registry import installed
+from synthbench.results.collect import collect
+from synthbench.storage.local import Store
+from synthbench.suite.reader import read_suite
 from synthbench_fakes import SUITE
 
 if TYPE_CHECKING:
-    from synthbench.context import Event
-    from synthbench.jobs import Outcome
+    from synthbench.execution.jobs import Outcome
+    from synthbench.execution.stage_run import Event
 
 Undisturbed = tuple[Plan, list[dict[str, Any]]]
 WAIT = 0.04  # seconds at most between a stage's beginning and the kill; most stages take less

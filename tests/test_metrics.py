@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthbench.formats.coco import annotations_of
+from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.metrics import evaluate, iou_matrix, match, nms, precision_recall, summarize
-from synthbench.types import Boxes, ImageSet, Picture
+from synthbench.storage.coco import annotations_of
 
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 

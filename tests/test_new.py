@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from synthbench.cli import main
 from synthbench.cli.new import KINDS
-from synthbench.plugins import KINDS as ALL_KINDS
+from synthbench.registry import KINDS as ALL_KINDS
 
 ROOT = Path(__file__).parents[1]
 TOGETHER = """

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from synthbench.contract.hookspecs import environment_of
+from synthbench.contract.options import Weights, configure, hides_files, is_weights
 from synthbench.errors import SynthbenchError
-from synthbench.hookspecs import environment_of
-from synthbench.options import Weights, configure, hides_files, is_weights
 
 
 @dataclass(frozen=True, kw_only=True)

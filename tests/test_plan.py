@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from synthbench.errors import SuiteError
-from synthbench.plan import Plan, Stage, make_plan
-from synthbench.plugins import Registry, installed
-from synthbench.store import Store
-from synthbench.suite import read_suite
+from synthbench.plan.planner import Plan, Stage, make_plan
+from synthbench.registry import Registry, installed
+from synthbench.storage.local import Store
+from synthbench.suite.reader import read_suite
 from synthbench_fakes import SUITE
 
 PlanOf = Callable[..., Plan]

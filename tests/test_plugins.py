@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from synthbench.errors import SuiteError, SynthbenchError
-from synthbench.plugins import Registry, discover, installed
-from synthbench.suite import read_suite
+from synthbench.registry import Registry, discover, installed
+from synthbench.suite.reader import read_suite
 from synthbench_fakes import SUITE
 
 HEAD = """
@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TYPE_CHECKING
 from synthbench import hookimpl
-from synthbench.hookspecs import Detector
+from synthbench.contract.hookspecs import Detector
 
 from pathlib import Path
 
@@ -119,14 +119,14 @@ def test_a_sound_plugin_is_found(found: Found):
         (ANNOTATOR, "annotator 'some': boxes_from should be a property, not a method"),
         (
             DETECTOR.replace("train(self, data, run)", "fit(self, references, run)").replace(
-                "predict(self, fitted, images", "sample(self, fitted, brief"
+                "predict(self, fitted, images", "sample(self, fitted, request"
             )
             + "    def locate(self, images, run): ...\n"
             + HOOK.replace("detectors", "generators"),
             "generator 'some': locate(self, images, run) should be locate(self, fitted, images, run)",
         ),
-        (DETECTOR + "    trial = {'epoks': 1}" + HOOK, "trial: unknown option 'epoks', did you mean 'epochs'?"),
-        (DETECTOR + "    trial = 'epochs'" + HOOK, "trial should be a mapping of options to values, not 'epochs'"),
+        (DETECTOR + "    smoke_options = {'epoks': 1}" + HOOK, "smoke_options: unknown option 'epoks', did you mean 'epochs'?"),
+        (DETECTOR + "    smoke_options = 'epochs'" + HOOK, "smoke_options should be a mapping of options to values, not 'epochs'"),
         (
             DETECTOR.replace("epochs: int = 3", "masks: tuple[Path, ...] = ()") + HOOK,
             "masks: files that a list or a table names do not count",
@@ -167,7 +167,7 @@ def test_a_broken_plugin_is_listed_with_its_error_and_ends_nothing(found: Found,
         "train = lambda self, data, run: None",
         "train = partialmethod(lambda self, times, data, run: None, 3)",
         "@cached_property\n    def environment(self): ...\n    def train(self, data, run): ...",
-        "environment = None\n    trial = {'epochs': 1}\n    seeded = False\n    def train(self, data, run): ...",
+        "environment = None\n    smoke_options = {'epochs': 1}\n    seeded = False\n    def train(self, data, run): ...",
     ],
 )
 def test_whatever_the_core_can_call_is_sound(found: Found, method: str):

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from synthbench import progress
-from synthbench.jobs import Outcome
-from synthbench.plan import Plan
-from synthbench.progress import Bars, Lines, display_for
+from synthbench.cli import progress
+from synthbench.cli.progress import Bars, Lines, display_for
+from synthbench.execution.jobs import Outcome
+from synthbench.plan.planner import Plan
 
 PlanOf = Callable[..., Plan]
 EVENT = {"event": "progress", "label": "train [1]", "done": 3, "total": 10, "unit": "images", "figures": {"loss": 0.5}}

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from synthbench.contract.types import Boxes, Sample
 from synthbench.errors import SynthbenchError
-from synthbench.formats.boxes import write_boxes
-from synthbench.formats.coco import write_set
-from synthbench.plan import Cell, Generated, Plan, Stage, View
+from synthbench.execution.runner import RunState
+from synthbench.plan.planner import Cell, Generated, Plan, Stage, View
 from synthbench.report import render_file
 from synthbench.report.markdown import render
 from synthbench.report.pictures import draw_pictures
-from synthbench.runner import RunState
-from synthbench.store import Artifact
-from synthbench.types import Boxes, Sample
+from synthbench.storage.boxes import write_boxes
+from synthbench.storage.coco import write_set
+from synthbench.storage.local import Artifact
 
 KINDS = {"real": "real", "references": "references", "gan x teacher": "generated", "both": "mix"}
 Values = dict[tuple[str, str], list[float | None]]

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from synthbench.engine import Engine, InProcess, Worker
 from synthbench.errors import SynthbenchError
-from synthbench.jobs import Job, Outcome, ViewRef
-from synthbench.plan import Plan, Stage, make_plan
-from synthbench.plugins import installed
-from synthbench.results import collect
-from synthbench.revision import code_hash
-from synthbench.runner import Conditions, Runner, RunState, changed_plugins, look_up
-from synthbench.store import Store
-from synthbench.suite import read_suite
+from synthbench.execution.engines import Engine, InProcess, Worker
+from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.provenance import code_hash
+from synthbench.execution.runner import Conditions, Runner, RunState, changed_plugins, look_up
+from synthbench.plan.planner import Plan, Stage, make_plan
+from synthbench.registry import installed
+from synthbench.results.collect import collect
+from synthbench.storage.local import Store
+from synthbench.storage.views import ViewRef
+from synthbench.suite.reader import read_suite
 from synthbench_fakes import SUITE, Threshold
 
 if TYPE_CHECKING:
-    from synthbench.context import Event
+    from synthbench.execution.stage_run import Event
 
 PlanOf = Callable[..., Plan]
 LONG = 120.0  # seconds: no stage takes as long, however busy the machine
@@ -156,7 +157,7 @@ def test_a_plugin_whose_code_has_changed_since_is_told_and_made_again_with_anoth
     plan = plan_of()
     carry_out(plan, store)
     assert changed_plugins(plan, look_up(plan, store)) == []
-    monkeypatch.setattr("synthbench.runner.code_hash", lambda plugin: "other" if plugin is Threshold else code_hash(plugin))
+    monkeypatch.setattr("synthbench.execution.runner.code_hash", lambda plugin: "other" if plugin is Threshold else code_hash(plugin))
     assert changed_plugins(plan, look_up(plan, store)) == ["strict", "threshold"]
     monkeypatch.setattr(Threshold, "version", 2)
     again = plan_of()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from synthbench.errors import SynthbenchError
-from synthbench.store import Store, key_of
+from synthbench.storage.local import Store, key_of
 
 KEY = key_of({"stage": "fit"})
 

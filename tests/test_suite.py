@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from synthbench.errors import SuiteError
-from synthbench.plugins import installed
-from synthbench.suite import Suite, apply_change, read_suite
+from synthbench.registry import installed
+from synthbench.suite.reader import Suite, apply_change, read_suite
 from synthbench_fakes import SUITE
 
 DATA = '[data]\nuse = "fake-squares"\n'

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from synthbench.formats.coco import annotations_of
-from synthbench.plan import make_plan
-from synthbench.plugins import installed
-from synthbench.store import Store
-from synthbench.suite import read_suite
-from synthbench.types import Boxes, ImageSet, Picture
+from synthbench.contract.types import Boxes, ImageSet, Picture
+from synthbench.plan.planner import make_plan
+from synthbench.registry import installed
+from synthbench.storage.coco import annotations_of
+from synthbench.storage.local import Store
+from synthbench.suite.reader import read_suite
 
 SUITES = Path(__file__).parents[1] / "suites"
 SYNTHBENCH = Path(sys.executable).with_name("synthbench")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from synthbench.cli import main
-from synthbench.plugins import Kind, Registry, discover, installed
+from synthbench.registry import Kind, Registry, discover, installed
 from synthbench.testing import Result, checks_of
 from synthbench.testing.bench import Bench
 from synthbench.testing.contract import run_check
@@ -145,6 +145,6 @@ def test_the_command_says_what_it_needs(capsys: pytest.CaptureFixture[str], monk
     registry = installed()
     double = Registry(dict(registry.found), broken=list(discover([]).broken))
     double.found["annotator", "twice"] = registry.found["data-source", "twice"]
-    monkeypatch.setattr("synthbench.plugins.installed", lambda: double)
+    monkeypatch.setattr("synthbench.registry.installed", lambda: double)
     assert main(["check", "twice"]) == 2
     assert "'twice' is a plugin of several kinds" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthbench.types import Boxes, Brief, ImageSet, Picture, derive_seed
+from synthbench.contract.types import Boxes, ImageSet, Picture, SampleRequest, derive_seed
 
 
 def images(count: int) -> ImageSet:
@@ -70,13 +70,13 @@ def test_a_set_is_a_sequence_that_keeps_its_categories() -> None:
     given = images(5)
     assert names(given[1:3]) == ["1", "2"]
     assert given[1:3].categories == ("apple",)
-    assert names(given.chosen([3, 0])) == ["3", "0"]
+    assert names(given.subset([3, 0])) == ["3", "0"]
     assert given[-1].path == Path("4.png")
-    labelled = given.labelled([Boxes.none()] * 5)
+    labelled = given.with_boxes([Boxes.none()] * 5)
     assert all(picture.boxes is not None for picture in labelled)
-    assert all(picture.boxes is None for picture in labelled.unlabelled())
+    assert all(picture.boxes is None for picture in labelled.without_boxes())
     with pytest.raises(ValueError, match="shorter"):
-        given.labelled([Boxes.none()] * 4)
+        given.with_boxes([Boxes.none()] * 4)
 
 
 @settings(max_examples=40, deadline=None)
@@ -108,7 +108,7 @@ def test_seeds_come_from_their_parts_alone() -> None:
 
 
 def test_a_brief_counts_its_images() -> None:
-    assert len(Brief(5, 12, ("apple",))) == 7
+    assert len(SampleRequest(5, 12, ("apple",))) == 7
 
 
 def test_importing_the_contract_and_the_core_plugins_is_light() -> None:

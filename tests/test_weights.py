@@ -11,23 +11,27 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import constants
 from safetensors.torch import save_file
-from synthbench.errors import SynthbenchError
-from synthbench.weights import fetched, find_weights, is_address, is_hub_id, read_weights
+from synthbench import SynthbenchError, fetched, find_weights, is_address, is_hub_id, read_weights
+from synthbench.execution.stage_run import StageRun
+
+OFFLINE = StageRun(Path())
+ONLINE = StageRun(Path(), offline=False)
+PICKLES = StageRun(Path(), allow_pickle=True)
 
 PROGRAM = """
-from synthbench.errors import SynthbenchError
-from synthbench.weights import find_weights
+from pathlib import Path
+from synthbench import SynthbenchError, find_weights
+from synthbench.execution.stage_run import StageRun
 try:
-    find_weights("somebody/something")
+    find_weights("somebody/something", StageRun(Path()))
 except SynthbenchError as error:
     print(error)
 """
 
 
 def test_a_missing_file_of_the_hub_is_named_with_the_way_to_get_it(tmp_path: Path):
-    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PATH": ""}
+    environment = {"HF_HOME": str(tmp_path), "PATH": ""}
     told = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env=environment).stdout
     assert "model.safetensors of somebody/something" in told
     assert "hf download somebody/something model.safetensors" in told
@@ -43,9 +47,9 @@ def test_a_file_or_a_folder_is_found_and_read(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("HOME", str(tmp_path))
     save_file({"a": torch.ones(2)}, tmp_path / "model.safetensors")
     for name in (str(tmp_path), str(tmp_path / "model.safetensors"), "~/model.safetensors"):
-        assert read_weights(find_weights(name), allow_pickle=False).keys() == {"a"}
+        assert read_weights(find_weights(name, OFFLINE), OFFLINE).keys() == {"a"}
     with pytest.raises(SynthbenchError, match=r"no\.pth: no such file; name a file, a folder with model\.safetensors or a hub id"):
-        find_weights(str(tmp_path / "no.pth"))
+        find_weights(str(tmp_path / "no.pth"), OFFLINE)
 
 
 class Harm:
@@ -58,9 +62,9 @@ def test_pickles_are_opened_where_allowed_and_run_nothing(tmp_path: Path):
     for number, wrapped in enumerate((held, {"state_dict": held, "epoch": 3}, {"model": held})):
         path = tmp_path / f"{number}.pth"
         torch.save(wrapped, path)
-        assert torch.equal(read_weights(path, allow_pickle=True)["a"], held["a"])
+        assert torch.equal(read_weights(path, PICKLES)["a"], held["a"])
         with pytest.raises(SynthbenchError, match="is a pickle: convert it to"):
-            read_weights(path, allow_pickle=False)
+            read_weights(path, OFFLINE)
     (tmp_path / "harm.pth").write_bytes(pickle.dumps(Harm(), protocol=2))
     (tmp_path / "broken.safetensors").write_bytes(b"no")
     torch.save([1, 2], tmp_path / "list.pth")
@@ -72,7 +76,7 @@ def test_pickles_are_opened_where_allowed_and_run_nothing(tmp_path: Path):
         ("other.pth", "holds no state dict"),
     ):
         with pytest.raises(SynthbenchError, match=message):
-            read_weights(tmp_path / name, allow_pickle=True)
+            read_weights(tmp_path / name, PICKLES)
 
 
 def test_an_address_says_what_lies_there():
@@ -89,7 +93,6 @@ def test_an_address_says_what_lies_there():
 
 def test_an_address_is_fetched_under_download_alone_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     torch.save({"state_dict": {"a": torch.ones(2)}}, tmp_path / "held")
     digest = hashlib.sha256((tmp_path / "held").read_bytes()).hexdigest()
     there = tmp_path / "there" / f"held-{digest[:8]}.pth"
@@ -97,19 +100,16 @@ def test_an_address_is_fetched_under_download_alone_and_checked(tmp_path: Path, 
     shutil.copy(tmp_path / "held", there)
     kept = tmp_path / "hub/checkpoints" / there.name
     with pytest.raises(SynthbenchError, match=f"{kept} is missing: run with --download, or get https://example.org/{there.name}"):
-        find_weights(f"https://example.org/{there.name}")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    assert fetched(there.as_uri()) == kept  # a file's address stands for one of the network, which there is not here
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert read_weights(find_weights(f"https://example.org/{there.name}"), allow_pickle=True).keys() == {"a"}
+        find_weights(f"https://example.org/{there.name}", OFFLINE)
+    assert fetched(there.as_uri(), ONLINE) == kept  # a file's address stands for one of the network, which there is not here
+    assert read_weights(find_weights(f"https://example.org/{there.name}", OFFLINE), PICKLES).keys() == {"a"}
     with pytest.raises(SynthbenchError, match="is a pickle"):
-        read_weights(kept, allow_pickle=False)
+        read_weights(kept, OFFLINE)
     kept.write_bytes(b"altered")
     with pytest.raises(SynthbenchError, match="is not the one in its name"):
-        find_weights(f"https://example.org/{there.name}")
+        find_weights(f"https://example.org/{there.name}", OFFLINE)
     kept.unlink()
     there.write_bytes(b"altered")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(SynthbenchError, match="cannot be fetched"):
-        fetched(there.as_uri())
+        fetched(there.as_uri(), ONLINE)
     assert not kept.exists()

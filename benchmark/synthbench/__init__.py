@@ -1,26 +1,69 @@
 """synthbench: can images from a fine-tuned diffusion model replace the photographs you don't have?
 
-What a plugin needs is here; the rest of the package is the harness's own.
+What plugins and scripts need is here, each name loaded on first use (PEP 562), so that importing this package takes no time.
+The other packages are the harness's own.
 """
 
-from synthbench.errors import SynthbenchError
-from synthbench.hookspecs import Environment, hookimpl
-from synthbench.options import Weights, option
-from synthbench.types import Boxes, Brief, ImageSet, Picture, Run, Sample, Splits, derive_seed
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Environment, Generator, Locator, hookimpl
+    from synthbench.contract.options import Weights, option
+    from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
+    from synthbench.contract.weights import check_pickle, fetched, find_weights, hub_file, is_address, is_hub_id, read_weights
+    from synthbench.errors import SynthbenchError
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "contract.hookspecs": ("Annotator", "DataSource", "Detector", "Environment", "Generator", "Locator", "hookimpl"),
+    "contract.options": ("Weights", "option"),
+    "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
+    "contract.weights": ("check_pickle", "fetched", "find_weights", "hub_file", "is_address", "is_hub_id", "read_weights"),
+    "errors": ("SynthbenchError",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Annotator",
     "Boxes",
-    "Brief",
+    "DataSource",
+    "Detector",
     "Environment",
+    "Generator",
     "ImageSet",
+    "Locator",
     "Picture",
     "Run",
     "Sample",
+    "SampleRequest",
     "Splits",
     "SynthbenchError",
     "Weights",
+    "check_pickle",
     "derive_seed",
+    "fetched",
+    "find_weights",
     "hookimpl",
+    "hub_file",
+    "is_address",
+    "is_hub_id",
     "option",
+    "read_weights",
 ]
-__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Loads a public name from the module that defines it."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'synthbench' has no attribute '{name}'")
+    value: object = getattr(importlib.import_module(f"synthbench.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from diffusers.utils import logging
-from synthbench.context import StageRun
+from synthbench.execution.stage_run import StageRun
 from synthbench_diffusers import SD15DreamBooth, SDXLLora
 from synthbench_diffusers.references import Latents, Squares
 from synthbench_diffusers.trainable import add_trainable

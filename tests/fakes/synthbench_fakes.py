@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench import Boxes, Brief, ImageSet, Run, Sample, Splits, Weights, hookimpl, option
+from synthbench import Boxes, ImageSet, Run, Sample, SampleRequest, Splits, Weights, hookimpl, option
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from synthbench.hookspecs import DataSource, Detector, Generator
+    from synthbench.contract.hookspecs import DataSource, Detector, Generator
 
 SUITE = Path(__file__).with_name("squares.toml")
 SIDE = 40
@@ -68,9 +68,9 @@ class Paint:
         colour = [round(float(value)) + self.shift for value in np.mean(colours, 0)]
         (run.workdir / "colour.json").write_text(json.dumps(colour))
 
-    def sample(self, fitted: Path, brief: Brief, run: Run) -> Iterator[Sample]:
+    def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
         colour = json.loads((fitted / "colour.json").read_text())
-        for number in run.track(range(brief.start, brief.stop), "sample", unit="images"):
+        for number in run.track(range(request.start, request.stop), "sample", unit="images"):
             time.sleep(self.slow)
             yield paint([run.seed, number], colour, self.noise)
 
@@ -114,8 +114,8 @@ class Threshold:
         self._misbehave("train", len(data))
         jitter = np.random.default_rng(run.seed).normal(0, 3)
         learnt = {"images": len(data), "least": float((np.nanmean(inside) + np.mean(outside)) / 2 + self.margin + jitter)}
-        run.show(loss=1 / learnt["least"])
-        run.record(least=learnt["least"])
+        run.show_metrics(loss=1 / learnt["least"])
+        run.log_metrics(least=learnt["least"])
         run.log(f"red begins at {learnt['least']:.1f}")
         (run.workdir / "model.json").write_text(json.dumps(learnt))
 

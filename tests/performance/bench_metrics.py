@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from synthbench.formats.coco import annotations_of
+from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.metrics import evaluate
-from synthbench.types import Boxes, ImageSet, Picture
+from synthbench.storage.coco import annotations_of
 
 IMAGES, BOXES, DETECTIONS = 331, 40, 60
 

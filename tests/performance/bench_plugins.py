@@ -33,7 +33,7 @@ from msgspec import Meta
 from synthbench import Boxes, ImageSet, Run, Weights, hookimpl, option
 
 if TYPE_CHECKING:
-    from synthbench.hookspecs import Detector
+    from synthbench.contract.hookspecs import Detector
 
 Count = Annotated[int, Meta(ge=1)]
 

@@ -24,14 +24,14 @@ from threading import Barrier, BrokenBarrierError
 from typing import TYPE_CHECKING, Any
 
 from own_loops import OWN, SEED
-from synthbench.engine import Worker
-from synthbench.jobs import Job, ViewRef
-from synthbench.options import configure
-from synthbench.plugins import installed
-from synthbench.views import joined
+from synthbench.contract.options import configure
+from synthbench.execution.engines import Worker
+from synthbench.execution.jobs import Job
+from synthbench.registry import installed
+from synthbench.storage.views import ViewRef, joined
 
 if TYPE_CHECKING:
-    from synthbench.context import Event
+    from synthbench.execution.stage_run import Event
 
 IMAGES, SIDE = 160, 96
 TIMEOUT = 3600.0

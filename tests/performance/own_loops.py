@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthbench.context import StageRun
+from synthbench.execution.stage_run import StageRun
 
 if TYPE_CHECKING:
-    from synthbench.types import ImageSet
+    from synthbench.contract.types import ImageSet
 
 Loop = Callable[[], tuple[int, float]]
 """Trains; gives the number of optimiser steps and the last loss."""
@@ -126,8 +126,8 @@ def own_detr(options: Any, data: ImageSet, folder: Path) -> Loop:
 
 def own_mmdet(options: Any, data: ImageSet, folder: Path) -> Loop:
     """mmengine's Runner on the plugin's model and optimiser, with mmdet's data set and pipeline, on files in COCO's layout."""
-    from synthbench.formats.coco import write_set
-    from synthbench.types import Sample
+    from synthbench.contract.types import Sample
+    from synthbench.storage.coco import write_set
     from synthbench_mmdet.configs import resolve
     from synthbench_mmdet.library import ConfigDict, Hook, Runner
     from synthbench_mmdet.training import _optimizer as optimizer_of

@@ -13,7 +13,7 @@ from synthbench.metrics import nms
 
 if TYPE_CHECKING:
     from synthbench.builtin import Native, Teacher
-    from synthbench.types import Boxes, ImageSet, Picture, Run
+    from synthbench.contract.types import Boxes, ImageSet, Picture, Run
 
 
 def teach(options: Teacher, images: ImageSet, run: Run) -> Iterator[Boxes]:
@@ -55,4 +55,4 @@ def _counted(chosen: Iterator[Boxes], total: int, run: Run) -> Iterator[Boxes]:
         count += len(boxes)
         without += not len(boxes)
         yield boxes
-    run.record(boxes=count, images_without_boxes=without)
+    run.log_metrics(boxes=count, images_without_boxes=without)

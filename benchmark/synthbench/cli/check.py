@@ -13,7 +13,7 @@ from synthbench.errors import SynthbenchError, suggest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from synthbench.plugins import Found, Registry
+    from synthbench.registry import Found, Registry
     from synthbench.testing import Result
 
 KEPT, BROKEN = 0, 1
@@ -31,8 +31,8 @@ def add(commands: Any) -> None:
 
 def carry_out(given: argparse.Namespace) -> int:
     """Runs the checks, telling each on standard error as it ends; then prints a table and what failed, or JSON."""
-    from synthbench.environments import wanted_by
-    from synthbench.plugins import installed
+    from synthbench.execution.environments import wanted_by
+    from synthbench.registry import installed
     from synthbench.testing import checks_of, configured, run_checks
 
     found = chosen(given.name, installed())
@@ -66,7 +66,7 @@ def chosen(wanted: str, registry: Registry) -> Found:
 
 def read_options(changes: Sequence[str]) -> dict[str, object]:
     """Options as `--set` gives them."""
-    from synthbench.suite import apply_change
+    from synthbench.suite.reader import apply_change
 
     options: dict[str, object] = {}
     for change in changes:

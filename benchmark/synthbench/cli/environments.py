@@ -13,7 +13,7 @@ from synthbench.cli.tables import print_table
 from synthbench.errors import SynthbenchError
 
 if TYPE_CHECKING:
-    from synthbench.environments import Wanted
+    from synthbench.execution.environments import Wanted
 
 UNITS = 1000.0
 
@@ -37,7 +37,7 @@ def ready(wanted: Iterable[Wanted], *, make: bool) -> dict[str, str]:
 
     Raises SynthbenchError where they may not be made, with what they would hold.
     """
-    from synthbench.environments import Environments, default_folder
+    from synthbench.execution.environments import Environments, default_folder
 
     environments = Environments(default_folder())
     needed = {each.name: each for each in wanted}
@@ -64,7 +64,7 @@ def agree(folder: Path) -> None:
 
 def list_command(given: argparse.Namespace) -> int:  # noqa: ARG001 - it takes no arguments
     """`synthbench env list`."""
-    from synthbench.environments import Environments, default_folder
+    from synthbench.execution.environments import Environments, default_folder
 
     environments = Environments(default_folder())
     rows = [("name", "plugin", "python", "packages", "size", "made")]
@@ -85,7 +85,7 @@ def list_command(given: argparse.Namespace) -> int:  # noqa: ARG001 - it takes n
 
 def show_command(given: argparse.Namespace) -> int:
     """`synthbench env show`."""
-    from synthbench.environments import Environments, default_folder
+    from synthbench.execution.environments import Environments, default_folder
 
     environments = Environments(default_folder())
     name = environments.find(given.name)
@@ -95,7 +95,7 @@ def show_command(given: argparse.Namespace) -> int:
 
 def remove_command(given: argparse.Namespace) -> int:
     """`synthbench env remove`."""
-    from synthbench.environments import Environments, default_folder
+    from synthbench.execution.environments import Environments, default_folder
 
     environments = Environments(default_folder())
     for name in [environments.find(each) for each in given.name]:  # all are found before one is removed

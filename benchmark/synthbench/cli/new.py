@@ -43,7 +43,7 @@ def check_name(kind: str, name: str) -> None:
     """Raises SynthbenchError where a plugin cannot have this name, or another has it."""
     from importlib.metadata import PackageNotFoundError, distribution
 
-    from synthbench.plugins import installed
+    from synthbench.registry import installed
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*", name):
         near = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")

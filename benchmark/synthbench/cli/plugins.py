@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
 
 def carry_out(given: argparse.Namespace) -> int:
     """Prints a table, or JSON."""
-    from synthbench.plugins import KINDS, installed
+    from synthbench.registry import KINDS, installed
 
     registry = installed()
     ordered = sorted(registry.found.values(), key=lambda each: (KINDS.index(each.kind), each.name))

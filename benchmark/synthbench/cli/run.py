@@ -17,11 +17,11 @@ from synthbench.cli.environments import ready
 from synthbench.errors import SynthbenchError
 
 if TYPE_CHECKING:
-    from synthbench.engine import Engine
-    from synthbench.environments import Wanted
-    from synthbench.plan import Plan
-    from synthbench.runner import RunState
-    from synthbench.store import Store
+    from synthbench.execution.engines import Engine
+    from synthbench.execution.environments import Wanted
+    from synthbench.execution.runner import RunState
+    from synthbench.plan.planner import Plan
+    from synthbench.storage.local import Store
 
 FAILED = 1
 
@@ -64,10 +64,10 @@ def processors() -> int:
 
 def make_plan(given: argparse.Namespace) -> tuple[Plan, Store]:
     """The plan of the suite that was typed, and the store."""
-    from synthbench.plan import make_plan
-    from synthbench.plugins import installed
-    from synthbench.store import Store
-    from synthbench.suite import read_suite
+    from synthbench.plan.planner import make_plan
+    from synthbench.registry import installed
+    from synthbench.storage.local import Store
+    from synthbench.suite.reader import read_suite
 
     registry = installed()
     suite = read_suite(given.suite, registry, given.set)
@@ -77,7 +77,7 @@ def make_plan(given: argparse.Namespace) -> tuple[Plan, Store]:
 
 def run_command(given: argparse.Namespace) -> int:
     """`synthbench run`."""
-    from synthbench.runner import look_up
+    from synthbench.execution.runner import look_up
 
     plan, store = make_plan(given)
     results = given.out / f"{plan.suite.name}.json"
@@ -97,7 +97,7 @@ def run_command(given: argparse.Namespace) -> int:
 
 def tell_of_changed(plan: Plan, held: RunState) -> None:
     """Warns of plugins whose results may be out of date."""
-    from synthbench.runner import changed_plugins
+    from synthbench.execution.runner import changed_plugins
 
     for name in changed_plugins(plan, held):
         told = f"{name}: its code has changed since stages that are in the store were made; if its results change, raise its `version`"
@@ -115,7 +115,7 @@ def told_conditions(results: Path, wanted: Iterable[str]) -> dict[str, object]:
 
 def same_results(results: Path, plan: Plan) -> bool:
     """Whether a stored result tells of exactly this suite and these stages, all of them done."""
-    from synthbench.results import describe_suite
+    from synthbench.results.collect import describe_suite
 
     try:
         held = json.loads(results.read_text())
@@ -131,15 +131,15 @@ def run_plan(plan: Plan, store: Store, cached: set[str], given: argparse.Namespa
     """Carries out what is not in the store; `cached` are the keys of what is."""
     from rich.console import Console
 
-    from synthbench.progress import display_for
-    from synthbench.runner import Conditions, Runner
+    from synthbench.cli.progress import display_for
+    from synthbench.execution.runner import Conditions, Runner
 
     settings = plan.suite.settings
     threads = max(1, processors() // given.workers)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
     wanted = environments_of(plan, cached)
     if wanted and given.in_process:
-        from synthbench.engine import NEEDS_WORKER
+        from synthbench.execution.engines import NEEDS_WORKER
 
         names = ", ".join(sorted({each.distribution for each in wanted.values()}))
         raise SynthbenchError(f"{names}: {NEEDS_WORKER}")
@@ -154,7 +154,7 @@ def run_plan(plan: Plan, store: Store, cached: set[str], given: argparse.Namespa
 
 def environments_of(plan: Plan, cached: set[str]) -> dict[str, Wanted]:
     """By key: what the stages to carry out want of an environment, where it is one of their plugin's own."""
-    from synthbench.environments import wanted_by
+    from synthbench.execution.environments import wanted_by
 
     entries = {stage.key: stage.entry for stage in plan.stages if stage.key not in cached and stage.entry is not None}
     return {key: found for key, entry in entries.items() if (found := wanted_by(entry.plugin, entry.found.distribution)) is not None}
@@ -162,7 +162,7 @@ def environments_of(plan: Plan, cached: set[str]) -> dict[str, Wanted]:
 
 def make_engines(given: argparse.Namespace, store: Store, threads: int) -> list[Engine]:
     """What carries out the stages."""
-    from synthbench.engine import InProcess, Workers
+    from synthbench.execution.engines import InProcess, Workers
 
     if given.in_process:
         if not given.download:
@@ -176,7 +176,7 @@ def write_report(plan: Plan, state: RunState, results: Path, conditions: dict[st
     """Writes results, pictures and Markdown, and says where."""
     from synthbench.report import render_file
     from synthbench.report.pictures import draw_pictures
-    from synthbench.results import collect
+    from synthbench.results.collect import collect
 
     held = collect(plan, state, conditions)
     results.parent.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,7 @@ def write_report(plan: Plan, state: RunState, results: Path, conditions: dict[st
 
 def plan_command(given: argparse.Namespace) -> int:
     """`synthbench plan`."""
-    from synthbench.runner import look_up
+    from synthbench.execution.runner import look_up
 
     plan, store = make_plan(given)
     held = look_up(plan, store)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synthbench.contract.types import Boxes
 from synthbench.metrics.overlap import box_areas, iou_matrix
-from synthbench.types import Boxes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

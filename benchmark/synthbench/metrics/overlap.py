@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from synthbench.types import Boxes
+    from synthbench.contract.types import Boxes
 
 
 def iou_matrix(boxes: NDArray[np.float32], others: NDArray[np.float32], crowd: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:

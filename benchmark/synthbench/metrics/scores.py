@@ -13,7 +13,7 @@ from synthbench.metrics.matching import AREAS, IOUS, LIMITS, Matches, match
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from synthbench.types import Boxes
+    from synthbench.contract.types import Boxes
 
 RECALLS = np.linspace(0, 1, 101)
 """cocoeval.py, Params.setDetParams"""

@@ -14,7 +14,7 @@ def render_file(results: Path) -> Path:
     Raises SynthbenchError where the file cannot be read, or was written by a version that stored other things.
     """
     from synthbench.report.markdown import render
-    from synthbench.results import SCHEMA
+    from synthbench.results.collect import SCHEMA
 
     try:
         held = json.loads(results.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The report as Markdown, from the dictionary of `synthbench.results.collect` alone."""
+"""The report as Markdown, from the dictionary of `synthbench.results.collect.collect` alone."""
 
 from __future__ import annotations
 

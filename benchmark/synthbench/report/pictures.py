@@ -8,14 +8,14 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from synthbench.contract.images import open_image
+from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.errors import SynthbenchError
-from synthbench.formats.boxes import read_boxes
-from synthbench.formats.images import open_image
-from synthbench.plan import Cell, Plan, View
+from synthbench.execution.runner import RunState, refer
+from synthbench.plan.planner import Cell, Plan, View
 from synthbench.report.scores import Pick, Scores
-from synthbench.runner import RunState, refer
-from synthbench.types import Boxes, ImageSet, Picture
-from synthbench.views import BOXES, see
+from synthbench.storage.boxes import read_boxes
+from synthbench.storage.views import BOXES, see
 
 TILE = 176  # pixels of an image's longer side
 GAP = 6

@@ -5,7 +5,7 @@ In a plugin's own tests, one line:
     test_contract = contract("detector", "blobs")
 
 `synthbench check blobs` does the same from the command line. Neither needs more than seconds where the plugin says with
-`trial` how it learns two dozen small pictures quickly.
+`smoke_options` how it learns two dozen small pictures quickly.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from synthbench.jobs import ViewRef
+from synthbench.contract.types import Boxes
+from synthbench.storage.views import ViewRef
 from synthbench.testing.bench import Bench, Views
 from synthbench.testing.checks import Failure
 from synthbench.testing.subject import Answer, Subject, of_boxes
-from synthbench.types import Boxes
 
 
 class Annotators(Subject):
@@ -24,8 +24,8 @@ class Annotators(Subject):
 
     def use(self, bench: Bench, folder: Path, data: str, seed: int) -> Answer:
         """The boxes."""
-        from synthbench.formats.boxes import read_boxes
-        from synthbench.views import BOXES
+        from synthbench.storage.boxes import read_boxes
+        from synthbench.storage.views import BOXES
 
         return of_boxes(read_boxes(folder / BOXES))
 
@@ -35,8 +35,8 @@ ANNOTATORS = Annotators()
 
 def asked_for(bench: Bench, pictures: ViewRef) -> ViewRef:
     """Pictures with the boxes that `boxes_from` asks for: their own as the generator's, or in a folder as a detector's."""
-    from synthbench.formats.boxes import write_boxes
-    from synthbench.views import BOXES, see
+    from synthbench.storage.boxes import write_boxes
+    from synthbench.storage.views import BOXES, see
 
     source = str(bench.plugin.boxes_from)
     if source in ("", "generator"):

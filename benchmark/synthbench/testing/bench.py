@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from synthbench.context import Event
-from synthbench.engine import kill
-from synthbench.jobs import Job, Outcome, ViewRef
-from synthbench.plugins import Found, Kind, installed
-from synthbench.soundness import place_of
+from synthbench.contract.validation import place_of
+from synthbench.execution.engines import kill
+from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.stage_run import Event
+from synthbench.registry import Found, Kind, installed
+from synthbench.storage.views import ViewRef
 from synthbench.testing.checks import Failure, Skip
 from synthbench.testing.configuring import configured, interpreter, resolved
 from synthbench.testing.guarded import STRIKE
@@ -45,7 +46,7 @@ class Done:
 class Bench:
     """Everything the checks of one plugin share. A context: afterwards its folder and processes are gone.
 
-    options: besides or instead of the plugin's `trial`; timeout: seconds for one stage on toy pictures, imports included.
+    options: besides or instead of the plugin's `smoke_options`; timeout: seconds for one stage on toy pictures, imports included.
     useless: why no further stage is worth carrying out; empty: it is.
     Raises SynthbenchError where there is no such plugin, or its options are wrong or missing; NoEnvironment where it has
     an environment of its own that was not made.
@@ -94,7 +95,7 @@ class Bench:
 
     def pictures(self, name: str) -> ViewRef:
         """A set of toy pictures, by its name in `toys.MAKERS`."""
-        from synthbench.formats.coco import write_set
+        from synthbench.storage.coco import write_set
 
         def make() -> ViewRef:
             folder = self.folder / "data" / name

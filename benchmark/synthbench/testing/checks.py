@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
-from synthbench.plugins import Kind
+from synthbench.registry import Kind
 
 if TYPE_CHECKING:
     from synthbench.testing.bench import Bench

@@ -1,4 +1,4 @@
-"""A plugin with its options, as `trial` and the caller give them, and where it runs."""
+"""A plugin with its options, as `smoke_options` and the caller give them, and where it runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from synthbench.environments import Environments, default_folder, wanted_by
+from synthbench.contract.options import configure, option_types, option_values
 from synthbench.errors import SynthbenchError
-from synthbench.inputs import named_path
-from synthbench.options import configure, option_types, option_values
-from synthbench.plugins import Found, installed
+from synthbench.execution.environments import Environments, default_folder, wanted_by
+from synthbench.registry import Found, installed
+from synthbench.suite.inputs import named_path
 
 
 class NoEnvironment(SynthbenchError):
@@ -20,7 +20,7 @@ class NoEnvironment(SynthbenchError):
 
 def configured(found: Found, given: Mapping[str, object]) -> Any:
     """The plugin with its trial's options and those given. Raises SynthbenchError with all that are wrong or missing."""
-    plugin, problems = configure(found.plugin, {**getattr(found.plugin, "trial", {}), **given})
+    plugin, problems = configure(found.plugin, {**getattr(found.plugin, "smoke_options", {}), **given})
     if plugin is None:
         missing = [problem.removesuffix(": missing") for problem in problems if problem.endswith(": missing")]
         hint = [f"give what is missing: {' '.join(f'--set {name}=VALUE' for name in missing)}"] if missing else []

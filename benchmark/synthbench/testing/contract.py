@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synthbench.plugins import KINDS, Kind
+from synthbench.registry import KINDS, Kind
 from synthbench.testing import annotators, detectors, generators, options, shared, sources
 from synthbench.testing.bench import Bench
 from synthbench.testing.checks import Check, Failure, Result, Skip
@@ -70,7 +70,7 @@ def run_check(check: Check, bench: Bench) -> Result:
 def run_checks(kind: Kind, name: str, options: Mapping[str, object] | None = None) -> Iterator[Result]:
     """Runs every check of a plugin and gives each result as it comes.
 
-    options: besides or instead of the plugin's `trial`.
+    options: besides or instead of the plugin's `smoke_options`.
     Raises SynthbenchError where there is no such plugin, its options are wrong or missing, or its environment was not made.
     """
     with Bench(kind, name, options or {}) as bench:
@@ -105,7 +105,7 @@ SHARED = Shared()
 def contract(kind: Kind, name: str, /, **options: object) -> Callable[..., None]:
     """A pytest test of every check of a plugin, for its module to keep under a name that begins with `test`.
 
-    options: besides or instead of the plugin's `trial`. Skipped where the plugin's own environment was not made.
+    options: besides or instead of the plugin's `smoke_options`. Skipped where the plugin's own environment was not made.
     """
     import pytest
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from synthbench.contract.types import Boxes
 from synthbench.testing.bench import Bench, Views
 from synthbench.testing.checks import Failure
 from synthbench.testing.subject import Answer, Subject, of_boxes
-from synthbench.types import Boxes
 
 LEAST_AP, LEAST_GAIN = 0.3, 0.2
 
@@ -23,8 +23,8 @@ class Detectors(Subject):
 
     def use(self, bench: Bench, folder: Path, data: str, seed: int) -> Answer:
         """The predicted boxes."""
-        from synthbench.formats.boxes import read_boxes
-        from synthbench.views import BOXES
+        from synthbench.storage.boxes import read_boxes
+        from synthbench.storage.views import BOXES
 
         done = bench.carry_out("predict", {"images": [bench.pictures(data)]}, seed=seed, fitted=str(folder))
         return of_boxes(read_boxes(done.workdir / BOXES))
@@ -40,7 +40,7 @@ def learns(bench: Bench) -> None:
     if right < LEAST_AP or right - wrong < LEAST_GAIN:
         raise Failure(
             f"AP on the pictures it was trained with is {right:.2f}, and {wrong:.2f} after a training with wrong boxes; wanted are "
-            f"{LEAST_AP} and {LEAST_GAIN} more than that. `trial` may have to let it learn longer",
+            f"{LEAST_AP} and {LEAST_GAIN} more than that. `smoke_options` may have to let it learn longer",
             bench.method("train"),
         )
 
@@ -48,7 +48,7 @@ def learns(bench: Bench) -> None:
 def average_precision(bench: Bench, answer: Answer) -> float:
     """COCO's AP of an answer about the many pictures."""
     from synthbench.metrics import evaluate
-    from synthbench.views import see
+    from synthbench.storage.views import see
 
     images = see(bench.pictures("many"))
     truth = [picture.boxes or Boxes.none() for picture in images]

@@ -26,7 +26,7 @@ class Generators(Subject):
 
     def sample(self, bench: Bench, folder: Path, start: int, seed: int = 0) -> Answer:
         """The images from `start` to the end of the row."""
-        from synthbench.formats.coco import read_set
+        from synthbench.storage.coco import read_set
 
         parts = {"fitted": str(folder), "extra": {"start": start, "stop": COUNT}}
         done = bench.carry_out("sample", {"like": [bench.pictures(self.usual)]}, seed=seed, **parts)
@@ -74,8 +74,8 @@ def locates(bench: Bench) -> None:
     """Looks for boxes in pictures of every sort."""
     if not hasattr(bench.found.plugin, "locate"):
         raise Skip("it has no `locate`")
-    from synthbench.formats.boxes import read_boxes
-    from synthbench.views import BOXES
+    from synthbench.storage.boxes import read_boxes
+    from synthbench.storage.views import BOXES
 
     fitted = str(GENERATORS.learn(bench).folder)
     done = [bench.carry_out("locate", {"images": [bench.pictures(data)]}, fitted=fitted) for data in ("odd", "plain")]

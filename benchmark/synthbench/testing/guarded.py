@@ -20,8 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from synthbench.context import Event
-from synthbench.jobs import Job, Outcome
+from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.stage_run import Event
 from synthbench.testing.frames import calling_places
 
 CarryOut = Callable[[Job, Callable[[Event], None]], Outcome]
@@ -119,8 +119,8 @@ STRIKES: dict[str, Callable[[], None]] = {
 
 def main() -> None:
     """Carries out jobs until standard input ends, in a folder of its own."""
-    from synthbench import worker
-    from synthbench.stages import carry_out
+    from synthbench.execution import worker
+    from synthbench.execution.stages import carry_out
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
     folder = Path(os.environ[BENCH])

@@ -13,8 +13,8 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import distribution
 from types import ModuleType
 
-from synthbench.hookspecs import PROJECT
-from synthbench.plugins import discover
+from synthbench.contract.hookspecs import PROJECT
+from synthbench.registry import discover
 from synthbench.testing.frames import Place, calling_places
 
 # 0.1 s (numpy) to 15 s each, and all of them are paid for by every command that lists plugins.

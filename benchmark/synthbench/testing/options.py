@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from synthbench.options import configure, option_types, option_values
+from synthbench.contract.options import configure, option_types, option_values
 from synthbench.testing.bench import Bench
 from synthbench.testing.checks import Failure
 

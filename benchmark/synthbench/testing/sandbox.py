@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from synthbench.engine import ALONE, Worker, worker_command
+from synthbench.execution.engines import ALONE, Worker, worker_command
 from synthbench.testing.guarded import BENCH, LOG
 
 # Folders that libraries write to unasked, unless a variable names another.

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synthbench.options import option_values
-from synthbench.plugins import Kind
+from synthbench.contract.options import option_values
+from synthbench.registry import Kind
 from synthbench.testing.annotators import ANNOTATORS
 from synthbench.testing.bench import Bench
 from synthbench.testing.checks import Failure, Skip
@@ -40,7 +40,7 @@ def loads_lightly(bench: Bench) -> None:
 
 def works(bench: Bench) -> None:
     """Asks once; where that fails nothing else is tried."""
-    from synthbench.stages import DROPPED
+    from synthbench.execution.stages import DROPPED
 
     subject = SUBJECTS[bench.found.kind]
     try:

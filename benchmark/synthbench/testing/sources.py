@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from synthbench.contract.types import Boxes, ImageSet
 from synthbench.testing.bench import Bench, Views
 from synthbench.testing.checks import Failure
 from synthbench.testing.subject import Answer, Subject, of_images
-from synthbench.types import Boxes, ImageSet
 
 SPLITS = ("train", "test")
 
@@ -32,7 +32,7 @@ SOURCES = Sources()
 
 def splits(folder: Path) -> dict[str, ImageSet]:
     """The splits of a loaded data source."""
-    from synthbench.formats.coco import read_set
+    from synthbench.storage.coco import read_set
 
     return {split: read_set(folder / split) for split in SPLITS}
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthbench.contract.types import Boxes, ImageSet
 from synthbench.testing.checks import Failure
-from synthbench.types import Boxes, ImageSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,7 @@ Answer = Sequence[Mapping[str, "NDArray[Any]"]]
 """Of each picture: what was given, by what it is called."""
 
 
-NOTHING = "it finds no box at all, so there is nothing to compare; `trial` may have to let it learn longer, or take less sure boxes"
+NOTHING = "it finds no box at all, so there is nothing to compare; `smoke_options` may have to let it learn longer, or take less sure boxes"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthbench.types import Boxes, Sample
+from synthbench.contract.types import Boxes, Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,7 +96,7 @@ def odd(folder: Path) -> Iterator[Sample]:
 
 def plain(folder: Path) -> Iterator[Sample]:
     """The same pictures as plain PNG files: upright, eight bits, RGB."""
-    from synthbench.formats.images import read_image
+    from synthbench.contract.images import read_image
 
     for sample in odd(folder):
         image = read_image(sample.image) if isinstance(sample.image, Path) else sample.image

@@ -11,7 +11,7 @@ from msgspec import Meta
 from synthbench import Boxes, ImageSet, Run, Weights, hookimpl, option
 
 if TYPE_CHECKING:
-    from synthbench.hookspecs import Detector
+    from synthbench import Detector
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -30,7 +30,7 @@ class Detr:
     name: ClassVar[str] = "detr"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
-    trial: ClassVar[Mapping[str, object]] = {
+    smoke_options: ClassVar[Mapping[str, object]] = {
         "weights": "small-detr",
         "image_size": 64,
         "epochs": 20,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,18 +80,16 @@ def load(weights: str | Path, variant: str, run: Run, **labels: Any) -> Any:
         raise SynthbenchError(f"weights: {folder} has no {CONFIG}; give the folder that transformers' save_pretrained wrote")
     if folder.is_file():
         raise SynthbenchError(f"weights: {folder} is a file; give the folder that holds it and its {CONFIG}")
-    # Workers set it unless the command line says --download; then a hub id means what was downloaded before.
-    offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("0", "")
     found = f"weights: {weights}"
     try:
-        config, _ = transformers.PretrainedConfig.get_config_dict(str(weights), local_files_only=offline)
+        config, _ = transformers.PretrainedConfig.get_config_dict(str(weights), local_files_only=run.offline)
         if config.get("model_type") != kind.model_type:
             held = {other.model_type: name for name, other in VARIANTS.items()}.get(config.get("model_type", ""))
             mend = f"set variant = '{held}'" if held else f"the variants are {', '.join(VARIANTS)}"
             raise SynthbenchError(f"{found} holds a model of type {config.get('model_type')!r}, not {variant}; {mend}")
         model, about = kind.model.from_pretrained(
             str(weights),
-            local_files_only=offline,
+            local_files_only=run.offline,
             use_safetensors=None if run.allow_pickle else True,
             dtype="float32",  # otherwise the precision of the file, and halves do not train
             ignore_mismatched_sizes=True,

@@ -41,10 +41,10 @@ def train(options: Detr, data: ImageSet, run: Run) -> None:
         nn.utils.clip_grad_norm_(model.parameters(), options.gradient_norm)
         optimizer.step()
         schedule.step()
-        run.show(loss=float(loss.detach()))
+        run.show_metrics(loss=float(loss.detach()))
         if (step + 1) % per_epoch == 0 and len(held):
             current = validation_loss(options, model, held)
-            run.show(validation_loss=current)
+            run.show_metrics(validation_loss=current)
             if options.keep == "last" or current < best:
                 best, best_epoch = current, (step + 1) // per_epoch
                 if options.keep == "best":
@@ -52,8 +52,10 @@ def train(options: Detr, data: ImageSet, run: Run) -> None:
     if kept is not None:
         model.load_state_dict(kept)
     if len(held):
-        run.record(validation_loss=best)
-    run.record(kept_epoch=best_epoch, epochs=epochs, steps=epochs * per_epoch, parameters=sum(part.numel() for part in model.parameters()))
+        run.log_metrics(validation_loss=best)
+    run.log_metrics(
+        kept_epoch=best_epoch, epochs=epochs, steps=epochs * per_epoch, parameters=sum(part.numel() for part in model.parameters())
+    )
     model.save_pretrained(run.workdir)
 
 

@@ -12,8 +12,8 @@ from typing import Literal, get_args
 import numpy as np
 import pytest
 from synthbench import Boxes, ImageSet, Sample, SynthbenchError
-from synthbench.context import StageRun
-from synthbench.formats.coco import write_set
+from synthbench.execution.stage_run import StageRun
+from synthbench.storage.coco import write_set
 from synthbench_detr import Detr
 
 Variant = Literal["detr", "conditional-detr", "deformable-detr", "rt-detr"]
@@ -52,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
 def trained(options: Detr, data: ImageSet, folder: Path, seed: int = 0) -> list[Boxes]:
     folder.mkdir()
     options.train(data, StageRun(folder, seed))
-    return list(options.predict(folder, data.unlabelled(), StageRun(folder)))
+    return list(options.predict(folder, data.without_boxes(), StageRun(folder)))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -66,7 +66,7 @@ def test_every_variant_trains_and_gives_boxes_inside_the_pictures(variant: Varia
         assert (boxes.xyxy <= [picture.width, picture.height] * 2).all()
         assert set(boxes.labels.tolist()) <= {0, 1}
         assert (np.diff(boxes.scores) <= 0).all()
-    again = list(options.predict(tmp_path / "one", data[3:4].unlabelled(), StageRun(tmp_path)))
+    again = list(options.predict(tmp_path / "one", data[3:4].without_boxes(), StageRun(tmp_path)))
     np.testing.assert_array_equal(again[0].xyxy, found[3].xyxy)
 
 
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_boxes_and_another_seed_others(data: ImageS
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_learns_from_pictures_that_hold_nothing(variant: Variant, data: ImageSet, tmp_path: Path) -> None:
-    nothing = data.chosen([6, 7])
+    nothing = data.subset([6, 7])
     options = replace(TINY, variant=variant, validation=0.0, score_threshold=1.0)
     found = trained(options, nothing, tmp_path / "nothing")
     assert [len(boxes) for boxes in found] == [0, 0]
@@ -109,7 +109,7 @@ def test_starts_from_weights_and_gives_other_categories_a_new_head(data: ImageSe
 
     said: list[str] = []
     run = StageRun(tmp_path, emit=lambda event: said.append(str(event.get("message", ""))))
-    one = data.labelled([Boxes.of(picture.boxes.xyxy) if picture.boxes else Boxes.none() for picture in data])
+    one = data.with_boxes([Boxes.of(picture.boxes.xyxy) if picture.boxes else Boxes.none() for picture in data])
     start = replace(TINY, weights=str(base), learning_rate=1e-9, backbone_rate=0.0)
     start.train(replace(one, categories=("disc",)), run)
     old, new = load_file(base / "model.safetensors"), load_file(tmp_path / "model.safetensors")

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench.hookspecs import Generator, hookimpl
-from synthbench.options import Weights, option
+from synthbench import Generator, Weights, hookimpl, option
 
 from synthbench_diffusers.recipe import Recipe
 
-TRIAL: Mapping[str, object] = {"steps": 3, "resolution": 64, "checkpoint_every": 2, "sampler_steps": 2}
+SMOKE_OPTIONS: Mapping[str, object] = {"steps": 3, "resolution": 64, "checkpoint_every": 2, "sampler_steps": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +23,7 @@ class SD15DreamBooth(Recipe):
 
     name: ClassVar[str] = "sd15-dreambooth"
     pipeline: ClassVar[str] = "StableDiffusionPipeline"
-    trial: ClassVar[Mapping[str, object]] = {"checkpoint": "small-sd15", **TRIAL}
+    smoke_options: ClassVar[Mapping[str, object]] = {"checkpoint": "small-sd15", **SMOKE_OPTIONS}
 
     checkpoint: Weights = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     method: Literal["full", "lora"] = "full"
@@ -45,7 +44,7 @@ class SDXLLora(Recipe):
 
     name: ClassVar[str] = "sdxl-lora"
     pipeline: ClassVar[str] = "StableDiffusionXLPipeline"
-    trial: ClassVar[Mapping[str, object]] = {"checkpoint": "small-sdxl", "accumulation": 1, **TRIAL}
+    smoke_options: ClassVar[Mapping[str, object]] = {"checkpoint": "small-sdxl", "accumulation": 1, **SMOKE_OPTIONS}
 
     checkpoint: Weights = "stabilityai/stable-diffusion-xl-base-1.0"
     vae: Weights = ""

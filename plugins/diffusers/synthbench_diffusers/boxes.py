@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import ndimage
-from synthbench.types import Boxes
+from synthbench import Boxes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import diffusers
 import torch
 import transformers
-from synthbench.errors import SynthbenchError
+from synthbench import SynthbenchError
 
 from synthbench_diffusers.conditioning import ENCODERS
 
 if TYPE_CHECKING:
-    from synthbench.types import Run
+    from synthbench import Run
 
     from synthbench_diffusers.recipe import Recipe
 
@@ -48,7 +47,7 @@ def open_pipeline(recipe: Recipe, run: Run, fitted: Path | None = None) -> Any:
         parts["unet"] = _open(str(fitted / "unet"), run, diffusers.UNet2DConditionModel, dtype=dtype)
         if recipe.train_text_encoder:
             parts["text_encoder"] = _open(str(fitted / "text_encoder"), run, transformers.CLIPTextModel, dtype=dtype)
-    _check_kind(recipe)
+    _check_kind(recipe, run)
     pipe = _open(recipe.checkpoint, run, getattr(diffusers, recipe.pipeline), dtype=dtypes, **parts)
     if fitted and not recipe.full:
         pipe.load_lora_weights(str(fitted))
@@ -59,12 +58,12 @@ def open_pipeline(recipe: Recipe, run: Run, fitted: Path | None = None) -> Any:
 
 def _open(place: str, run: Run, kind: Any, **options: Any) -> Any:
     try:
-        return kind.from_pretrained(place, use_safetensors=None if run.allow_pickle else True, local_files_only=_offline(), **options)
+        return kind.from_pretrained(place, use_safetensors=None if run.allow_pickle else True, local_files_only=run.offline, **options)
     except (OSError, ValueError, KeyError) as error:
         raise _trouble(place, error) from error
 
 
-def _check_kind(recipe: Recipe) -> None:
+def _check_kind(recipe: Recipe, run: Run) -> None:
     """Raises SynthbenchError where the checkpoint is a pipeline of another class, before its weights are read."""
     place = Path(recipe.checkpoint)
     if place.is_dir():
@@ -74,7 +73,7 @@ def _check_kind(recipe: Recipe) -> None:
         found = str(json.loads(index.read_text()).get("_class_name"))
     else:
         try:
-            found = str(diffusers.DiffusionPipeline.load_config(recipe.checkpoint, local_files_only=_offline())["_class_name"])
+            found = str(diffusers.DiffusionPipeline.load_config(recipe.checkpoint, local_files_only=run.offline)["_class_name"])
         except (OSError, ValueError, KeyError) as error:
             raise _trouble(recipe.checkpoint, error) from error
     if found != recipe.pipeline:
@@ -99,10 +98,6 @@ def _trouble(place: str, error: Exception) -> SynthbenchError:
         f"{place}: no such folder, and not complete among the downloaded checkpoints ({reason}); get it with "
         f'`hf download {place} --include "*.json" "*.txt" "*/*.safetensors"`, or run with --download'
     )
-
-
-def _offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
 def _be_quiet() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from synthbench.formats.images import read_image, write_image
-from synthbench.types import derive_seed
+from synthbench import derive_seed
+from synthbench.contract.images import read_image, write_image
 
 from synthbench_diffusers.checkpoint import working_dtype
 from synthbench_diffusers.conditioning import encode
@@ -15,7 +15,7 @@ from synthbench_diffusers.sampling import Sampler, in_batches
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from synthbench.types import Run
+    from synthbench import Run
 
     from synthbench_diffusers.recipe import Recipe
 

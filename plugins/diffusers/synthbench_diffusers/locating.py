@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler
 from PIL import Image
-from synthbench.types import derive_seed
+from synthbench import derive_seed
 
 from synthbench_diffusers.attention import AttentionMaps
 from synthbench_diffusers.boxes import boxes_of
@@ -21,7 +21,7 @@ from synthbench_diffusers.sampling import check_categories, read_maps, word_weig
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from synthbench.types import Boxes, ImageSet, Run
+    from synthbench import Boxes, ImageSet, Run
 
     from synthbench_diffusers.recipe import Recipe
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench.options import Weights, option
+from synthbench import Weights, option
 
 if TYPE_CHECKING:
-    from synthbench.types import Boxes, Brief, ImageSet, Run, Sample
+    from synthbench import Boxes, ImageSet, Run, Sample, SampleRequest
 
 Count = Annotated[int, Meta(ge=1)]
 
@@ -142,11 +142,11 @@ class Recipe:
 
         fit(self, references, run)
 
-    def sample(self, fitted: Path, brief: Brief, run: Run) -> Iterator[Sample]:
+    def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
         """Samples images; their boxes, where asked for, are those of the one category."""
         from synthbench_diffusers.sampling import sample
 
-        return sample(self, fitted, brief, run)
+        return sample(self, fitted, request, run)
 
     def locate(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
         """Boxes from the cross-attention while the fitted model removes noise from these images."""

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
-from synthbench.errors import SynthbenchError
-from synthbench.types import Sample, derive_seed
+from synthbench import Sample, SynthbenchError, derive_seed
 
 from synthbench_diffusers.attention import AttentionMaps
 from synthbench_diffusers.boxes import boxes_of
@@ -21,7 +20,7 @@ from synthbench_diffusers.conditioning import Condition, encode, encode_negative
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from synthbench.types import Brief, Run
+    from synthbench import Run, SampleRequest
 
     from synthbench_diffusers.recipe import Recipe
 
@@ -98,10 +97,10 @@ def in_batches(numbers: Sequence[int], size: int, device: str) -> list[Sequence[
     return [numbers[first : first + size] for first in range(0, len(numbers), size)]
 
 
-def sample(recipe: Recipe, fitted: Path, brief: Brief, run: Run) -> Iterator[Sample]:
+def sample(recipe: Recipe, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
     """See `Recipe.sample`."""
     if recipe.boxes:
-        check_categories(recipe, brief.categories)
+        check_categories(recipe, request.categories)
     pipe = open_pipeline(recipe, run, fitted).to(run.device)
     sampler = Sampler(
         pipe=pipe,
@@ -116,7 +115,7 @@ def sample(recipe: Recipe, fitted: Path, brief: Brief, run: Run) -> Iterator[Sam
     weights = {prompt: word_weights(recipe, pipe, prompt) for prompt in recipe.sampled_prompts} if maps else {}
     with torch.no_grad():
         conditions = {prompt: encode(pipe, prompt) for prompt in recipe.sampled_prompts}
-    batches = in_batches(range(brief.start, brief.stop), recipe.sampling_batch, run.device)
+    batches = in_batches(range(request.start, request.stop), recipe.sampling_batch, run.device)
     for batch in run.track(batches, "sample", unit="batches"):
         prompts = [recipe.sampled_prompts[derive_seed(run.seed, number, "prompt") % len(recipe.sampled_prompts)] for number in batch]
         if maps:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from synthbench.options import option_values
+from synthbench.contract.options import option_values
 
 if TYPE_CHECKING:
-    from synthbench.types import Run
+    from synthbench import Run
 
     from synthbench_diffusers.recipe import Recipe
 

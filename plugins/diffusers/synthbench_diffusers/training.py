@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
-from synthbench.errors import SynthbenchError
-from synthbench.types import derive_seed
+from synthbench import SynthbenchError, derive_seed
 from torch.nn import functional
 
 from synthbench_diffusers import state
@@ -30,7 +29,7 @@ from synthbench_diffusers.sampling import check_size
 from synthbench_diffusers.trainable import add_trainable, save_fitted
 
 if TYPE_CHECKING:
-    from synthbench.types import ImageSet, Run
+    from synthbench import ImageSet, Run
 
     from synthbench_diffusers.conditioning import SizeAndCrop
     from synthbench_diffusers.recipe import Recipe
@@ -51,7 +50,7 @@ def fit(recipe: Recipe, references: ImageSet, run: Run) -> None:
     save_fitted(recipe, pipe, run.workdir)
     shorter = max(len(losses) // 10, 1)
     facts = {"first_loss": float(np.mean(losses[:shorter])), "last_loss": float(np.mean(losses[-shorter:]))}
-    run.record(steps=len(losses), trained_parameters=sum(weight.numel() for weight in trained.values()), **facts)
+    run.log_metrics(steps=len(losses), trained_parameters=sum(weight.numel() for weight in trained.values()), **facts)
     about = {"generator": recipe.name, "checkpoint": recipe.checkpoint, "steps": len(losses), **facts}
     (run.workdir / "fitted.json").write_text(json.dumps(about, indent=1))
     state.remove(run.workdir)
@@ -89,7 +88,7 @@ class Trainer:
         state.load(self.run, self.recipe, progress)
         for step in self.run.track(range(len(progress.losses), steps), "fit", unit="steps"):
             progress.losses.append(self.step(step))
-            self.run.show(loss=progress.losses[-1])
+            self.run.show_metrics(loss=progress.losses[-1])
             if every and (step + 1) % every == 0 and step + 1 < steps:
                 state.save(self.run, self.recipe, progress)
         return progress.losses

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from synthbench.context import StageRun
-from synthbench.errors import SynthbenchError
-from synthbench.formats.images import write_image
-from synthbench.options import configure
-from synthbench.types import Brief, ImageSet, Picture
+from synthbench import ImageSet, Picture, SampleRequest, SynthbenchError
+from synthbench.contract.images import write_image
+from synthbench.contract.options import configure
+from synthbench.execution.stage_run import StageRun
 from synthbench_diffusers import SD15DreamBooth, SDXLLora, synthbench_generators
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def fitted(recipes: dict[str, Recipe], references: ImageSet, tmp_path_factory: p
 
 
 def images(recipe: Recipe, fitted: Path, stop: int = 4, start: int = 0, seed: int = 1) -> np.ndarray:
-    samples = recipe.sample(fitted, Brief(start, stop, APPLE), StageRun(fitted, seed=seed))
+    samples = recipe.sample(fitted, SampleRequest(start, stop, APPLE), StageRun(fitted, seed=seed))
     return np.stack([np.asarray(sample.image, np.uint8) for sample in samples]).astype(np.int64)
 
 
@@ -123,7 +122,7 @@ def test_an_image_depends_on_seed_and_number_alone(method: str, recipes: dict[st
 @pytest.mark.parametrize("method", METHODS)
 def test_boxes_come_with_the_images(method: str, recipes: dict[str, Recipe], fitted: dict[str, Path], references: ImageSet) -> None:
     recipe = dataclasses.replace(recipes[method], box_threshold="otsu", map_scales=(1, 2), sampling_resolution=40)
-    samples = list(recipe.sample(fitted[method], Brief(0, 2, APPLE), StageRun(fitted[method], seed=1)))
+    samples = list(recipe.sample(fitted[method], SampleRequest(0, 2, APPLE), StageRun(fitted[method], seed=1)))
     assert all(np.asarray(sample.image).shape == (40, 40, 3) and sample.about["prompt"] == recipe.instance_prompt for sample in samples)
     assert all(sample.boxes is not None and len(sample.boxes) and sample.boxes.xyxy.max() <= 40 for sample in samples)
     alone = images(dataclasses.replace(recipe, boxes=False), fitted[method], 2)
@@ -142,11 +141,11 @@ class Stopped(StageRun):
 
     shown = 0
 
-    def show(self, **figures: float) -> None:
+    def show_metrics(self, **metrics: float) -> None:
         self.shown += 1
         if self.shown == 3:
             raise KeyboardInterrupt
-        super().show(**figures)
+        super().show_metrics(**metrics)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -196,8 +195,7 @@ def test_boxes_enclose_what_is_above_the_threshold() -> None:
     assert 0.2 < otsu(np.array([0, 0.1, 0.9, 1], np.float32)) < 0.9
 
 
-def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:
     sd, sdxl, pickled = (str(checkpoints[name]) for name in ("sd", "sdxl", "pickled"))
     cases: list[tuple[Recipe, str]] = [
         (SD15DreamBooth(checkpoint="nobody/nothing"), "hf download nobody/nothing"),
@@ -214,5 +212,5 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSe
     with pytest.raises(SynthbenchError, match="no references"):
         cases[0][0].fit(references[:0], StageRun(tmp_path))
     with pytest.raises(SynthbenchError, match="boxes = false"):
-        next(cases[0][0].sample(tmp_path, Brief(0, 1, ("apple", "pear")), StageRun(tmp_path)))
+        next(cases[0][0].sample(tmp_path, SampleRequest(0, 1, ("apple", "pear")), StageRun(tmp_path)))
     cases[-1][0].fit(references, StageRun(tmp_path, seed=0, allow_pickle=True))

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench.hookspecs import Detector, hookimpl
-from synthbench.options import Weights, option
+from synthbench import Detector, Weights, hookimpl, option
 
 if TYPE_CHECKING:
-    from synthbench.types import Boxes, ImageSet, Run
+    from synthbench import Boxes, ImageSet, Run
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -30,7 +29,7 @@ class FasterRCNN:
     name: ClassVar[str] = "fasterrcnn"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0 AND BSD-3-Clause"
-    trial: ClassVar[Mapping[str, object]] = {
+    smoke_options: ClassVar[Mapping[str, object]] = {
         "backbone": "small",
         "image_size": 64,
         "epochs": 10,

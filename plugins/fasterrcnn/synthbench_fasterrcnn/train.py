@@ -44,7 +44,7 @@ def train(options: FasterRCNN, data: ImageSet, run: Run) -> None:
         chosen = [vary(examples[pick], options.flip, options.zoom, options.image_size, rng) for pick in picks.tolist()]
         with torch.autocast("cuda", torch.bfloat16, enabled=options.mixed_precision and run.device.startswith("cuda")):
             loss = _loss(model, chosen, run.device)
-        run.show(loss=loss.item())
+        run.show_metrics(loss=loss.item())
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), options.gradient_norm)
@@ -52,13 +52,13 @@ def train(options: FasterRCNN, data: ImageSet, run: Run) -> None:
         schedule.step()
         if held and step % per_epoch == 0:
             validation = _validate(model, held, options, run)
-            run.show(validation=validation)
+            run.show_metrics(validation=validation)
             if validation < best:
                 best, best_epoch = validation, step // per_epoch
                 best_weights = copy.deepcopy(model.state_dict()) if options.keep == "best" else {}
     if held:
-        run.record(best_epoch=best_epoch, validation_loss=round(best, 4))
-    run.record(epochs=epochs)
+        run.log_metrics(best_epoch=best_epoch, validation_loss=round(best, 4))
+    run.log_metrics(epochs=epochs)
 
     weights = {name: tensor.cpu().contiguous() for name, tensor in (best_weights or model.state_dict()).items()}
     save_file(weights, run.workdir / MODEL)

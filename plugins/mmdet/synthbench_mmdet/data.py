@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from synthbench_mmdet.library import DetDataSample, InstanceData
 
 if TYPE_CHECKING:
-    from synthbench.types import ImageSet, Picture
+    from synthbench import ImageSet, Picture
 
     from synthbench_mmdet import Mmdet
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from synthbench.errors import SynthbenchError
+from synthbench import SynthbenchError
 
 from synthbench_mmdet import operators
 
 if TYPE_CHECKING:
-    from synthbench.types import Run
+    from synthbench import Run
 
 
 @contextmanager

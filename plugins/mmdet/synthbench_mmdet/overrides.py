@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from synthbench.errors import SynthbenchError
+from synthbench import SynthbenchError
 
 Overrides = Mapping[str, Any]
 """Dotted paths into a config, as in `model.rpn_head.anchor_generator.scales`, with what to set there: JSON."""

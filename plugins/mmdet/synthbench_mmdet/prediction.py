@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file
-from synthbench.types import Boxes, ImageSet, Picture, Run
+from synthbench import Boxes, ImageSet, Picture, Run
 from torch import nn
 
 from synthbench_mmdet.configs import build, from_json, with_threshold

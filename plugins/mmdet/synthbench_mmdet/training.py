@@ -18,7 +18,7 @@ from synthbench_mmdet.library import Hook, MMLogger, Runner, contained, pseudo_c
 from synthbench_mmdet.weights import fill, open_weights
 
 if TYPE_CHECKING:
-    from synthbench.types import ImageSet, Run
+    from synthbench import ImageSet, Run
     from torch import Tensor, nn
 
     from synthbench_mmdet import Mmdet
@@ -58,7 +58,7 @@ def train(options: Mmdet, data: ImageSet, run: Run) -> None:
             experiment_name="run",
         )
         runner.train()
-    run.record(epochs=epochs)
+    run.log_metrics(epochs=epochs)
     save_file({name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}, run.workdir / MODEL)
     about = {"config": options.config, "categories": data.categories, "model": settings["model"]}
     (run.workdir / ABOUT).write_text(to_json(about))
@@ -111,7 +111,7 @@ class Reporter(Hook):  # type: ignore[misc]  # mypy does not follow mmengine
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: Any = None) -> None:  # noqa: ARG002
         """The losses of a step: their sum, and its main parts."""
-        self._run.show(**{name: float(value) for name, value in outputs.items() if name.startswith("loss")})
+        self._run.show_metrics(**{name: float(value) for name, value in outputs.items() if name.startswith("loss")})
         next(self._ticks, None)
 
 

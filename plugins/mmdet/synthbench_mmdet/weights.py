@@ -6,12 +6,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
-from synthbench.errors import SynthbenchError
-from synthbench.weights import find_weights, read_weights
+from synthbench import SynthbenchError, find_weights, read_weights
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from synthbench.types import Run
+    from synthbench import Run
 
     from synthbench_mmdet import Mmdet
 
@@ -23,7 +22,7 @@ def open_weights(options: Mmdet, run: Run) -> State:
     if not options.weights:
         return {}
     with _blanks():
-        held = read_weights(find_weights(options.weights), allow_pickle=run.allow_pickle)
+        held = read_weights(find_weights(options.weights, run), run)
     return {name.removeprefix("module."): tensor for name, tensor in held.items()}
 
 
@@ -41,7 +40,7 @@ def fill(model: nn.Module, held: State, source: str, run: Run) -> None:
     if len(missing) == len(needed):
         raise SynthbenchError(f"weights: {source} holds nothing that fits; is it of another config?")
     model.load_state_dict(fitting, strict=False)
-    run.record(weights_taken=len(fitting), weights_wanted=len(wanted))
+    run.log_metrics(weights_taken=len(fitting), weights_wanted=len(wanted))
     if missing:
         parts = sorted({name.rsplit(".", 1)[0] for name in missing})
         run.note(f"{len(missing)} of {len(needed)} tensors are not in {source} or differ in shape: {', '.join(parts)}")

@@ -61,7 +61,7 @@ def detected() -> Iterator[tuple[str, Tensor]]:
     """A small Faster R-CNN's losses, gradients and detections."""
     from pathlib import Path
 
-    from synthbench.context import StageRun
+    from synthbench.execution.stage_run import StageRun
     from synthbench_mmdet import FasterRCNNMmdet
     from synthbench_mmdet.configs import build, resolve
     from synthbench_mmdet.data import packed

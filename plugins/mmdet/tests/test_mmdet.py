@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from synthbench import Boxes, ImageSet, Picture, SynthbenchError
-from synthbench.context import StageRun
-from synthbench.formats.images import write_image
+from synthbench.contract.images import write_image
+from synthbench.contract.options import configure, option_values
+from synthbench.execution.stage_run import StageRun
 from synthbench.metrics import evaluate
-from synthbench.options import configure, option_values
 from synthbench_mmdet import DETRMmdet, FasterRCNNMmdet, Mmdet
 from synthbench_mmdet.zoo import zoo
 
@@ -58,7 +58,7 @@ def trained(options: Mmdet, data: ImageSet, folder: Path, **about: object) -> St
 
 
 def found(options: Mmdet, fitted: Path, images: ImageSet) -> list[Boxes]:
-    return list(options.predict(fitted, images.unlabelled(), StageRun(fitted)))
+    return list(options.predict(fitted, images.without_boxes(), StageRun(fitted)))
 
 
 def refused(**options: object) -> str:
@@ -109,7 +109,7 @@ def test_a_fresh_process_predicts_the_same_from_a_moved_folder(toys: ImageSet, t
     assert sum(map(len, here)) > 0
     shutil.move(tmp_path / "fitted", tmp_path / "moved")
     code = (
-        "import sys; from pathlib import Path; from synthbench import *; from synthbench.context import StageRun\n"
+        "import sys; from pathlib import Path; from synthbench import *; from synthbench.execution.stage_run import StageRun\n"
         "from synthbench_mmdet import FasterRCNNMmdet\n"
         "options = FasterRCNNMmdet(config='small-faster-rcnn', image_size=64, score_threshold=0.0)\n"
         "images = ImageSet(('red', 'blue'), tuple(Picture(Path(sys.argv[1]) / f'{n}.png', 64, 64) for n in range(2)))\n"

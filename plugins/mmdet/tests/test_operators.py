@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from synthbench.environments import Environments, default_folder, wanted_by
+from synthbench.execution.environments import Environments, default_folder, wanted_by
 from synthbench_mmdet import FasterRCNNMmdet
 from synthbench_mmdet.library import STAND_INS
 from torch import Tensor

@@ -10,7 +10,7 @@ from msgspec import Meta
 from synthbench import Boxes, Run, Sample, Splits, derive_seed, hookimpl
 
 if TYPE_CHECKING:
-    from synthbench.hookspecs import DataSource
+    from synthbench import DataSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Orchard:
     name: ClassVar[str] = "orchard"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
-    trial: ClassVar[Mapping[str, object]] = {"train": 6, "test": 4, "size": 64}
+    smoke_options: ClassVar[Mapping[str, object]] = {"train": 6, "test": 4, "size": 64}
 
     domain: Literal["orchard", "broad"] = "orchard"
     """`orchard` is one particular orchard and camera; `broad` is what the shipped checkpoints learned from."""

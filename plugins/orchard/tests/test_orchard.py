@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthbench.context import StageRun
+from synthbench.execution.stage_run import StageRun
 from synthbench_orchard import Orchard
 from synthbench_orchard.draw import MIN_VISIBLE, visible_boxes
 

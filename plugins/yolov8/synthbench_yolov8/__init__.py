@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench.hookspecs import Detector, hookimpl
-from synthbench.options import Weights, option
+from synthbench import Detector, Weights, hookimpl, option
 
 if TYPE_CHECKING:
-    from synthbench.types import Boxes, ImageSet, Run
+    from synthbench import Boxes, ImageSet, Run
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -24,7 +23,7 @@ class YOLOv8:
     name: ClassVar[str] = "yolov8"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "AGPL-3.0-only"
-    trial: ClassVar[Mapping[str, object]] = {
+    smoke_options: ClassVar[Mapping[str, object]] = {
         "image_size": 64,
         "epochs": 14,
         "batch": 4,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from synthbench.errors import SynthbenchError
+from synthbench import SynthbenchError
 
 from synthbench_yolov8.library import cv2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from synthbench.types import ImageSet, Picture, Run
+    from synthbench import ImageSet, Picture, Run
 
 SMALLEST = 10  # pixels: ultralytics drops smaller images in silence
 

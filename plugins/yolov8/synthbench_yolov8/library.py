@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from synthbench.types import Run
+    from synthbench import Run
 
 __all__ = ["DetectionModel", "DetectionTrainer", "LetterBox", "architecture", "contained", "cv2", "load_checkpoint", "nms", "scale_boxes"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from synthbench.types import Boxes, ImageSet, Run
+from synthbench import Boxes, ImageSet, Run
 
 from synthbench_yolov8.library import LetterBox, contained, nms, scale_boxes
 from synthbench_yolov8.weights import rebuild

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from synthbench.errors import SynthbenchError
+from synthbench import SynthbenchError
 from torch import Tensor
 
 from synthbench_yolov8.dataset import write_dataset
@@ -17,7 +17,7 @@ from synthbench_yolov8.library import DetectionModel, DetectionTrainer, architec
 from synthbench_yolov8.weights import save, start_from
 
 if TYPE_CHECKING:
-    from synthbench.types import ImageSet, Run
+    from synthbench import ImageSet, Run
 
     from synthbench_yolov8 import YOLOv8
 
@@ -33,7 +33,7 @@ def train(options: YOLOv8, data: ImageSet, run: Run) -> None:
         trainer = Trainer(options, run, arguments, described, keep=keep, validated=len(held) > 0)
         trainer.train()
     save(run.workdir, trainer.kept, options.model, data.categories)
-    run.record(epochs=epochs, kept_epoch=trainer.kept_epoch, **trainer.validation_ap)
+    run.log_metrics(epochs=epochs, kept_epoch=trainer.kept_epoch, **trainer.validation_ap)
 
 
 def _split(options: YOLOv8, data: ImageSet, run: Run) -> tuple[ImageSet, ImageSet, str]:
@@ -115,7 +115,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
         next(self._ticks, None)
 
     def _stepped(self) -> None:
-        self._run.show(loss=float(sum(self.tloss.values())))
+        self._run.show_metrics(loss=float(sum(self.tloss.values())))
         next(self._ticks, None)
 
     def get_dataset(self) -> dict[str, object]:
@@ -134,7 +134,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]
         if not self._validated:
             return {}, 0.0
         metrics, fitness = super().validate()
-        self._run.show(AP50=metrics["metrics/mAP50(B)"])
+        self._run.show_metrics(AP50=metrics["metrics/mAP50(B)"])
         return metrics, fitness
 
     def save_model(self) -> bool:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors.torch import load_file, save_file
-from synthbench.errors import SynthbenchError
-from synthbench.weights import check_pickle, find_weights, read_weights
+from synthbench import SynthbenchError, check_pickle, find_weights, read_weights
 
 from synthbench_yolov8.library import DetectionModel, architecture, load_checkpoint
 
 if TYPE_CHECKING:
-    from synthbench.types import Run
+    from synthbench import Run
     from torch import Tensor
     from torch.nn import Module
 
@@ -39,12 +38,12 @@ def start_from(weights: str, model: Module, run: Run) -> None:
 
     Raises SynthbenchError where the file cannot be read, may not be, or holds nothing that fits.
     """
-    given, own = _read(find_weights(weights), run), model.state_dict()
+    given, own = _read(find_weights(weights, run), run), model.state_dict()
     fitting = {name: tensor for name, tensor in given.items() if name in own and tensor.shape == own[name].shape}
     if not fitting:
         raise SynthbenchError(f"weights: {weights}: none of its {len(given)} tensors has a name and shape of this model; check `model`")
     model.load_state_dict(fitting, strict=False)
-    run.record(weights_taken=len(fitting), weights_wanted=len(own))
+    run.log_metrics(weights_taken=len(fitting), weights_wanted=len(own))
     run.log(f"{weights}: {len(fitting)} of the model's {len(own)} tensors taken over, the others start from scratch")
 
 
@@ -52,8 +51,8 @@ def _read(path: Path, run: Run) -> dict[str, Tensor]:
     if path.suffix not in (".safetensors", ".pt"):
         raise SynthbenchError(f"weights: {path}: neither a .safetensors nor a .pt file")
     if path.suffix == ".safetensors":
-        return read_weights(path, allow_pickle=False)
-    check_pickle(path, run.allow_pickle)
+        return read_weights(path, run)
+    check_pickle(path, run)
     try:
         checkpoint, _ = load_checkpoint(path)
     except Exception as error:  # unpickling can raise anything

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from synthbench import Boxes, ImageSet, Picture, SynthbenchError
-from synthbench.context import StageRun
-from synthbench.options import configure
+from synthbench.contract.options import configure
+from synthbench.execution.stage_run import StageRun
 from synthbench_yolov8 import YOLOv8
 
 TINY = YOLOv8(image_size=64, epochs=2, batch=4, mosaic=0.5, close_mosaic=1, validation=0.25)
@@ -81,7 +81,7 @@ def test_it_learns_and_leaves_two_files_and_a_clean_process(
     assert [event for event in events if event.get("label") == "train"][-1]["done"] == 14 * 6
 
     test = discs(tmp_path / "test", 10, seed=9, width=96, height=48)
-    found = list(options.predict(run.workdir, test.unlabelled(), stage(tmp_path / "predict")))
+    found = list(options.predict(run.workdir, test.without_boxes(), stage(tmp_path / "predict")))
     hits = [overlap(boxes.xyxy[0], picture.boxes.xyxy[0]) for boxes, picture in zip(found, test, strict=True) if picture.boxes]
     assert np.mean(np.array(hits) > 0.5) >= 0.6
     for boxes in found:
@@ -89,10 +89,10 @@ def test_it_learns_and_leaves_two_files_and_a_clean_process(
         assert (boxes.xyxy >= 0).all()
         assert (boxes.xyxy <= [96, 48, 96, 48]).all()
         assert (np.diff(boxes.scores) <= 0).all()
-    alone = next(options.predict(run.workdir, test.unlabelled()[3:4], stage(tmp_path / "alone")))
+    alone = next(options.predict(run.workdir, test.without_boxes()[3:4], stage(tmp_path / "alone")))
     np.testing.assert_allclose(alone.xyxy, found[3].xyxy, atol=0.01)
     strict = replace(options, score_threshold=1.0)
-    assert all(len(boxes) == 0 for boxes in strict.predict(run.workdir, test.unlabelled(), stage(tmp_path / "strict")))
+    assert all(len(boxes) == 0 for boxes in strict.predict(run.workdir, test.without_boxes(), stage(tmp_path / "strict")))
 
     assert (torch.get_num_threads(), torch.save) == (threads, saving)
     assert not torch.are_deterministic_algorithms_enabled()
@@ -119,7 +119,7 @@ def test_one_picture_is_enough_and_no_box_is_too_little(tmp_path: Path) -> None:
     run = stage(tmp_path / "run")
     replace(TINY, epochs=1, min_steps=3).train(data, run)
     assert run.records == {"epochs": 3, "kept_epoch": 3}
-    assert len(list(TINY.predict(run.workdir, data.unlabelled(), run))) == 1
+    assert len(list(TINY.predict(run.workdir, data.without_boxes(), run))) == 1
     bare = ImageSet(data.categories, tuple(replace(picture, boxes=Boxes.none()) for picture in data))
     with pytest.raises(SynthbenchError, match="none of its 1 pictures has a box"):
         TINY.train(bare, stage(tmp_path / "bare"))

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench.hookspecs import Detector, Environment, hookimpl
-from synthbench.options import Weights, option
+from synthbench import Detector, Environment, Weights, hookimpl, option
 
 if TYPE_CHECKING:
-    from synthbench.types import Boxes, ImageSet, Run
+    from synthbench import Boxes, ImageSet, Run
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
@@ -45,7 +44,7 @@ class YOLOX:
         # Wanted for exporting alone, in versions of which there are no wheels for Python 3.10 or later.
         overrides=tuple(f"{package}; python_version < '3'" for package in ("onnx", "onnxruntime", "onnx-simplifier")),
     )
-    trial: ClassVar[Mapping[str, object]] = {"image_size": 64, "epochs": 28, "batch": 4, "learning_rate": 0.004, "mosaic": 0.0}
+    smoke_options: ClassVar[Mapping[str, object]] = {"image_size": 64, "epochs": 28, "batch": 4, "learning_rate": 0.004, "mosaic": 0.0}
 
     model: Literal["yolox-nano", "yolox-tiny", "yolox-s", "yolox-m", "yolox-l", "yolox-x"] = "yolox-tiny"
     """`yolox-nano` has fewer weights, but learns in more steps, which are no quicker on a processor."""

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from synthbench.errors import SynthbenchError
-from synthbench.weights import find_weights, read_weights
+from synthbench import SynthbenchError, find_weights, read_weights
 from torch import nn
 from yolox.exp import get_exp
 
@@ -55,7 +54,7 @@ def on_device(device: str) -> tuple[str, AbstractContextManager[Any]]:
 
 def fill(model: nn.Module, weights: str, run: Run) -> None:
     """Copies what fits, and says what does not. Raises SynthbenchError where weights are missing, do not open or do not fit."""
-    given, wanted = read_weights(find_weights(weights), allow_pickle=run.allow_pickle), model.state_dict()
+    given, wanted = read_weights(find_weights(weights, run), run), model.state_dict()
     held = {key: tensor for key, tensor in given.items() if key in wanted and wanted[key].shape == tensor.shape}
     missing = sorted(wanted.keys() - held.keys())
     if len(missing) == len(wanted):

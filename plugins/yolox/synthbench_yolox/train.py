@@ -54,12 +54,12 @@ def train(options: YOLOX, data: ImageSet, run: Run) -> None:
                 group["lr"] = schedule.update_lr(step + 1)
             images, targets = varied.batch(picks.tolist(), plain=plain)
             loss = model(images.to(device), targets.to(device))["total_loss"]
-            run.show(loss=loss.item())
+            run.show_metrics(loss=loss.item())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             average.update(model)
-    run.record(epochs=epochs)
+    run.log_metrics(epochs=epochs)
     save_file({name: tensor.cpu().contiguous() for name, tensor in average.ema.state_dict().items()}, run.workdir / MODEL)
     spec.save(run.workdir / SPEC)
 

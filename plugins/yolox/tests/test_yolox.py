@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from synthbench import Boxes, ImageSet, Picture, SynthbenchError
-from synthbench.context import StageRun
-from synthbench.formats.images import write_image
+from synthbench.contract.images import write_image
+from synthbench.contract.options import configure
+from synthbench.execution.stage_run import StageRun
 from synthbench.metrics import evaluate
-from synthbench.options import configure
 from synthbench_yolox import YOLOX
 
 needs_library = pytest.mark.skipif(not any(distributions(name="yolox")), reason="needs yolox, which lives in the plugin's own environment")
@@ -49,7 +49,7 @@ def trained(options: YOLOX, data: ImageSet, folder: Path, **about: object) -> St
 
 
 def found(options: YOLOX, fitted: Path, images: ImageSet) -> list[Boxes]:
-    return list(options.predict(fitted, images.unlabelled(), StageRun(fitted)))
+    return list(options.predict(fitted, images.without_boxes(), StageRun(fitted)))
 
 
 def test_importing_the_plugin_is_light() -> None:
@@ -67,13 +67,13 @@ def test_wrong_options_are_told() -> None:
     _, problems = configure(YOLOX, {"image_size": 100, "model": "yolox-small", "mosaic_scale": [0.5], "epoch": 3})
     told = "\n".join(problems)
     assert all(part in told for part in ("image_size: ", "did you mean 'yolox-s", "mosaic_scale: ", "did you mean 'epochs'"))
-    assert configure(YOLOX, YOLOX.trial)[1] == []
+    assert configure(YOLOX, YOLOX.smoke_options)[1] == []
 
 
 @needs_library
 def test_learns_the_toys_of_its_trial(tmp_path: Path) -> None:
     toys = drawn(tmp_path, 24, kinds=2)
-    options, _ = configure(YOLOX, YOLOX.trial)
+    options, _ = configure(YOLOX, YOLOX.smoke_options)
     assert options is not None
     run = trained(options, toys, tmp_path / "fitted")
     assert run.records == {"epochs": 28}
@@ -92,7 +92,7 @@ def test_training_is_repeatable_and_writes_nowhere_else(tmp_path: Path) -> None:
 import json, sys
 from pathlib import Path
 from synthbench import Boxes, ImageSet, Picture
-from synthbench.context import StageRun
+from synthbench.execution.stage_run import StageRun
 from synthbench_yolox import YOLOX
 pictures = json.loads(sys.argv[1])["pictures"]
 data = ImageSet(("red",), tuple(Picture(Path(path), 64, 64, Boxes.of(boxes)) for path, boxes in pictures))

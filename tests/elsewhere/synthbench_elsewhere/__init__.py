@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from synthbench import Boxes, Environment, ImageSet, Run, hookimpl
 
 if TYPE_CHECKING:
-    from synthbench.hookspecs import Detector
+    from synthbench.contract.hookspecs import Detector
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from synthbench import hookimpl
 from synthbench_fakes import Threshold
 
 if TYPE_CHECKING:
-    from synthbench.hookspecs import Detector
+    from synthbench.contract.hookspecs import Detector
 
 
 @dataclass(frozen=True, kw_only=True)

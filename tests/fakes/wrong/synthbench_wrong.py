@@ -15,13 +15,13 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from synthbench import Boxes, Brief, ImageSet, Picture, Run, Sample, Splits, hookimpl, option
+from synthbench import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, hookimpl, option
 from synthbench_fakes import Paint, Squares, Threshold, paint, squares_in
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from synthbench.hookspecs import Annotator, DataSource, Detector, Generator
+    from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Generator
 
 
 class Seeded:
@@ -287,26 +287,26 @@ class Stubborn(Threshold):
 class Row(Paint):
     name: ClassVar[str] = "row"
 
-    def sample(self, fitted: Path, brief: Brief, run: Run) -> Iterator[Sample]:
-        return super().sample(fitted, Brief(0, len(brief), brief.categories), run)
+    def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
+        return super().sample(fitted, SampleRequest(0, len(request), request.categories), run)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleDeaf(Paint):
     name: ClassVar[str] = "sample-deaf"
 
-    def sample(self, fitted: Path, brief: Brief, run: Run) -> Iterator[Sample]:
-        return super().sample(fitted, brief, Seeded(run, 0))
+    def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
+        return super().sample(fitted, request, Seeded(run, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grey(Paint):
     name: ClassVar[str] = "grey"
 
-    def sample(self, fitted: Path, brief: Brief, run: Run) -> Iterator[Sample]:
+    def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
         import numpy as np
 
-        return (Sample(np.full((32, 32, 3), 128, np.uint8)) for _ in range(len(brief)))
+        return (Sample(np.full((32, 32, 3), 128, np.uint8)) for _ in range(len(request)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,124 @@
+"""Options of a plugin: fields of its frozen dataclass.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Blur:
+        radius: Annotated[float, Meta(gt=0)] = 2.0              # Meta is msgspec.Meta: bounds that a suite is held to
+        start: Weights = ""                                     # shipped name, folder, file, hub id or address
+        threshold: float = option(0.5, stage="predict")         # changing it does not train again
+
+What a suite does not set has its default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from synthbench.errors import SynthbenchError, suggest
+
+Value = TypeVar("Value")
+Stage = Literal["sample", "predict"]
+UNIONS = (typing.Union, types.UnionType)
+WEIGHTS = "synthbench: weights"
+Weights = Annotated[str, msgspec.Meta(description=WEIGHTS)]
+"""Starting weights: a shipped checkpoint's name, a folder, a file, a hub id, an https address that ends with the beginning of the
+file's SHA-256, as in `-047c8118.pth`, or empty for none. See `synthbench.contract.weights`."""
+
+
+def option(default: Value, *, stage: Stage) -> Value:
+    """A field that matters to the later of the plugin's two stages only, so changing it does not learn again."""
+    made: Value = dataclasses.field(default=default, metadata={"stage": stage})
+    return made
+
+
+def option_types(plugin: type) -> dict[str, Any]:
+    """The type of each option of a plugin's class, by name."""
+    hints = typing.get_type_hints(plugin, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(plugin) if field.init}
+
+
+def is_weights(kind: Any) -> bool:
+    """Whether an option's type is `Weights`."""
+    if typing.get_origin(kind) in UNIONS:
+        return any(map(is_weights, typing.get_args(kind)))
+    return any(isinstance(mark, msgspec.Meta) and mark.description == WEIGHTS for mark in typing.get_args(kind)[1:])
+
+
+def hides_files(kind: Any, *, inside: bool = False) -> bool:
+    """Whether an option of this type could name files in a list or a table, where nobody looks for their content."""
+    if kind is Path or is_weights(kind):
+        return inside
+    deeper = inside or typing.get_origin(kind) not in (*UNIONS, Annotated)
+    return any(hides_files(part, inside=deeper) for part in typing.get_args(kind) if not isinstance(part, msgspec.Meta))
+
+
+def configure(plugin: type[Value], given: Mapping[str, object]) -> tuple[Value | None, list[str]]:
+    """The plugin with `given` options, or None and every problem found, each beginning with the option's name."""
+    kinds = option_types(plugin)
+    renamed: Mapping[str, str] = getattr(plugin, "renamed_options", {})
+    problems = [
+        f"{key}: renamed to '{renamed[key]}'" if key in renamed else f"{key}: unknown option{suggest(key, kinds)}"
+        for key in given
+        if key not in kinds
+    ]
+    values: dict[str, object] = {}
+    for key, value in given.items():
+        if key in kinds:
+            try:
+                values[key] = msgspec.convert(value, kinds[key], dec_hook=_decode)
+            except msgspec.ValidationError as error:
+                problems.append(f"{key}: {_told(kinds[key], value, error)}")
+            except TypeError as error:  # a type that cannot be told from others in TOML, such as Path | str
+                problems.append(f"{key}: no suite can set an option of the type {kinds[key]} ({error})")
+    needed = [field.name for field in dataclasses.fields(plugin) if _is_required(field)]  # type: ignore[arg-type]
+    problems += [f"{key}: missing" for key in needed if key not in given]
+    if problems:
+        return None, problems
+    try:
+        made = plugin(**values)
+    except (TypeError, ValueError, SynthbenchError) as error:  # a plugin's own __post_init__ refuses
+        return None, [str(error)]
+    except Exception as error:  # or is broken
+        return None, [f"{type(error).__name__}: {error}"]
+    infinite = [name for name, value in option_values(made, late=True).items() if not _is_finite(value)]
+    return (None if infinite else made), [f"{name}: holds a number that is not finite, which JSON cannot" for name in infinite]
+
+
+def option_values(plugin: object, *, late: bool) -> dict[str, object]:
+    """The options of a configured plugin as plain values; without those of its later stage unless `late`."""
+    fields = dataclasses.fields(plugin)  # type: ignore[arg-type]
+    kept = [field for field in fields if field.init and (late or "stage" not in field.metadata)]
+    return {field.name: msgspec.to_builtins(getattr(plugin, field.name), enc_hook=str) for field in kept}
+
+
+def _is_finite(value: object) -> bool:
+    """Whether a plain value, or whatever it holds, can be told a worker."""
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, (list, tuple)) else not isinstance(value, float) or math.isfinite(value)
+
+
+def _is_required(field: dataclasses.Field[object]) -> bool:
+    missing = dataclasses.MISSING
+    return field.init and field.default is missing and field.default_factory is missing
+
+
+def _told(kind: Any, value: object, error: msgspec.ValidationError) -> str:
+    if typing.get_origin(kind) is Literal:
+        return f"unknown value {value!r}{suggest(str(value), map(str, typing.get_args(kind)))}"
+    expected = re.sub(", got `.*?`", "", str(error))  # the value says more than its type
+    return f"{expected[0].lower()}{expected[1:]}, got {value!r}"
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise msgspec.ValidationError(f"Expected `{kind.__name__}`")

@@ -1,0 +1,1 @@
+"""Reading labelled photographs in the formats that people have."""

@@ -1,0 +1,118 @@
+"""A folder of photographs with COCO annotations: checked as a whole, then given image by image."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synthbench.contract.images import open_image
+from synthbench.contract.types import Run, Sample, Splits
+from synthbench.data.coco_file import CocoFile, joined, leads_out, read_coco
+from synthbench.data.photos import Photo, PhotoCheck
+from synthbench.data.tiling import boxes_in, new_size, resize, tiles
+from synthbench.errors import SynthbenchError, suggest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from synthbench.data.coco import CocoFolder
+
+LISTED = 20  # problems spelled out
+
+
+def load(options: CocoFolder, run: Run) -> Splits:
+    """See `synthbench.data.coco.CocoFolder.load`."""
+    problems = _misplaced(options)
+    _refuse(options.path, problems)
+    files = {name: read_coco(options.path, name, problems) for name in (options.train, options.test)}
+    read = [file for file in files.values() if file]
+    categories = _categories(options, files[options.train], read, problems)
+    photos: dict[str, list[Photo]] = {}
+    notes: list[str] = []
+    for file in read:
+        labels = {number: categories.index(name) for number, name in file.categories.items() if name in categories}
+        check = PhotoCheck(options.path / options.images, file, labels)
+        photos[file.name] = list(check.photos(run))
+        problems += check.problems
+        notes += check.notes()
+        if not problems and not any(len(photo.boxes) for photo in photos[file.name]):
+            problems.append(f"{file.name}: no boxes of {', '.join(categories) or 'any category'}")
+    problems += _leaks(options, photos)
+    _refuse(options.path, problems)
+    for note in notes:
+        run.note(note)
+    return Splits(
+        categories=categories,
+        train=_samples(options, photos[options.train]),
+        test=_samples(options, photos[options.test]),
+        license=joined(file.license for file in read),
+        source=joined(file.source for file in read),
+    )
+
+
+def _misplaced(options: CocoFolder) -> list[str]:
+    """What is wrong with the folder itself, without which nothing else can be looked at."""
+    if not options.path.is_dir():
+        return ["no such folder"]
+    names = {"train": options.train, "test": options.test, "images": options.images}
+    problems = [f"{option}: '{name}' leads out of the folder" for option, name in names.items() if leads_out(name)]
+    if not (options.path / options.images).is_dir():
+        problems.append(f"images: no such folder '{options.images}'")
+    return problems
+
+
+def _refuse(folder: Path, problems: list[str]) -> None:
+    if problems:
+        count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+        more = [f"and {len(problems) - LISTED} more"] * (len(problems) > LISTED)
+        raise SynthbenchError("\n  ".join([f"coco: {folder}: {count}", *problems[:LISTED], *more]))
+
+
+def _categories(options: CocoFolder, train: CocoFile | None, read: list[CocoFile], problems: list[str]) -> tuple[str, ...]:
+    """The categories that the suite names, or all of the training file's in the order of their ids."""
+    chosen = tuple(dict.fromkeys(options.categories))
+    for file in read if chosen else ():
+        names = set(file.categories.values())
+        problems += [f"{file.name}: no category '{name}'{suggest(name, names)}" for name in chosen if name not in names]
+    if chosen or train is None:
+        return chosen
+    known = tuple(dict.fromkeys(train.categories[number] for number in sorted(train.categories)))
+    for file in read:
+        strange = [name for name in file.categories.values() if name not in known]
+        problems += [f"{file.name}: category '{name}' is not in {train.name}{suggest(name, known)}" for name in strange]
+    return known
+
+
+def _leaks(options: CocoFolder, photos: Mapping[str, list[Photo]]) -> list[str]:
+    """Images that are byte for byte in both sets; only files of equal length are read for that."""
+    train, test = ([(photo.path.stat().st_size, photo) for photo in photos.get(name, [])] for name in (options.train, options.test))
+    lengths = {length for length, _ in train} & {length for length, _ in test}
+    learned = {_digest(photo.path): photo.name for length, photo in train if length in lengths}
+    twice = [(photo.name, learned.get(_digest(photo.path))) for length, photo in test if length in lengths]
+    return [
+        f"{options.test}: {name} is the same image as {known} in {options.train}; a score on images that were learned means nothing"
+        for name, known in twice
+        if known is not None
+    ]
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+def _samples(options: CocoFolder, photos: Iterable[Photo]) -> Iterator[Sample]:
+    for photo in photos:
+        size = (photo.width, photo.height)
+        windows = tiles(*size, options.tile, options.tile_overlap)
+        whole = windows == [(0, 0, *size)]
+        if whole and photo.plain and new_size(*size, options.resize) == size:
+            yield Sample(photo.path, photo.boxes, {"file": photo.name})
+            continue
+        image = open_image(photo.path)
+        for window in windows:
+            boxes = photo.boxes if whole else boxes_in(photo.boxes, window, options.min_visible)
+            part, boxes = resize(image.crop(window), boxes, options.resize)
+            yield Sample(np.asarray(part), boxes, {"file": photo.name, "left": window[0], "top": window[1]})

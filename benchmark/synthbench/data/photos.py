@@ -1,0 +1,123 @@
+"""The photographs of one annotation file, checked against their image files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synthbench.contract.images import Header, read_header
+from synthbench.contract.types import Boxes
+from synthbench.errors import SynthbenchError
+
+if TYPE_CHECKING:
+    from synthbench.contract.types import Run
+    from synthbench.data.coco_file import CocoFile, Image
+
+NOTED = 5  # examples in a note
+ROUNDING = 0.5  # pixels that a box may stand out by before it is worth a word: files round their numbers
+NO_SIZE = 0.01  # pixels; what is smaller may be nothing once it is float32
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph that was checked.
+
+    width, height, boxes: in pixels of the upright image.
+    plain: the file holds just that image, so it may be taken over byte for byte.
+    """
+
+    path: Path
+    name: str
+    width: int
+    height: int
+    plain: bool
+    boxes: Boxes
+
+
+@dataclass
+class PhotoCheck:
+    """Goes through the images of a file; collects what is wrong with them, and what was mended."""
+
+    folder: Path
+    file: CocoFile
+    labels: Mapping[int, int]
+    """From the ids of the chosen categories to labels."""
+    problems: list[str] = field(default_factory=list)
+    not_chosen: int = 0
+    clipped: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    turned: list[str] = field(default_factory=list)
+    ambiguous: list[str] = field(default_factory=list)
+
+    def photos(self, run: Run) -> Iterator[Photo]:
+        """The photographs that stand, in the file's order."""
+        for image in run.track(self.file.images, f"check {self.file.name}", unit="images"):
+            try:
+                yield self._photo(image)
+            except SynthbenchError as error:
+                self.problems.append(f"{self.file.name}: {error}")
+
+    def notes(self) -> Iterator[str]:
+        """A line for the reader of the report on each kind of thing that was mended."""
+        for found, words in (
+            (self.clipped, "boxes clipped to their image"),
+            (self.dropped, "boxes without size within their image dropped"),
+            (self.turned, "images turned upright with their boxes, which were drawn on them as stored"),
+            (self.ambiguous, "images turned upright; as their size does not tell, their boxes are taken as drawn on them upright"),
+        ):
+            if found:
+                yield f"{self.file.name}: {len(found)} {words}: {', '.join(found[:NOTED])}{', …' * (len(found) > NOTED)}"
+        if self.not_chosen:
+            yield f"{self.file.name}: {self.not_chosen} annotations of categories that were not chosen left out"
+
+    def _photo(self, image: Image) -> Photo:
+        path = self.folder / image.file_name
+        header = read_header(path)
+        given, stored, upright = (image.width, image.height), (header.width, header.height), header.upright
+        if given not in (stored, upright):
+            both = _size(stored) if stored == upright else f"{_size(stored)} as stored and {_size(upright)} upright"
+            raise SynthbenchError(f"{image.file_name} is said to be {_size(given)}, but is {both}")
+        boxes = self._boxes(image)
+        if given != upright:
+            boxes = Boxes.of([_turned(box, header) for box in boxes.xyxy.tolist()], boxes.labels, boxes.scores, boxes.crowd)
+            self.turned.append(image.file_name)
+        elif header.turn != 1 and stored == upright:
+            self.ambiguous.append(image.file_name)
+        return Photo(path, image.file_name, *upright, header.plain and header.turn == 1, boxes)
+
+    def _boxes(self, image: Image) -> Boxes:
+        """The chosen boxes of one image, clipped to it; in the pixels that its size in the annotation file is in."""
+        kept, labels, crowd = [], [], []
+        for row in self.file.annotations[image.id]:
+            if row.category_id not in self.labels:
+                self.not_chosen += 1
+                continue
+            x, y, width, height = row.bbox
+            x1, x2 = (min(max(edge, 0.0), image.width) for edge in (x, x + width))
+            y1, y2 = (min(max(edge, 0.0), image.height) for edge in (y, y + height))
+            if min(x2 - x1, y2 - y1) < NO_SIZE:
+                self.dropped.append(f"image {image.file_name} annotation {row.id}")
+                continue
+            if max(x1 - x, y1 - y, x + width - x2, y + height - y2) > ROUNDING:
+                self.clipped.append(f"image {image.file_name} annotation {row.id}")
+            kept.append((x1, y1, x2, y2))
+            labels.append(self.labels[row.category_id])
+            crowd.append(bool(row.iscrowd))
+        return Boxes.of(kept, labels, crowd=crowd)
+
+
+def _turned(box: list[float], header: Header) -> list[float]:
+    """A box of the stored image in the pixels of the upright one, whose sides are swapped (turn 5 to 8).
+
+    EXIF 2.3, tag 0x0112: 5 mirrors along the diagonal, 6 turns clockwise, 7 mirrors along the other one, 8 turns back.
+    """
+    x1, y1, x2, y2 = box
+    left, right = (header.height - y2, header.height - y1) if header.turn in (6, 7) else (y1, y2)
+    top, bottom = (header.width - x2, header.width - x1) if header.turn in (7, 8) else (x1, x2)
+    return [left, top, right, bottom]
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,1 @@
+"""Artifacts: where they are stored, and reading them as image sets."""

@@ -1,0 +1,33 @@
+"""Boxes of many images in one file, exact: `.npz` with flat arrays and the number of boxes of each image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from synthbench.contract.types import Boxes
+
+
+def write_boxes(path: Path, boxes: Iterable[Boxes]) -> int:
+    """Writes the boxes of each image, in order, and says how many images there were."""
+    held = list(boxes)
+    every = [Boxes.none(), *held]
+    np.savez_compressed(
+        path,
+        counts=np.array([len(each) for each in held], np.int64),
+        xyxy=np.concatenate([each.xyxy for each in every]),
+        labels=np.concatenate([each.labels for each in every]),
+        scores=np.concatenate([each.scores for each in every]),
+        crowd=np.concatenate([each.crowd for each in every]),
+    )
+    return len(held)
+
+
+def read_boxes(path: Path) -> list[Boxes]:
+    """What `write_boxes` wrote."""
+    with np.load(path) as held:
+        flat = Boxes(held["xyxy"], held["labels"], held["scores"], held["crowd"])
+        ends = np.cumsum(held["counts"])
+    return [flat.keep(np.arange(end - count, end)) for end, count in zip(ends, np.diff(ends, prepend=0), strict=True)]
