@@ -1,0 +1,160 @@
+"""The table of stages: one entry for each kind. Plans, workers, reports and progress read it, so a new kind is one entry here
+and one function.
+
+    STAGES["count"] = StageKind(name="count", function="my_module:count", inputs=("images",), leaves="count.json")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+PluginKind = Literal["data-source", "generator", "annotator", "detector"]
+PLUGIN_KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
+OWN = "synthbench.execution.stages"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageKind:
+    """What a kind of stage is.
+
+    name: also that of the store's folder. function: `module:function`, which takes a `synthbench.execution.perform.Task`.
+    plugin, method: whose work it is, and the plugin's method; None and empty for the core's own.
+    inputs: the artifacts and views it may read. Nothing but `truth` gives the boxes of the test images.
+    options: the plugin's options that count besides those without a mark: the marks of `option(…, stage=…)`.
+    resumable: what a stopped stage wrote stays, and the next attempt finds it.
+    extends: the first images of a longer result are those of a shorter one, so a longer one samples the missing images only.
+    leaves: what is in the artifact.
+    gpu: it runs on the accelerator where there is one; the core's own stages do not.
+    cost: the heading of its column in the report's table of costs; empty where it is not counted.
+    phase: what progress shows until the stage reports by itself.
+    """
+
+    name: str
+    function: str
+    plugin: PluginKind | None = None
+    method: str = ""
+    inputs: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    resumable: bool = False
+    extends: bool = False
+    leaves: str = ""
+    gpu: bool = False
+    cost: str = ""
+    phase: str = "starting"
+
+
+_TABLE = (
+    StageKind(
+        name="data",
+        function=f"{OWN}:load_data",
+        plugin="data-source",
+        method="load",
+        leaves="`train/`, `test/` (images, `annotations.json`), `data.json`; plugins never read it",
+        phase="reading the data",
+    ),
+    StageKind(
+        name="select",
+        function=f"{OWN}:select_images",
+        inputs=("data",),
+        leaves="some images of a split, `annotations.json` with their boxes, or without any for the test images",
+        phase="selecting images",
+    ),
+    StageKind(
+        name="fit",
+        function=f"{OWN}:fit",
+        plugin="generator",
+        method="fit",
+        inputs=("references",),
+        resumable=True,
+        leaves="what the plugin writes",
+        gpu=True,
+        cost="fit the generator",
+        phase="loading libraries",
+    ),
+    StageKind(
+        name="sample",
+        function=f"{OWN}:sample",
+        plugin="generator",
+        method="sample",
+        inputs=("fitted", "like"),
+        options=("sample",),
+        extends=True,
+        leaves="images, `annotations.json`",
+        gpu=True,
+        cost="sample images",
+        phase="loading the generator",
+    ),
+    StageKind(
+        name="locate",
+        function=f"{OWN}:locate",
+        plugin="generator",
+        method="locate",
+        inputs=("fitted", "images"),
+        options=("sample",),
+        leaves="`boxes.npz`",
+        gpu=True,
+        phase="loading the generator",
+    ),
+    StageKind(
+        name="train",
+        function=f"{OWN}:train",
+        plugin="detector",
+        method="train",
+        inputs=("data",),
+        leaves="what the plugin writes",
+        gpu=True,
+        cost="train for annotating",
+        phase="loading libraries",
+    ),
+    StageKind(
+        name="predict",
+        function=f"{OWN}:predict",
+        plugin="detector",
+        method="predict",
+        inputs=("fitted", "images"),
+        options=("predict",),
+        leaves="`boxes.npz`",
+        gpu=True,
+        cost="propose boxes",
+        phase="loading the detector",
+    ),
+    StageKind(
+        name="annotate",
+        function=f"{OWN}:annotate",
+        plugin="annotator",
+        method="annotate",
+        inputs=("images", "references"),
+        leaves="`boxes.npz`",
+        gpu=True,
+        cost="annotate",
+        phase="annotating",
+    ),
+    StageKind(
+        name="score",
+        function=f"{OWN}:score",
+        inputs=("predictions", "truth"),
+        leaves="AP and its kin in `stage.json`",
+        phase="scoring",
+    ),
+    StageKind(
+        name="judge",
+        function=f"{OWN}:judge",
+        inputs=("predictions", "truth"),
+        leaves="precision and recall in `stage.json`",
+        phase="scoring",
+    ),
+)
+STAGES: dict[str, StageKind] = {kind.name: kind for kind in _TABLE}
+"""By name, in the order of a row's way."""
+
+
+def option_marks(plugin: PluginKind) -> tuple[str, ...]:
+    """The marks that options of this kind of plugin may have: `sample` for generators, `predict` for detectors."""
+    return tuple(dict.fromkeys(mark for kind in STAGES.values() if kind.plugin == plugin for mark in kind.options))
+
+
+def cost_headings() -> Mapping[str, str]:
+    """The kinds of stages whose seconds a training set costs, with their headings in the report."""
+    return {name: kind.cost for name, kind in STAGES.items() if kind.cost}

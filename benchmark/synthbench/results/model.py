@@ -1,0 +1,248 @@
+"""The results of a run as one typed value. `SCHEMA` is raised when its layout changes; `migrate` reads the older ones.
+
+A figure that could not be measured is None. Seconds are wall time, memory is bytes, AP and its kin run from 0 to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA = 2
+TrainingSetKind = Literal["real", "references", "generated", "mix"]
+Value = str | int | float | bool | None
+
+
+class Seeds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every seed of a suite, by what it draws."""
+
+    references: tuple[int, ...]
+    generators: tuple[int, ...]
+    """Also those of annotators, and of the detector that a teacher is."""
+    detectors: tuple[int, ...]
+
+
+class EntryInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A configured plugin: where it comes from, and every option with its value."""
+
+    name: str
+    plugin: str
+    version: int
+    license: str
+    distribution: str
+    release: str
+    options: dict[str, Any]
+
+
+class SuiteInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was compared, with every default."""
+
+    name: str
+    file: str
+    title: str
+    about: str
+    seeds: Seeds
+    references: int
+    images: int
+    timeout: float
+    data: EntryInfo
+    generators: list[EntryInfo]
+    annotators: list[EntryInfo]
+    detectors: list[EntryInfo]
+
+
+class SplitCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much a split of the real data holds."""
+
+    images: int
+    boxes: int
+
+
+class DataInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the data source says of its data. rendered: a program drew the images."""
+
+    categories: list[str]
+    rendered: bool
+    license: str
+    source: str
+    train: SplitCounts
+    test: SplitCounts
+
+
+class TrainingSetInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of the report. generator, annotator: entries of the suite, of a generated set; parts: names, of a mix."""
+
+    name: str
+    kind: TrainingSetKind
+    generator: str = ""
+    annotator: str = ""
+    parts: list[str] = []
+    images: int | None = None
+    """Generated images it holds; None where that is not fixed by the suite."""
+
+
+class Draw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The seeds that a training set depends on; None where it depends on none."""
+
+    references: int | None = None
+    generator: int | None = None
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a training was given, as the core counted it, and what the plugin logged, under the plugin's name."""
+
+    images: int
+    boxes: int
+    metrics: dict[str, dict[str, Value]] = {}
+
+
+class CellKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of a cell's stages."""
+
+    train: str
+    predict: str
+    score: str
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training set, a detector and their seeds, with COCO's figures.
+
+    training_set, detector: names. seed: the detector's. metrics: AP, AP50, … as far as measured; empty where there is no score.
+    training: None where the training did not finish. failed: the key of the stage that kept the cell from its score.
+    """
+
+    training_set: str
+    detector: str
+    seed: int
+    draw: Draw
+    metrics: dict[str, float]
+    training: Training | None
+    train_seconds: float
+    predict_seconds: float
+    keys: CellKeys
+    failed: str | None = None
+
+
+class Generated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A generated training set of one draw: what sampling and annotating gave. images, boxes: None where they did not finish."""
+
+    training_set: str
+    generator: str
+    annotator: str
+    draw: Draw
+    images: int | None = None
+    boxes: int | None = None
+    images_without_boxes: int | None = None
+    metrics: dict[str, dict[str, Value]] = {}
+    """What the plugins logged, by plugin."""
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An annotator's boxes on the test images against the truth, at IoU 0.5. generator: whose boxes they are, or empty."""
+
+    annotator: str
+    generator: str
+    draw: Draw
+    hits: int | None = None
+    false_positives: int | None = None
+    misses: int | None = None
+    precision: float | None = None
+    recall: float | None = None
+
+
+class StageInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stage and what it took. `facts` are the core's, `metrics` the plugin's, under its name."""
+
+    kind: str
+    label: str
+    key: str
+    state: Literal["done", "failed", "blocked"]
+    cached: bool = False
+    seconds: float | None = None
+    peak_memory: int | None = None
+    """Of the worker process, from its start to the stage's end."""
+    notes: list[str] = []
+    facts: dict[str, Value] = {}
+    metrics: dict[str, dict[str, Value]] = {}
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A failed stage, the last lines of its trace, and the cells that have no score because of it."""
+
+    key: str
+    label: str
+    error: str
+    trace: str
+    cells: list[str]
+
+
+class OwnEnvironment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The environment that a plugin's stages ran in, where that is one of its own."""
+
+    python: str
+    packages: dict[str, str]
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Versions of everything that the results depend on, and the machine."""
+
+    synthbench: str
+    commit: str
+    python: str
+    platform: str
+    processors: int | None
+    device: str
+    packages: dict[str, str]
+    own_environments: dict[str, OwnEnvironment] = {}
+    workers: int | None = None
+    wall_seconds: float | None = None
+    """Of the last run that computed anything."""
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything there is to say of a run. costs: for each training set, seconds by kind of stage."""
+
+    schema: int = SCHEMA
+    suite: SuiteInfo
+    data: DataInfo | None
+    training_sets: list[TrainingSetInfo]
+    cells: list[Cell]
+    generated: list[Generated]
+    judged: list[Judged]
+    stages: list[StageInfo]
+    costs: dict[str, dict[str, float]]
+    failures: list[Failure]
+    environment: Environment
+    command: str
+    """What made these results, as it was typed; empty where a script did."""
+    pictures: dict[str, dict[str, Any]] = {}
+    """The drawn files, relative to the report, with what their captions need."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat dictionary a cell, for a data frame: `pandas.DataFrame(results.rows())`.
+
+        Columns: training_set, kind, generator, annotator, detector, seed, references_seed, generator_seed, images, boxes, every
+        metric (AP, AP50, …), train_seconds, predict_seconds, failed. A cell without a score has no metrics.
+        """
+        sets: Mapping[str, TrainingSetInfo] = {each.name: each for each in self.training_sets}
+        return [
+            {
+                "training_set": cell.training_set,
+                "kind": sets[cell.training_set].kind,
+                "generator": sets[cell.training_set].generator,
+                "annotator": sets[cell.training_set].annotator,
+                "detector": cell.detector,
+                "seed": cell.seed,
+                "references_seed": cell.draw.references,
+                "generator_seed": cell.draw.generator,
+                "images": cell.training.images if cell.training else None,
+                "boxes": cell.training.boxes if cell.training else None,
+                **cell.metrics,
+                "train_seconds": cell.train_seconds,
+                "predict_seconds": cell.predict_seconds,
+                "failed": cell.failed is not None,
+            }
+            for cell in self.cells
+        ]
