@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 from synthbench.cli import main
-from synthbench.cli.new import KINDS
-from synthbench.registry import KINDS as ALL_KINDS
+from synthbench.cli.new import PLUGIN_KINDS
 
 ROOT = Path(__file__).parents[1]
 TOGETHER = """
@@ -40,12 +39,12 @@ def folder_of(written: Path, kind: str) -> Path:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a new plugin of each kind, installed for the processes that tests start."""
     folder = tmp_path_factory.mktemp("written")
-    for kind in KINDS:
+    for kind in PLUGIN_KINDS:
         made = folder_of(folder, kind)
         assert main(["new", kind, f"some-{kind}", "--folder", str(made)]) == 0
         install(made)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PYTHONPATH", os.pathsep.join([*(str(folder_of(folder, kind)) for kind in KINDS), os.environ["PYTHONPATH"]]))
+        patched.setenv("PYTHONPATH", os.pathsep.join([*(str(folder_of(folder, kind)) for kind in PLUGIN_KINDS), os.environ["PYTHONPATH"]]))
         yield folder
 
 
@@ -67,23 +66,23 @@ def told(*command: str, folder: Path = ROOT) -> str:
 
 
 def test_every_kind_can_be_written():
-    assert set(KINDS) == set(ALL_KINDS)
+    assert set(PLUGIN_KINDS) == set(ALL_KINDS)
 
 
 def test_what_is_written_passes_the_linter_and_the_type_checker(written: Path, tmp_path: Path):
     told("ruff", "check", "--no-cache", "--config", "pyproject.toml", str(written))
     told("ruff", "format", "--no-cache", "--check", "--config", "pyproject.toml", str(written))
     modules = [str(file) for file in written.glob("*/synthbench_*/__init__.py")]
-    assert len(modules) == len(KINDS)
+    assert len(modules) == len(PLUGIN_KINDS)
     told("mypy", "--cache-dir", str(tmp_path), *modules)  # another run's modules have the same names
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PLUGIN_KINDS)
 def test_what_is_written_keeps_the_contract(written: Path, kind: str):
     told("pytest", "-q", "-p", "no:cacheprovider", ".", folder=folder_of(written, kind))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PLUGIN_KINDS)
 def test_the_suite_that_is_written_names_options_that_exist(written: Path, kind: str, tmp_path: Path):
     assert "to run" in told("synthbench.cli", "plan", str(folder_of(written, kind) / "suite.toml"), folder=tmp_path)
 

@@ -113,7 +113,7 @@ def test_names_titles_and_patience_are_not_in_the_keys(plan_of: PlanOf):
 
 def test_the_version_of_a_plugin_is_in_the_keys(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch):
     before = plan_of()
-    monkeypatch.setattr(installed().get("generator", "fake-paint").plugin, "version", 2)
+    monkeypatch.setattr(installed().get("generator", "fake-paint").cls, "version", 2)
     assert {"fit paint", "sample paint", "train strict on paint x native"} <= changed(before, plan_of())
 
 

@@ -47,11 +47,11 @@ def synthbench_detectors():
 ANNOTATOR = DETECTOR.replace("train(self, data, run)", "annotate(self, images, references, run)").replace(
     "predict(self, fitted, images, run)", "boxes_from(self)"
 ) + HOOK.replace("detectors", "annotators")
-Found = Callable[..., Registry]
+PluginInfo = Callable[..., Registry]
 
 
 @pytest.fixture
-def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Found:
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PluginInfo:
     """The registry of modules with these sources, in the order of their names."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -64,7 +64,7 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Found:
     return found
 
 
-def test_a_sound_plugin_is_found(found: Found):
+def test_a_sound_plugin_is_found(found: PluginInfo):
     registry = found(good=DETECTOR + HOOK)
     assert registry.broken == []
     assert registry.names("detector") == ["some"]
@@ -149,7 +149,7 @@ def test_a_sound_plugin_is_found(found: Found):
         ("class Panic(BaseException): ...\nraise Panic('in native code')", "Panic: in native code"),
     ],
 )
-def test_a_broken_plugin_is_listed_with_its_error_and_ends_nothing(found: Found, source: str, error: str):
+def test_a_broken_plugin_is_listed_with_its_error_and_ends_nothing(found: PluginInfo, source: str, error: str):
     registry = found(bad=source, good=DETECTOR.replace('"some"', '"other"') + HOOK)
     assert [(each.entry_point, error in each.error) for each in registry.broken] == [("bad", True)], registry.broken
     assert registry.names("detector") == ["other"]
@@ -170,12 +170,12 @@ def test_a_broken_plugin_is_listed_with_its_error_and_ends_nothing(found: Found,
         "environment = None\n    smoke_options = {'epochs': 1}\n    seeded = False\n    def train(self, data, run): ...",
     ],
 )
-def test_whatever_the_core_can_call_is_sound(found: Found, method: str):
+def test_whatever_the_core_can_call_is_sound(found: PluginInfo, method: str):
     imports = "from functools import cached_property, partialmethod\n"
     assert found(a=imports + DETECTOR.replace("def train(self, data, run): ...", method) + HOOK).broken == []
 
 
-def test_the_place_of_an_error_is_told(found: Found, tmp_path: Path):
+def test_the_place_of_an_error_is_told(found: PluginInfo, tmp_path: Path):
     (tmp_path / "deeper.py").write_text("\n1 / 0\n")
     registry = found(
         deep="import deeper",
@@ -195,7 +195,7 @@ def test_the_place_of_an_error_is_told(found: Found, tmp_path: Path):
     }
 
 
-def test_a_broken_class_or_hook_does_not_take_its_neighbours_along(found: Found):
+def test_a_broken_class_or_hook_does_not_take_its_neighbours_along(found: PluginInfo):
     nameless = DETECTOR.replace("Some", "Nameless").replace("name: ClassVar", "nom: ClassVar")
     hooks = HOOK.replace("(Some,)", "(Nameless, Some)") + HOOK.replace("detectors", "generators").replace("(Some,)", "1 / 0")
     registry = found(a=DETECTOR + nameless + hooks)
@@ -206,7 +206,7 @@ def test_a_broken_class_or_hook_does_not_take_its_neighbours_along(found: Found)
     ]
 
 
-def test_a_class_that_is_registered_twice_is_there_once(found: Found):
+def test_a_class_that_is_registered_twice_is_there_once(found: PluginInfo):
     registry = found(a=DETECTOR + HOOK.replace("(Some,)", "(Some, Some)"), b="from plugin_a import *\n" + HOOK)
     assert registry.names("detector") == ["some"]
     assert [(each.entry_point, each.error) for each in registry.broken] == [
@@ -215,18 +215,18 @@ def test_a_class_that_is_registered_twice_is_there_once(found: Found):
     ]
 
 
-def test_ctrl_c_while_a_plugin_is_imported_is_the_users(found: Found):
+def test_ctrl_c_while_a_plugin_is_imported_is_the_users(found: PluginInfo):
     with pytest.raises(KeyboardInterrupt):
         found(a="raise KeyboardInterrupt")
 
 
-def test_of_two_of_one_name_the_first_stays(found: Found):
+def test_of_two_of_one_name_the_first_stays(found: PluginInfo):
     registry = found(a=DETECTOR + HOOK, b=DETECTOR.replace("epochs: int = 3", "epochs: int = 4") + HOOK)
     assert registry.get("detector", "some").plugin().epochs == 3
     assert [each.error for each in registry.broken] == ["detector 'some': the name is in use by ?"]
 
 
-def test_a_suite_that_names_a_broken_one_gets_its_error(found: Found, tmp_path: Path):
+def test_a_suite_that_names_a_broken_one_gets_its_error(found: PluginInfo, tmp_path: Path):
     registry = found(bad="import nothing_of_the_kind", good=DETECTOR + HOOK)
     (tmp_path / "some.toml").write_text('[[detectors]]\nuse = "sone"\n[[detectors]]\nuse = "some"\n')
     with pytest.raises(SuiteError) as caught:
@@ -237,7 +237,7 @@ def test_a_suite_that_names_a_broken_one_gets_its_error(found: Found, tmp_path: 
     assert not any("detectors[1]" in problem for problem in caught.value.problems)
 
 
-def test_shipped_checkpoints_are_named_once(found: Found, tmp_path: Path):
+def test_shipped_checkpoints_are_named_once(found: PluginInfo, tmp_path: Path):
     hook = """
 from pathlib import Path
 @hookimpl
@@ -255,7 +255,7 @@ def test_an_unknown_name_is_told_with_what_is_there():
         installed().get("detector", "fake-treshold")
 
 
-def test_a_suite_that_names_one_broken_thing_gets_its_error_alone(found: Found):
+def test_a_suite_that_names_one_broken_thing_gets_its_error_alone(found: PluginInfo):
     registry = found(a=DETECTOR.replace("predict", "predikt") + HOOK)
     with pytest.raises(SynthbenchError, match=r"a is broken: detector 'some': lacks predict \(.*plugin_a.py:\d+\)$"):
         registry.get("detector", "some")

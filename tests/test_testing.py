@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from synthbench.cli import main
-from synthbench.registry import Kind, Registry, discover, installed
+from synthbench.contract.stages import PluginKind
+from synthbench.registry import Registry, discover, installed
 from synthbench.testing import Result, checks_of
 from synthbench.testing.bench import Bench
 from synthbench.testing.contract import run_check
@@ -31,7 +32,7 @@ def wrong() -> Iterator[None]:
     installed.cache_clear()
 
 
-def ends(kind: Kind, name: str, *names: str, timeout: float = 60.0, **options: object) -> list[Result]:
+def ends(kind: PluginKind, name: str, *names: str, timeout: float = 60.0, **options: object) -> list[Result]:
     """How checks end."""
     checks = {check.name: check for check in checks_of(kind)}
     with Bench(kind, name, options, timeout) as bench:
@@ -76,7 +77,7 @@ def ends(kind: Kind, name: str, *names: str, timeout: float = 60.0, **options: o
         ("data-source", "cut", "boxes", "does not lie in its 40 x 40 pixels"),
     ],
 )
-def test_a_broken_promise_is_told_with_its_place(kind: Kind, name: str, check: str, told: str):
+def test_a_broken_promise_is_told_with_its_place(kind: PluginKind, name: str, check: str, told: str):
     (result,) = ends(kind, name, check)
     assert result.status == "failed"
     assert told in result.reason

@@ -10,33 +10,45 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, NoBoxes
     from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Environment, Generator, Locator, hookimpl
     from synthbench.contract.options import Weights, option
     from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
     from synthbench.contract.weights import check_pickle, fetched, find_weights, hub_file, is_address, is_hub_id, read_weights
     from synthbench.errors import SynthbenchError
+    from synthbench.experiment import Experiment, plan, report, run
+    from synthbench.results.model import Results
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "NoBoxes"),
     "contract.hookspecs": ("Annotator", "DataSource", "Detector", "Environment", "Generator", "Locator", "hookimpl"),
     "contract.options": ("Weights", "option"),
     "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
     "contract.weights": ("check_pickle", "fetched", "find_weights", "hub_file", "is_address", "is_hub_id", "read_weights"),
     "errors": ("SynthbenchError",),
+    "experiment": ("Experiment", "plan", "report", "run"),
+    "results.model": ("Results",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Annotator",
+    "BoxSource",
     "Boxes",
     "DataSource",
     "Detector",
     "Environment",
+    "Experiment",
+    "FromDetector",
+    "FromGenerator",
     "Generator",
     "ImageSet",
     "Locator",
+    "NoBoxes",
     "Picture",
+    "Results",
     "Run",
     "Sample",
     "SampleRequest",
@@ -52,7 +64,10 @@ __all__ = [
     "is_address",
     "is_hub_id",
     "option",
+    "plan",
     "read_weights",
+    "report",
+    "run",
 ]
 
 

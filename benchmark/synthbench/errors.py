@@ -1,13 +1,15 @@
-"""Errors that a user can mend."""
+"""Errors that a user can fix."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class SynthbenchError(Exception):
-    """Something a user can mend: the message says where, what, and the nearest fix."""
+    """Something a user can fix: the message says where, what, and the nearest fix."""
 
 
 class SuiteError(SynthbenchError):
@@ -20,6 +22,8 @@ class SuiteError(SynthbenchError):
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """`, did you mean 'x'?` for the nearest known word, else the known words, else nothing."""
+    import difflib  # takes a while, and most runs need no suggestion
+
     words = sorted(known)
     near = difflib.get_close_matches(word, words, n=1)
     if near:

@@ -16,17 +16,16 @@ from functools import cache
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any
 
 import pluggy
 
 from synthbench.contract import hookspecs
+from synthbench.contract.stages import PLUGIN_KINDS, PluginKind, option_marks
 from synthbench.contract.validation import place_of, place_of_error, problems_of
 from synthbench.errors import SynthbenchError, suggest
 
-Kind = Literal["data-source", "generator", "annotator", "detector"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-CONTRACTS: Mapping[Kind, type] = MappingProxyType(
+CONTRACTS: Mapping[PluginKind, type] = MappingProxyType(
     {
         "data-source": hookspecs.DataSource,
         "generator": hookspecs.Generator,
@@ -34,18 +33,18 @@ CONTRACTS: Mapping[Kind, type] = MappingProxyType(
         "detector": hookspecs.Detector,
     }
 )
-HOOKS: Mapping[str, Kind | None] = MappingProxyType(
-    {f"{hookspecs.PROJECT}_{kind.replace('-', '_')}s": kind for kind in KINDS} | {"synthbench_checkpoints": None}
+HOOKS: Mapping[str, PluginKind | None] = MappingProxyType(
+    {f"{hookspecs.PROJECT}_{kind.replace('-', '_')}s": kind for kind in PLUGIN_KINDS} | {"synthbench_checkpoints": None}
 )
 
 
 @dataclass(frozen=True)
-class Found:
+class PluginInfo:
     """A plugin's class and where it comes from."""
 
-    kind: Kind
+    kind: PluginKind
     name: str
-    plugin: type[Any]
+    cls: type[Any]
     distribution: str
     release: str
 
@@ -71,15 +70,15 @@ class Broken:
 class Registry:
     """Everything that is installed, the broken things among it."""
 
-    found: dict[tuple[Kind, str], Found] = field(default_factory=dict)
+    found: dict[tuple[PluginKind, str], PluginInfo] = field(default_factory=dict)
     checkpoints: dict[str, Path] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
 
-    def names(self, kind: Kind) -> list[str]:
+    def names(self, kind: PluginKind) -> list[str]:
         """The names of one kind, sorted."""
         return sorted(name for its_kind, name in self.found if its_kind == kind)
 
-    def get(self, kind: Kind, name: str) -> Found:
+    def get(self, kind: PluginKind, name: str) -> PluginInfo:
         """The plugin. Raises SynthbenchError with the nearest name, and the broken plugins where there are any."""
         try:
             return self.found[kind, name]
@@ -181,7 +180,7 @@ class Loader:
             if self.manager.is_registered(module):
                 self.manager.unregister(module)
 
-    def take(self, kind: Kind | None, given: Any) -> None:
+    def take(self, kind: PluginKind | None, given: Any) -> None:
         """Takes over what a hook gave. Raises SynthbenchError where that is not what the hook is to give."""
         if kind is None:
             if not isinstance(given, Mapping):
@@ -195,15 +194,15 @@ class Loader:
                 with self.listing_errors(f"{kind}: ", plugin):
                     self.take_plugin(kind, plugin)
 
-    def take_plugin(self, kind: Kind, plugin: Any) -> None:
+    def take_plugin(self, kind: PluginKind, plugin: Any) -> None:
         """Takes over a plugin's class, unless it is broken or its name taken."""
         name = given if isinstance(given := getattr(plugin, "name", None), str) else ""
-        found = Found(kind, name, plugin, self.distribution, self.release)
-        problems = problems_of(plugin, CONTRACTS[kind])
+        found = PluginInfo(kind, name, plugin, self.distribution, self.release)
+        problems = problems_of(plugin, CONTRACTS[kind], option_marks(kind))
         if not problems and self.registry.found.setdefault((kind, name), found) is not found:
             other = self.registry.found[kind, name]
             twice = "by the same distribution" if other.distribution == self.distribution else f"by {other.distribution} first"
-            problems = [f"registered twice, {twice}" if other.plugin is plugin else f"the name is in use by {other.distribution}"]
+            problems = [f"registered twice, {twice}" if other.cls is plugin else f"the name is in use by {other.distribution}"]
         if problems:
             called = f"'{name}'" if name else getattr(plugin, "__qualname__", "without a name")
             self.broken(f"{kind} {called}: {'; '.join(problems)}", name, place_of(plugin))

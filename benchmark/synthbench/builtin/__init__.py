@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
+from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator
 from synthbench.contract.hookspecs import Annotator, DataSource, hookimpl
 from synthbench.data.coco import CocoFolder
 
@@ -42,9 +43,9 @@ class Teacher:
     max_boxes: Annotated[int, Meta(ge=1)] = 100
 
     @property
-    def boxes_from(self) -> str:
+    def boxes_from(self) -> BoxSource:
         """The detector of the suite that proposes the boxes."""
-        return f"detector:{self.detector}"
+        return FromDetector(self.detector)
 
     def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:  # noqa: ARG002 - the contract's
         """Yields the detector's boxes that stand, surest first, with its scores for information."""
@@ -72,9 +73,9 @@ class Native:
     nms: Share = 0.7
 
     @property
-    def boxes_from(self) -> str:
+    def boxes_from(self) -> BoxSource:
         """The generator."""
-        return "generator"
+        return FromGenerator()
 
     def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:  # noqa: ARG002 - the contract's
         """Yields the generator's boxes, clipped to their image. Raises SynthbenchError where it gave none."""

@@ -7,13 +7,12 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from synthbench.cli.environments import ready
 from synthbench.errors import SynthbenchError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from synthbench.registry import Found, Registry
+    from synthbench.registry import PluginInfo, Registry
     from synthbench.testing import Result
 
 KEPT, BROKEN = 0, 1
@@ -26,33 +25,36 @@ def add(commands: Any) -> None:
     check.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option, besides or instead of its trial's")
     check.add_argument("--make-environments", action="store_true", help="make the environment that it needs, without asking")
     check.add_argument("--json", action="store_true", help="for programs")
-    check.set_defaults(carry_out=carry_out)
+    check.set_defaults(command=command)
 
 
-def carry_out(given: argparse.Namespace) -> int:
+def command(arguments: argparse.Namespace) -> int:
     """Runs the checks, telling each on standard error as it ends; then prints a table and what failed, or JSON."""
+    from synthbench.cli.environments import agree
     from synthbench.execution.environments import wanted_by
+    from synthbench.experiment import agreement, interpreters
     from synthbench.registry import installed
     from synthbench.testing import checks_of, configured, run_checks
 
-    found = chosen(given.name, installed())
-    options = read_options(given.set)
+    found = chosen(arguments.name, installed())
+    options = read_options(arguments.set)
     checks = checks_of(found.kind)
     wanted = wanted_by(configured(found, options), found.distribution)
-    ready([wanted] if wanted is not None else [], make=given.make_environments)
+    if wanted is not None:
+        interpreters([wanted], agreement(arguments.make_environments or agree))
     results = []
     print(f"{found.kind} {found.name} of {found.distribution} {found.release}: {len(checks)} checks", file=sys.stderr)
     for number, result in enumerate(run_checks(found.kind, found.name, options), start=1):
         results.append(result)
         print(f"{number:3}/{len(checks)} {result.status:8} {result.check} ({result.seconds:g} s)", file=sys.stderr, flush=True)
-    if given.json:
+    if arguments.json:
         print(json.dumps({"kind": found.kind, "name": found.name, "checks": [result.about for result in results]}, indent=1))
     else:
         print_results(results)
     return BROKEN if any(result.status == "failed" for result in results) else KEPT
 
 
-def chosen(wanted: str, registry: Registry) -> Found:
+def chosen(wanted: str, registry: Registry) -> PluginInfo:
     """The plugin of that name. Raises SynthbenchError with the nearest, or the broken ones, or the kinds to choose from."""
     kind, colon, name = wanted.rpartition(":")
     fitting = [found for (its_kind, its_name), found in registry.found.items() if its_name == name and its_kind in (kind or its_kind,)]
@@ -66,7 +68,7 @@ def chosen(wanted: str, registry: Registry) -> Found:
 
 def read_options(changes: Sequence[str]) -> dict[str, object]:
     """Options as `--set` gives them."""
-    from synthbench.suite.reader import apply_change
+    from synthbench.suite.changes import apply_change
 
     options: dict[str, object] = {}
     for change in changes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from synthbench.cli.tables import print_table
 from synthbench.errors import SynthbenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from synthbench.execution.environments import Wanted
 
 UNITS = 1000.0
@@ -23,46 +24,29 @@ def add(commands: Any) -> None:
     command = commands.add_parser("env", help="list, show or remove the environments that plugins run in")
     parts = command.add_subparsers(title="commands", required=True, metavar="COMMAND")
     listing = parts.add_parser("list", help="what there is")
-    listing.set_defaults(carry_out=list_command)
+    listing.set_defaults(command=list_command)
     showing = parts.add_parser("show", help="what one holds, as JSON")
     removing = parts.add_parser("remove", help="take them away; a run that needs one again asks to make it")
     showing.add_argument("name", help="or how it begins")
     removing.add_argument("name", nargs="+", help="or how it begins")
-    showing.set_defaults(carry_out=show_command)
-    removing.set_defaults(carry_out=remove_command)
+    showing.set_defaults(command=show_command)
+    removing.set_defaults(command=remove_command)
 
 
-def ready(wanted: Iterable[Wanted], *, make: bool) -> dict[str, str]:
-    """The interpreters of environments, by name; those that are missing are made if `make`, or if a person agrees.
+def agree(wanted: Sequence[Wanted], folder: Path) -> None:
+    """Shows what would be made, and returns if a person at a terminal says yes. Raises SynthbenchError otherwise."""
+    from synthbench.experiment import DECLINED
 
-    Raises SynthbenchError where they may not be made, with what they would hold.
-    """
-    from synthbench.execution.environments import Environments, default_folder
-
-    environments = Environments(default_folder())
-    needed = {each.name: each for each in wanted}
-    missing = [each for name, each in needed.items() if environments.about(name) is None]
-    if missing:
-        told = "\n".join(["these environments are needed, and uv would install into them:", *(each.told() for each in missing)])
-        if not make:
-            print(told, file=sys.stderr)
-            agree(environments.root)
-        environments.sweep()
-        for each in missing:
-            environments.make(each, tell=lambda line: print(line, file=sys.stderr))
-    return {name: str(environments.use(name)) for name in needed}
-
-
-def agree(folder: Path) -> None:
-    """Returns if a person at a terminal says yes. Raises SynthbenchError otherwise."""
+    described = "\n".join(["these environments are needed, and uv would install into them:", *(each.described() for each in wanted)])
+    print(described, file=sys.stderr)
     if sys.stdin.isatty():
         print(f"make them below {folder} now? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
-    raise SynthbenchError("nothing was installed: give --make-environments to have them made, or leave these plugins out of the suite")
+    raise SynthbenchError(DECLINED)
 
 
-def list_command(given: argparse.Namespace) -> int:  # noqa: ARG001 - it takes no arguments
+def list_command(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - it takes no arguments
     """`synthbench env list`."""
     from synthbench.execution.environments import Environments, default_folder
 
@@ -83,22 +67,22 @@ def list_command(given: argparse.Namespace) -> int:  # noqa: ARG001 - it takes n
     return 0
 
 
-def show_command(given: argparse.Namespace) -> int:
+def show_command(arguments: argparse.Namespace) -> int:
     """`synthbench env show`."""
     from synthbench.execution.environments import Environments, default_folder
 
     environments = Environments(default_folder())
-    name = environments.find(given.name)
+    name = environments.find(arguments.name)
     print(json.dumps({"name": name, "folder": str(environments.root / name), **(environments.about(name) or {})}, indent=1))
     return 0
 
 
-def remove_command(given: argparse.Namespace) -> int:
+def remove_command(arguments: argparse.Namespace) -> int:
     """`synthbench env remove`."""
     from synthbench.execution.environments import Environments, default_folder
 
     environments = Environments(default_folder())
-    for name in [environments.find(each) for each in given.name]:  # all are found before one is removed
+    for name in [environments.find(each) for each in arguments.name]:  # all are found before one is removed
         environments.remove(name)
         print(f"removed {name}")
     return 0

@@ -22,19 +22,19 @@ def add(commands: Any) -> None:
     new.add_argument("kind", choices=KINDS, help="what the plugin is")
     new.add_argument("name", help="its name in suites: letters, digits, '-' and '_'")
     new.add_argument("--folder", type=Path, help="where it goes (default: synthbench-NAME)")
-    new.set_defaults(carry_out=carry_out)
+    new.set_defaults(command=command)
 
 
-def carry_out(given: argparse.Namespace) -> int:
+def command(arguments: argparse.Namespace) -> int:
     """Writes the folder, and says what is in it and what comes next."""
-    check_name(given.kind, given.name)
-    folder = given.folder or Path(f"synthbench-{given.name}")
-    written = write(given.kind, given.name, folder)
+    check_name(arguments.kind, arguments.name)
+    folder = arguments.folder or Path(f"synthbench-{arguments.name}")
+    written = write(arguments.kind, arguments.name, folder)
     print("\n".join(f"wrote {file}" for file in written))
     print(f"""
 next:
   uv pip install --editable {folder}
-  uv run synthbench check {given.name}
+  uv run synthbench check {arguments.name}
   uv run synthbench run {folder / "suite.toml"}""")
     return 0
 

@@ -13,18 +13,19 @@ def add(commands: Any) -> None:
     """Adds the command."""
     plugins = commands.add_parser("plugins", help="list what is installed, the broken among it")
     plugins.add_argument("--json", action="store_true", help="for programs")
-    plugins.set_defaults(carry_out=carry_out)
+    plugins.set_defaults(command=command)
 
 
-def carry_out(given: argparse.Namespace) -> int:
+def command(arguments: argparse.Namespace) -> int:
     """Prints a table, or JSON."""
-    from synthbench.registry import KINDS, installed
+    from synthbench.contract.stages import PLUGIN_KINDS
+    from synthbench.registry import installed
 
     registry = installed()
-    ordered = sorted(registry.found.values(), key=lambda each: (KINDS.index(each.kind), each.name))
+    ordered = sorted(registry.found.values(), key=lambda each: (PLUGIN_KINDS.index(each.kind), each.name))
     columns = ("kind", "name", "version", "license", "distribution")
-    cells = [(each.kind, each.name, each.plugin.version, each.plugin.license, f"{each.distribution} {each.release}") for each in ordered]
-    if given.json:
+    cells = [(each.kind, each.name, each.cls.version, each.cls.license, f"{each.distribution} {each.release}") for each in ordered]
+    if arguments.json:
         facts = ("entry_point", "distribution", "name", "error", "place")
         broken = [{fact: getattr(each, fact) for fact in facts} for each in registry.broken]
         plugins = [dict(zip(columns, row, strict=True)) for row in cells]

@@ -13,14 +13,14 @@ def add(commands: Any) -> None:
     """Adds the command."""
     report = commands.add_parser("report", help="render reports again from their stored results")
     report.add_argument("results", type=Path, nargs="*", help="JSON files (default: all in reports/)")
-    report.set_defaults(carry_out=carry_out)
+    report.set_defaults(command=command)
 
 
-def carry_out(given: argparse.Namespace) -> int:
+def command(arguments: argparse.Namespace) -> int:
     """Renders each file."""
     from synthbench.report import render_file
 
-    files = given.results or sorted(Path("reports").glob("*.json"))
+    files = arguments.results or sorted(Path("reports").glob("*.json"))
     if not files:
         raise SynthbenchError("reports: no results here; name a JSON file that `synthbench run` wrote")
     for file in files:

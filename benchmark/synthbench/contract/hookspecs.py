@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import pluggy
 
+from synthbench.contract.box_sources import BoxSource
 from synthbench.contract.types import Boxes, ImageSet, Run, Sample, SampleRequest, Splits
 from synthbench.errors import SynthbenchError
 
@@ -151,8 +152,8 @@ class Annotator(Plugin, Protocol):
     """Gives generated images their boxes."""
 
     @property
-    def boxes_from(self) -> str:
-        """Whose boxes the images bring along: `generator`, `detector:NAME` of the suite, or nothing (empty).
+    def boxes_from(self) -> BoxSource:
+        """Whose boxes the images come with: `FromGenerator()`, `FromDetector(NAME)` with an entry of the suite, or `NoBoxes()`.
 
         When: while the suite is read and planned, and in the worker.
         How often: several times.

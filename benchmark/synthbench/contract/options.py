@@ -16,7 +16,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -52,12 +52,9 @@ def is_weights(kind: Any) -> bool:
     return any(isinstance(mark, msgspec.Meta) and mark.description == WEIGHTS for mark in typing.get_args(kind)[1:])
 
 
-def hides_files(kind: Any, *, inside: bool = False) -> bool:
-    """Whether an option of this type could name files in a list or a table, where nobody looks for their content."""
-    if kind is Path or is_weights(kind):
-        return inside
-    deeper = inside or typing.get_origin(kind) not in (*UNIONS, Annotated)
-    return any(hides_files(part, inside=deeper) for part in typing.get_args(kind) if not isinstance(part, msgspec.Meta))
+def option_marks_of(plugin: type) -> dict[str, str]:
+    """The mark of each option that has one: option -> stage."""
+    return {field.name: field.metadata["stage"] for field in dataclasses.fields(plugin) if "stage" in field.metadata}
 
 
 def configure(plugin: type[Value], given: Mapping[str, object]) -> tuple[Value | None, list[str]]:
@@ -88,14 +85,17 @@ def configure(plugin: type[Value], given: Mapping[str, object]) -> tuple[Value |
         return None, [str(error)]
     except Exception as error:  # or is broken
         return None, [f"{type(error).__name__}: {error}"]
-    infinite = [name for name, value in option_values(made, late=True).items() if not _is_finite(value)]
+    infinite = [name for name, value in option_values(made).items() if not _is_finite(value)]
     return (None if infinite else made), [f"{name}: holds a number that is not finite, which JSON cannot" for name in infinite]
 
 
-def option_values(plugin: object, *, late: bool) -> dict[str, object]:
-    """The options of a configured plugin as plain values; without those of its later stage unless `late`."""
+def option_values(plugin: object, marks: Collection[str] | None = None) -> dict[str, object]:
+    """The options of a configured plugin as plain values.
+
+    marks: of the options with a mark (`option(…, stage=…)`), only those with one of these; None: all.
+    """
     fields = dataclasses.fields(plugin)  # type: ignore[arg-type]
-    kept = [field for field in fields if field.init and (late or "stage" not in field.metadata)]
+    kept = [field for field in fields if field.init and (marks is None or field.metadata.get("stage") in (None, *marks))]
     return {field.name: msgspec.to_builtins(getattr(plugin, field.name), enc_hook=str) for field in kept}
 
 

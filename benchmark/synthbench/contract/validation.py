@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import FunctionType
@@ -14,18 +14,20 @@ from typing import Any
 import pluggy
 
 from synthbench.contract import hookspecs
-from synthbench.contract.options import hides_files, option_types
+from synthbench.contract.options import option_marks_of, option_types
 from synthbench.errors import suggest
 
-HIDDEN = "files that a list or a table names do not count with their content"
 FACTS = ("name", "version", "license")
 NAME = r"[\w.+-]+"  # what a suite can name
 LOADING = ("<frozen importlib", *(f"{Path(str(file)).parent}/" for file in (importlib.__file__, pluggy.__file__, __file__)))
 """Where files begin that load plugins, so that an error's place is not in them."""
 
 
-def problems_of(plugin: object, contract: type) -> list[str]:
-    """All that keeps `plugin` from being used as what `contract`, a protocol of `synthbench.contract.hookspecs`, asks for."""
+def problems_of(plugin: object, contract: type, marks: Sequence[str] = ()) -> list[str]:
+    """All that keeps `plugin` from being used as what `contract`, a protocol of `synthbench.contract.hookspecs`, asks for.
+
+    marks: what `option(…, stage=…)` may say there.
+    """
     if not isinstance(plugin, type):
         return [f"{plugin!r} is not a class"]
     parameters = getattr(plugin, "__dataclass_params__", None)
@@ -48,8 +50,16 @@ def problems_of(plugin: object, contract: type) -> list[str]:
         *_wrong_facts(plugin, [name for name in FACTS if name not in lacking], options),
         *(wrong for name, member in methods.items() if (wrong := _wrong_method(own[name], member))),
         *_wrong_extras(plugin, options),
-        *(f"{name}: {HIDDEN}" for name, kind in options.items() if hides_files(kind)),
+        *_wrong_marks(plugin, marks),
     ]
+
+
+def _wrong_marks(plugin: type, marks: Sequence[str]) -> Iterator[str]:
+    """Options that say they count for a stage that this kind of plugin does not have."""
+    known = f"can be {' or '.join(map(repr, marks))}" if marks else "has no meaning for this kind of plugin"
+    for name, mark in option_marks_of(plugin).items():
+        if mark not in marks:
+            yield f"{name}: option(…, stage={mark!r}), but stage {known}"
 
 
 def member_of(plugin: type, name: str) -> object:

@@ -65,7 +65,7 @@ class Wanted:
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.distribution.removeprefix('synthbench-')}-{digest[:12]}"
 
-    def told(self) -> str:
+    def described(self) -> str:
         """What would be installed, for a person to agree to."""
         wanted = self.environment
         lines = [f"Python {self.python}", *wanted.dependencies]
@@ -222,12 +222,12 @@ class Environments:
         ]
         overrides.write_text("\n".join(environment.overrides))
         for step in steps:
-            self._carry_out([uv, *step], wanted)
-        self._carry_out([str(python), "-P", "-c", "import synthbench.execution.worker"], wanted)
-        listed = self._carry_out([uv, "pip", "list", "--format", "json", "--python", str(python)], wanted)
+            self._run([uv, *step], wanted)
+        self._run([str(python), "-P", "-c", "import synthbench.execution.worker"], wanted)
+        listed = self._run([uv, "pip", "list", "--format", "json", "--python", str(python)], wanted)
         return {each["name"]: each["version"] for each in json.loads(listed)}
 
-    def _carry_out(self, command: Sequence[str], wanted: Wanted) -> str:
+    def _run(self, command: Sequence[str], wanted: Wanted) -> str:
         """The standard output of one command. Raises SynthbenchError with the last lines of what failed."""
         # Not the caller's project or interpreter: both have settings of their own, which uv would take over.
         taken = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYTHONPATH", "PYTHONHOME"}

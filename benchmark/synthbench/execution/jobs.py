@@ -1,4 +1,4 @@
-"""A job: everything a process needs to carry out one stage, as plain values that travel as JSON."""
+"""A job: everything a process needs to run one stage, as plain values that travel as JSON. It names keys, never paths of results."""
 
 from __future__ import annotations
 
@@ -6,47 +6,53 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from synthbench.storage.views import ViewRef
+from synthbench.storage.references import ArtifactRef, ViewRef
+from synthbench.storage.store import StageRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a stage may use. device: as torch writes it, or `auto` for an accelerator where there is one."""
+
+    device: str = "cpu"
+    threads: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One stage. Folders are absolute paths; `plugin` is (kind, name), None for the core's own stages.
+    """One stage.
 
-    python: the interpreter of the environment that it is carried out in; empty: the harness's own.
+    kind, key, label: the stage; the worker stores its result under kind and key.
+    plugin: its kind and name; None for the core's own stages. options: all of the plugin's.
+    reads: artifacts by what they are for. views: images by what they are for. parameters: what else the stage is told.
+    series: see `Store.build`. about: what the record says besides (`recipe`, `commit`, `code`).
+    python: the interpreter of the environment that it runs in; empty: the harness's own.
     """
 
-    stage: str
-    label: str
-    workdir: str
-    python: str = ""
+    kind: str
+    key: str
+    label: str = ""
     plugin: tuple[str, str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    fitted: str | None = None
-    predictions: str | None = None
+    reads: Mapping[str, ArtifactRef] = field(default_factory=dict)
     views: Mapping[str, list[ViewRef]] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    device: str = "cpu"
-    threads: int = 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    series: str = ""
+    resources: Resources = field(default_factory=Resources)
     allow_pickle: bool = False
+    offline: bool = True
+    about: Mapping[str, Any] = field(default_factory=dict)
+    python: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a finished job says of itself. `error` is empty where all went well."""
+    """How a job ended. `error` is empty if the result is in the store."""
 
     error: str = ""
     trace: str = ""
     disk_full: bool = False
     """Nothing more can be written, so there is no use in going on with other stages."""
-    seconds: float = 0.0
-    peak_memory: int = 0
-    """Of the process that carried it out, up to its end, bytes."""
-    notes: tuple[str, ...] = ()
-    records: Mapping[str, Any] = field(default_factory=dict)
-    python: str = ""
-    """Version of the interpreter."""
-    packages: Mapping[str, str] = field(default_factory=dict)
-    device: str = ""
-    """What a plugin's stage ran on."""
+    record: StageRecord = field(default_factory=StageRecord)
+    """As stored; of a failed stage, what is known of it."""

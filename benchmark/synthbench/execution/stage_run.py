@@ -1,4 +1,4 @@
-"""The `Run` that a stage is given: what it says is handed on as events, plain dictionaries."""
+"""The `Run` that a plugin's method gets: what it reports is passed on as events, plain dictionaries."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PAUSE = 0.2  # seconds between two progress events: more than a reader's eye fol
 
 
 def ignore(event: Event) -> None:
-    """Hears nothing."""
+    """Does nothing with an event."""
 
 
 @dataclass
 class StageRun:
-    """See `synthbench.contract.types.Run`. Used by the worker, and by tests that call a plugin themselves."""
+    """See `synthbench.Run`. Used by the worker, and by tests that call a plugin themselves."""
 
     workdir: Path
     seed: int = 0
@@ -32,43 +32,45 @@ class StageRun:
     emit: Callable[[Event], None] = ignore
     offline: bool = True
     notes: list[str] = field(default_factory=list)
-    records: dict[str, str | int | float] = field(default_factory=dict)
-    figures: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    """What `log_metrics` was given."""
+    shown: dict[str, float] = field(default_factory=dict)
+    """What `show_metrics` was given last."""
 
     def log(self, message: str) -> None:
-        """A line for the stage's log."""
+        """Writes a line to the stage's log."""
         self.emit({"event": "log", "message": message})
 
     def note(self, message: str) -> None:
-        """A line for the reader of the report."""
+        """Adds a line for the reader of the report."""
         self.notes.append(message)
         self.log(message)
 
     def log_metrics(self, **metrics: str | int | float) -> None:
-        """Figures to keep with the artifact; numpy's and torch's scalars become plain numbers."""
-        self.records.update({name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()})
+        """Stores figures with the artifact; numpy's and torch's scalars become plain numbers."""
+        self.metrics.update({name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()})
 
     def show_metrics(self, **metrics: float) -> None:
-        """Figures beside the progress. Raises SynthbenchError where one is not finite."""
+        """Shows figures beside the progress. Raises SynthbenchError if one is not finite."""
         for name, value in metrics.items():
             if not math.isfinite(value):
-                raise SynthbenchError(f"{name} is {value}: the training diverged; a lower learning rate is the usual mend")
-        self.figures.update({name: float(value) for name, value in metrics.items()})
+                raise SynthbenchError(f"{name} is {value}: the training diverged; a lower learning rate usually helps")
+        self.shown.update({name: float(value) for name, value in metrics.items()})
 
     def track(self, items: Iterable[Item], label: str, total: int | None = None, unit: str = "") -> Iterator[Item]:
-        """Passes `items` on and tells how far it is."""
+        """Passes `items` on and reports how far it is."""
         if total is None and isinstance(items, Sized):
             total = len(items)
-        told = -math.inf
+        reported = -math.inf
         done = 0
 
-        def tell() -> None:
-            self.emit({"event": "progress", "label": label, "done": done, "total": total, "unit": unit, "figures": dict(self.figures)})
+        def report() -> None:
+            self.emit({"event": "progress", "label": label, "done": done, "total": total, "unit": unit, "figures": dict(self.shown)})
 
         for item in items:
-            if time.monotonic() - told > PAUSE:
-                tell()
-                told = time.monotonic()
+            if time.monotonic() - reported > PAUSE:
+                report()
+                reported = time.monotonic()
             yield item
             done += 1
-        tell()
+        report()

@@ -1,254 +1,165 @@
-"""Carrying out one job: calls the plugin and stores what it yields. Runs in a worker, or in the caller's process."""
+"""What each kind of stage does: the functions that the table of stages names."""
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import platform
-import re
-import resource
-import sys
-import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from importlib.metadata import requires
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from synthbench.contract.hookspecs import environment_of
-from synthbench.contract.options import configure
 from synthbench.contract.types import Boxes, ImageSet, Sample, SampleRequest
 from synthbench.errors import SynthbenchError
-from synthbench.execution.jobs import Job, Outcome
-from synthbench.execution.provenance import versions
-from synthbench.execution.stage_run import Event, StageRun
+from synthbench.execution.perform import Task
 from synthbench.metrics import evaluate, precision_recall
-from synthbench.registry import KINDS, installed
 from synthbench.storage.boxes import read_boxes, write_boxes
-from synthbench.storage.coco import write_set
-from synthbench.storage.views import BOXES, joined
+from synthbench.storage.coco import read_samples, read_set, write_set
+from synthbench.storage.views import BOXES
 
 Item = TypeVar("Item", Sample, Boxes)
-TRACE_LINES = 30
 DROPPED = "boxes lay outside their image, had no size or no known category, and were dropped"
-ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, either under WSL
+DATA = "data.json"
 
 
-def carry_out(job: Job, emit: Callable[[Event], None]) -> Outcome:
-    """Carries out a job; whatever goes wrong in the plugin is told in the outcome. Ctrl-C passes through."""
-    run = StageRun(Path(job.workdir), job.seed, "cpu", job.threads, job.allow_pickle, emit)
-    started = time.monotonic()
-    error = trace = ""
-    disk_full = False
-    packages: dict[str, str] = {}
-    try:
-        if job.plugin:
-            run.device = pick_device(job.device)
-        limit_threads(job.threads)
-        plugin, distribution = plugin_of(job)
-        STAGES[job.stage](job, plugin, run)
-        packages = packages_of(plugin, distribution) if distribution else {}
-    except SynthbenchError as problem:
-        error = str(problem)
-    except Exception as problem:  # a plugin may raise anything; it costs its stage
-        error = f"{type(problem).__name__}: {problem}"
-        disk_full = is_disk_full(problem)
-        trace = "\n".join(shorten_paths(traceback.format_exc()).splitlines()[-TRACE_LINES:])
-    return Outcome(
-        error=error,
-        trace=trace,
-        disk_full=disk_full,
-        seconds=round(time.monotonic() - started, 3),
-        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
-        notes=tuple(run.notes),
-        records=dict(run.records),
-        python=platform.python_version(),
-        packages=packages,
-        device=name_device(run.device) if job.plugin else "",
-    )
-
-
-def is_disk_full(problem: Exception) -> bool:
-    """Whether a write failed for want of room; safetensors tells it in words alone."""
-    return getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(problem)
-
-
-def shorten_paths(trace: str) -> str:
-    """A traceback without the folders that say more of a machine than of an error: it may end in a published report."""
-    return re.sub(r'File "([^"]+)"', lambda found: f'File "{"/".join(Path(found[1]).parts[-3:])}"', trace)
-
-
-def pick_device(wanted: str) -> str:
-    """`auto` becomes the accelerator that torch sees, where torch is installed and sees one."""
-    if wanted != "auto":
-        return wanted
-    if sys.platform == "linux" and not any(Path(sign).exists() for sign in ACCELERATORS):
-        return "cpu"  # without the seconds that torch takes to import: not every plugin needs it
-    try:
-        import torch
-    except ImportError:
-        return "cpu"
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def name_device(device: str) -> str:
-    """The device and, for a CUDA one, what it is sold as."""
-    if device.startswith("cuda") and (torch := sys.modules.get("torch")) and torch.cuda.is_available():
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return device
-
-
-def limit_threads(threads: int) -> None:
-    """Holds torch to `threads`, wherever an earlier stage's library has set something else."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # for a torch that is yet to be loaded
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(threads)
-
-
-def plugin_of(job: Job) -> tuple[Any, str]:
-    """The configured plugin of a job and its distribution; None and nothing for the core's own stages."""
-    if job.plugin is None:
-        return None, ""
-    kind = next(each for each in KINDS if each == job.plugin[0])
-    found = installed().get(kind, job.plugin[1])
-    plugin, problems = configure(found.plugin, job.options)
-    if plugin is None:
-        raise SynthbenchError("; ".join(problems))
-    return plugin, found.distribution
-
-
-def load(_job: Job, plugin: Any, run: StageRun) -> None:
+def load_data(task: Task) -> None:
     """Stores the real training and test images."""
-    splits = plugin.load(run)
+    splits = task.plugin.load(task.run)
+    name, folder = task.plugin.name, task.run.workdir
     counts: dict[str, dict[str, int]] = {}
     for split, samples in (("train", splits.train), ("test", splits.test)):
-        images = write_set(run.workdir / split, splits.categories, samples)
+        images = write_set(folder / split, splits.categories, samples)
         if not len(images):
-            raise SynthbenchError(f"{plugin.name}: the {split} set is empty")
+            raise SynthbenchError(f"{name}: the {split} set is empty")
         if split == "test" and (unknown := sum(picture.boxes is None for picture in images)):
-            raise SynthbenchError(f"{plugin.name}: {unknown} test images come without boxes, so nothing can be held against them")
+            raise SynthbenchError(f"{name}: {unknown} test images come without boxes, so predictions on them cannot be scored")
         counts[split] = {"images": len(images), "boxes": sum(len(picture.boxes or ()) for picture in images)}
     about = {"categories": splits.categories, "rendered": splits.rendered, "license": splits.license, "source": splits.source}
-    (run.workdir / "data.json").write_text(json.dumps({**about, "counts": counts}))
+    (folder / DATA).write_text(json.dumps({**about, **counts}))
 
 
-def fit(job: Job, plugin: Any, run: StageRun) -> None:
+def select_images(task: Task) -> None:
+    """Stores some images of a split, the test images without their boxes: plugins are given these, never the data itself."""
+    import numpy as np
+
+    split, count, seed = (task.job.parameters[name] for name in ("split", "count", "seed"))
+    images = read_set(task.folder("data") / split)
+    if count is not None:
+        if count > len(images):
+            raise SynthbenchError(f"references = {count}, but the real training set holds only {len(images)} images")
+        images = images.subset(sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist()))
+    if split == "test":
+        images = images.without_boxes()
+    samples = (Sample(picture.path, picture.boxes) for picture in images)
+    write_set(task.run.workdir, images.categories, samples, link=True)
+    task.facts.update(images=len(images))
+
+
+def fit(task: Task) -> None:
     """Fits a generator."""
-    plugin.fit(joined(job.views["references"]), run)
+    task.plugin.fit(task.images("references"), task.run)
 
 
-def sample(job: Job, plugin: Any, run: StageRun) -> None:
-    """Stores what a generator samples."""
-    categories = joined(job.views["like"]).categories
-    request = SampleRequest(job.extra["start"], job.extra["stop"], categories)
-    images = write_set(run.workdir, categories, counted(plugin.sample(_fitted(job), request, run), len(request), Sample))
-    run.log_metrics(images=len(images))
+def sample(task: Task) -> None:
+    """Stores what a generator samples, after the images that a shorter result of the series already has."""
+    count: int = task.job.parameters["count"]
+    categories = task.images("like").categories
+    known = task.store.longest(task.job.kind, task.job.series)
+    reused = min(count, int(known.record.facts.get("images") or 0)) if known else 0
+    request = SampleRequest(reused, count, categories)
+
+    def samples() -> Iterator[Sample]:
+        if known:
+            yield from read_samples(known.folder, reused)
+        if len(request):
+            yield from counted(task.plugin.sample(task.folder("fitted"), request, task.run), len(request), Sample)
+
+    images = write_set(task.run.workdir, categories, samples(), link=True)
+    task.facts.update(images=len(images), reused_images=reused)
 
 
-def locate(job: Job, plugin: Any, run: StageRun) -> None:
-    """Stores a generator's boxes on given images."""
-    images = joined(job.views["images"]).without_boxes()
-    write_boxes(run.workdir / BOXES, fitting(counted(plugin.locate(_fitted(job), images, run), len(images), Boxes), images, run))
+def locate(task: Task) -> None:
+    """Stores a generator's boxes on images that it did not make."""
+    images = task.images("images").without_boxes()
+    store_boxes(task, task.plugin.locate(task.folder("fitted"), images, task.run), images)
 
 
-def train(job: Job, plugin: Any, run: StageRun) -> None:
+def train(task: Task) -> None:
     """Trains a detector."""
-    given = joined(job.views["data"])
-    data = given.subset(number for number, picture in enumerate(given) if picture.boxes is not None)
-    if len(data) < len(given):  # not known to be empty: to learn from them as background would be wrong
-        run.note(f"{len(given) - len(data)} images that nobody labelled were left out of the training")
-    boxes = sum(len(picture.boxes or ()) for picture in data)
-    run.log_metrics(training_images=len(data), training_boxes=boxes)
+    images = task.images("data")
+    labelled = images.subset(number for number, picture in enumerate(images) if picture.boxes is not None)
+    if len(labelled) < len(images):  # not known to be empty: to learn from them as background would be wrong
+        task.run.note(f"{len(images) - len(labelled)} images that nobody labelled were left out of the training")
+    boxes = sum(len(picture.boxes or ()) for picture in labelled)
+    task.facts.update(images=len(labelled), boxes=boxes)
     if not boxes:
         raise SynthbenchError("there is not one box in the training set, so there is nothing to learn")
-    plugin.train(data, run)
+    task.plugin.train(labelled, task.run)
 
 
-def predict(job: Job, plugin: Any, run: StageRun) -> None:
-    """Stores a detector's boxes on given images."""
-    images = joined(job.views["images"]).without_boxes()
-    write_boxes(run.workdir / BOXES, fitting(counted(plugin.predict(_fitted(job), images, run), len(images), Boxes), images, run))
+def predict(task: Task) -> None:
+    """Stores a detector's boxes."""
+    images = task.images("images").without_boxes()
+    store_boxes(task, task.plugin.predict(task.folder("fitted"), images, task.run), images)
 
 
-def annotate(job: Job, plugin: Any, run: StageRun) -> None:
+def annotate(task: Task) -> None:
     """Stores an annotator's boxes."""
-    images = joined(job.views["images"])
-    if job.views["images"][0].boxes is None and plugin.boxes_from == "":
-        images = images.without_boxes()
-    given = counted(plugin.annotate(images, joined(job.views["references"]), run), len(images), Boxes)
-    held = list(fitting(given, images, run))
-    write_boxes(run.workdir / BOXES, held)
-    run.log_metrics(boxes=sum(len(each) for each in held), images_without_boxes=sum(not len(each) for each in held))
+    images = task.images("images")
+    boxes = store_boxes(task, task.plugin.annotate(images, task.images("references"), task.run), images)
+    task.facts.update(boxes=sum(len(each) for each in boxes), images_without_boxes=sum(not len(each) for each in boxes))
 
 
-def score(job: Job, _plugin: Any, run: StageRun) -> None:
-    """Scores predictions against the truth."""
-    truth, predicted, categories = _against_truth(job)
-    run.log_metrics(**{name: value for name, value in evaluate(truth, predicted, categories).items() if value is not None})
+def score(task: Task) -> None:
+    """Scores predictions on the test images against the truth: COCO's figures, where there is anything to divide by."""
+    truth, predicted, categories = against_truth(task)
+    task.facts.update({name: value for name, value in evaluate(truth, predicted, categories).items() if value is not None})
 
 
-def judge(job: Job, _plugin: Any, run: StageRun) -> None:
+def judge(task: Task) -> None:
     """Precision and recall of an annotator's boxes at IoU 0.5, where there is anything to divide by."""
-    truth, predicted, _ = _against_truth(job)
+    truth, predicted, _ = against_truth(task)
     counts = precision_recall(truth, predicted, 0.5)
-    run.log_metrics(**asdict(counts))
-    run.log_metrics(**{name: value for name, value in (("precision", counts.precision), ("recall", counts.recall)) if value is not None})
+    ratios = {"precision": counts.precision, "recall": counts.recall}
+    task.facts.update(asdict(counts) | {name: value for name, value in ratios.items() if value is not None})
 
 
-STAGES: Mapping[str, Callable[[Job, Any, StageRun], None]] = {
-    each.__name__: each for each in (fit, sample, locate, train, predict, annotate, score, judge)
-} | {"data": load}
+def store_boxes(task: Task, boxes: Iterable[object], images: ImageSet) -> list[Boxes]:
+    """Checks, clips and stores the boxes that a plugin yields for images."""
+    stored = list(clipped(counted(boxes, len(images), Boxes), images, task))
+    write_boxes(task.run.workdir / BOXES, stored)
+    return stored
 
 
-def counted(given: Iterable[object], wanted: int, kind: type[Item]) -> Iterator[Item]:
-    """Passes on what a plugin yields. Raises SynthbenchError where it yields something else, or more or fewer than asked for."""
+def counted(items: Iterable[object], expected: int, kind: type[Item]) -> Iterator[Item]:
+    """Passes on what a plugin yields. Raises SynthbenchError if it yields something else, or more or fewer than it was asked for."""
     what = "images" if kind is Sample else "boxes"
     number = 0
-    for number, each in enumerate(given, start=1):
-        if number > wanted:
-            raise SynthbenchError(f"the plugin yielded more than the {wanted} {what} that it was asked for")
-        if not isinstance(each, kind):
-            raise SynthbenchError(f"the plugin yielded a {type(each).__name__}, expected {kind.__name__}")
-        yield each
-    if number < wanted:
-        raise SynthbenchError(f"the plugin yielded {number} of the {wanted} {what} that it was asked for")
+    for number, item in enumerate(items, start=1):
+        if number > expected:
+            raise SynthbenchError(f"the plugin yielded more than the {expected} {what} that it was asked for")
+        if not isinstance(item, kind):
+            raise SynthbenchError(f"the plugin yielded a {type(item).__name__}, expected {kind.__name__}")
+        yield item
+    if number < expected:
+        raise SynthbenchError(f"the plugin yielded {number} of the {expected} {what} that it was asked for")
 
 
-def fitting(given: Iterable[Boxes], images: ImageSet, run: StageRun) -> Iterator[Boxes]:
+def clipped(items: Iterable[Boxes], images: ImageSet, task: Task) -> Iterator[Boxes]:
     """Boxes clipped to their images; those of no size or of an unknown category are dropped, and counted in a note."""
     import numpy as np
 
     dropped = 0
-    for boxes, picture in zip(given, images, strict=True):
+    for boxes, picture in zip(items, images, strict=True):
         edges = np.array([picture.width, picture.height] * 2, np.float32)
-        clipped = Boxes(np.clip(boxes.xyxy, 0, edges), boxes.labels, boxes.scores, boxes.crowd)
-        sound = (clipped.xyxy[:, 2:] > clipped.xyxy[:, :2]).all(1) & (boxes.labels >= 0) & (boxes.labels < len(images.categories))
+        inside = Boxes(np.clip(boxes.xyxy, 0, edges), boxes.labels, boxes.scores, boxes.crowd)
+        sound = (inside.xyxy[:, 2:] > inside.xyxy[:, :2]).all(1) & (boxes.labels >= 0) & (boxes.labels < len(images.categories))
         dropped += int((~sound).sum())
-        yield clipped.keep(sound)
+        yield inside.keep(sound)
     if dropped:
-        run.note(f"{dropped} {DROPPED}")
+        task.run.note(f"{dropped} {DROPPED}")
 
 
-def _fitted(job: Job) -> Path:
-    assert job.fitted is not None, "the plan gives every late stage its early one"
-    return Path(job.fitted)
-
-
-def _against_truth(job: Job) -> tuple[list[Boxes], list[Boxes], int]:
-    assert job.predictions is not None, "the plan gives every score its predictions"
-    images = joined(job.views["truth"])
+def against_truth(task: Task) -> tuple[list[Boxes], list[Boxes], int]:
+    """The true boxes of the test images, the predicted ones, and the number of categories."""
+    images = read_set(task.folder("truth") / "test")
     truth = [picture.boxes or Boxes.none() for picture in images]
-    return truth, read_boxes(Path(job.predictions) / BOXES), len(images.categories)
-
-
-def packages_of(plugin: Any, own: str) -> dict[str, str]:
-    """The versions of what a plugin of the distribution `own` stands on: itself, what it requires or its environment was made of."""
-    environment = environment_of(plugin)
-    required = environment.dependencies if environment is not None else requires(own) or ()
-    wanted = dict(versions(["numpy", own, *(() if own == "synthbench" else required)]))
-    wanted.pop("synthbench", None)  # its release and commit are kept for the run
-    return wanted
+    return truth, read_boxes(task.folder("predictions") / BOXES), len(images.categories)

@@ -1,11 +1,11 @@
-"""A worker: a process that carries out jobs, one a line on its standard input, and writes events, one a line.
+"""A worker: a process that runs jobs, one a line on its standard input, and writes events, one a line.
 
-    python -m synthbench.execution.worker
+    python -m synthbench.execution.worker STORE
 
-Jobs and events travel on duplicates of the standard streams; the streams themselves are joined to nothing and to
-standard error, so a library that prints or reads cannot mix with them. When no more jobs can come the runner has ended,
-however it did, and the worker goes too with everything it started. One worker stays warm for many jobs, since importing
-torch and its friends takes longer than many a stage.
+Jobs and events travel on duplicates of the standard streams; the streams themselves lead to nothing and to standard error, so a
+library that prints or reads cannot mix with them. When standard input ends, the runner has ended, however it did, and the worker
+ends too with everything it started. One worker runs many jobs, since importing torch and its friends takes longer than many a
+stage.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -21,12 +22,16 @@ from typing import BinaryIO
 import msgspec
 
 from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.perform import perform
 from synthbench.execution.stage_run import Event
-from synthbench.execution.stages import carry_out
+from synthbench.storage.store import Store, open_store
+
+Perform = Callable[[Job, Store, Callable[[Event], None]], Outcome]
 
 
-def main() -> None:
-    """Carries out jobs until standard input ends."""
+def main(perform: Perform = perform) -> None:
+    """Runs jobs until standard input ends. perform: what runs one."""
+    store = open_store(sys.argv[1])
     source = os.fdopen(os.dup(0), "rb")
     events = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -42,8 +47,9 @@ def main() -> None:
             events.write(msgspec.json.encode(event) + b"\n")
 
     jobs = msgspec.json.Decoder(Job)
+    emit({"event": "ready"})
     while True:
-        outcome: Outcome = carry_out(jobs.decode(lines.get()), emit)
+        outcome = perform(jobs.decode(lines.get()), store, emit)
         emit({"event": "done", "outcome": outcome})
 
 

@@ -1,118 +1,31 @@
-"""From a suite to its stages, each with the key of everything its result depends on.
-
-Device, progress, folders and the number of threads stay out of the keys.
-"""
+"""From a suite to its stages. Device, progress, folders and the number of threads stay out of the keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
-from synthbench.contract.hookspecs import environment_of
-from synthbench.contract.options import option_values
+from synthbench.contract.box_sources import FromDetector, FromGenerator, box_source_of
 from synthbench.contract.types import derive_seed
 from synthbench.metrics import METRICS_VERSION
+from synthbench.plan.stage import BoxesOf, HiddenBoxes, OwnBoxes, Stage, View
 from synthbench.registry import Registry
-from synthbench.storage.local import Store, key_of
+from synthbench.storage.store import Store
 from synthbench.suite.inputs import Inputs, resolve_suite
-from synthbench.suite.reader import Entry, Suite, pair_name
+from synthbench.suite.model import Entry, Suite
+from synthbench.suite.training_sets import REAL, REFERENCES, Draw, TrainingSet
 
-StageKind = Literal["data", "fit", "sample", "locate", "train", "predict", "annotate", "score", "judge"]
-# Raised when the core's own part of a stage gives other results for the same inputs.
-CORE_VERSION = 1
 METRICS = {"metrics": METRICS_VERSION}
+Views = tuple[View, ...]
 
 
-@dataclass(frozen=True)
-class View:
-    """A stage's images as another stage sees them.
-
-    split: `train` or `test` of a data stage, empty for sampled images.
-    choose: (count, seed) picks that many; None takes all.
-    boxes: the stage whose boxes replace the images' own.
-    """
-
-    images: Stage
-    split: str = ""
-    choose: tuple[int, int] | None = None
-    boxes: Stage | None = None
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What enters a key."""
-        return {
-            "images": self.images.key,
-            "split": self.split,
-            "choose": list(self.choose) if self.choose else None,
-            "boxes": self.boxes.key if self.boxes else None,
-        }
-
-    @property
-    def stages(self) -> list[Stage]:
-        """What must be there before the view can be read."""
-        return [self.images] if self.boxes is None else [self.images, self.boxes]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A piece of work whose result is kept under its key.
-
-    late: the options of the plugin's later stage count as well.
-    """
-
-    kind: StageKind
-    label: str
-    entry: Entry | None = None
-    seed: int = 0
-    late: bool = False
-    fitted: Stage | None = None
-    views: Mapping[str, tuple[View, ...]] = field(default_factory=dict)
-    predictions: Stage | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Mapping[str, str] = field(default_factory=dict)  # option -> hash of the content it names
-
-    @cached_property
-    def recipe(self) -> dict[str, Any]:
-        """Everything the result depends on, readable."""
-        made: dict[str, Any] = {
-            "stage": self.kind,
-            "core": CORE_VERSION,
-            "seed": self.seed,
-            "fitted": self.fitted.key if self.fitted else None,
-            "predictions": self.predictions.key if self.predictions else None,
-            "views": {name: [view.recipe for view in views] for name, views in self.views.items()},
-            **self.extra,
-        }
-        if self.entry is not None:
-            options = option_values(self.entry.plugin, late=self.late)
-            made |= {
-                "plugin": self.entry.found.name,
-                "version": self.entry.found.plugin.version,
-                "options": options | {name: value for name, value in self.inputs.items() if name in options},
-            }
-            if (environment := environment_of(self.entry.plugin)) is not None:
-                made["environment"] = asdict(environment)
-        return made
-
-    @cached_property
-    def key(self) -> str:
-        """The name of the result."""
-        return key_of(self.recipe)
-
-    @property
-    def needs(self) -> list[Stage]:
-        """The stages whose results this one reads."""
-        needed = [view_stage for views in self.views.values() for view in views for view_stage in view.stages]
-        return [*needed, *(each for each in (self.fitted, self.predictions) if each is not None)]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A training set, a detector and a seed, and the stages that end in a score."""
+    """A training set of one draw, a detector and its seed, and the stages that end in a score."""
 
-    training_set: str
+    training_set: TrainingSet
+    draw: Draw
     detector: str
     seed: int
     train: Stage
@@ -120,148 +33,233 @@ class Cell:
     score: Stage
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Judged:
-    """An annotator's boxes on the test images, held against the truth; `generator` where the boxes are the generator's."""
+    """An annotator's boxes on the test images, compared with the truth. generator: whose boxes they are; else empty."""
 
     annotator: str
     generator: str
+    draw: Draw
     judge: Stage
 
 
-@dataclass(frozen=True)
-class Generated:
-    """What a generator and an annotator made."""
+@dataclass(frozen=True, kw_only=True)
+class PlannedSet:
+    """A training set of one draw: its images and boxes. sample, annotate: of a generated set."""
 
-    name: str
-    generator: str
-    annotator: str
-    sample: Stage
-    annotate: Stage
+    training_set: TrainingSet
+    draw: Draw
+    views: Views
+    sample: Stage | None = None
+    annotate: Stage | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All stages, each after those it needs, and what they are for."""
+    """All stages, each after those it needs, and what they are for. references: the first draw, for pictures."""
 
     suite: Suite
     data: Stage
-    training_sets: Mapping[str, tuple[View, ...]]
-    generated: tuple[Generated, ...]
+    test: View
+    references: View
+    sets: tuple[PlannedSet, ...]
     judged: tuple[Judged, ...]
     cells: tuple[Cell, ...]
     stages: tuple[Stage, ...]
 
 
 class Planner:
-    """Makes the stages of one suite; the same stage asked for twice is one."""
+    """Makes the stages of one suite; a stage that is asked for twice is one."""
 
     def __init__(self, suite: Suite, inputs: Inputs) -> None:
         self.suite = suite
         self.inputs = inputs
         self.stages: dict[str, Stage] = {}
-        self.seed = suite.settings.seeds[0]
         self.data = self.stage("data", f"load {suite.data.name}", suite.data)
-        self.test = View(self.data, "test")
-        count = suite.settings.references
-        self.references = (View(self.data, "train", (count, derive_seed(self.seed, "references"))),)
+        self.test = View(self.select("test", "select the test images"), HiddenBoxes())
 
-    def stage(self, kind: StageKind, label: str, entry: Entry | None = None, **parts: Any) -> Stage:
+    def stage(self, kind: str, label: str, entry: Entry | None = None, **parts: Any) -> Stage:
         """The stage, once."""
-        inputs = self.inputs.get((entry.found.kind, entry.name), {}) if entry else {}
-        made = Stage(kind, label, entry, inputs=inputs, **parts)
-        return self.stages.setdefault(made.key, made)
+        inputs = self.inputs.get((entry.info.kind, entry.name), {}) if entry else {}
+        stage = Stage(kind=kind, label=label, entry=entry, inputs=inputs, **parts)
+        allowed = {*stage.about.inputs}
+        assert {*stage.reads, *stage.views} <= allowed, f"{kind} reads {allowed} only"
+        return self.stages.setdefault(stage.key, stage)
 
-    def fit(self, generator: Entry) -> Stage:
+    def select(self, split: str, label: str, count: int | None = None, seed: int = 0) -> Stage:
+        """Some images of the data: what plugins are given instead of it."""
+        return self.stage("select", label, reads={"data": self.data}, parameters={"split": split, "count": count, "seed": seed})
+
+    def real(self) -> View:
+        """All real training images."""
+        return View(self.select("train", "select the real training images"), OwnBoxes())
+
+    def references(self, draw: Draw) -> View:
+        """The references of a draw."""
+        count, seed = self.suite.settings.references, draw.references
+        assert seed is not None, "what uses references has their seed"
+        label = self.label("select", f"{count} references", Draw(references=seed))
+        return View(self.select("train", label, count, derive_seed(seed, "references")), OwnBoxes())
+
+    def label(self, verb: str, what: str, draw: Draw, seed: int | None = None) -> str:
+        """The name of a stage: seeds are named if the suite has several of them."""
+        seeds = self.suite.seeds
+        parts = [f"{verb} {what}"]
+        parts += [f"references {draw.references}"] if draw.references is not None and len(seeds.references) > 1 else []
+        parts += [f"generator {draw.generator}"] if draw.generator is not None and len(seeds.generators) > 1 else []
+        parts += [f"seed {seed}"] if seed is not None and len(seeds.detectors) > 1 else []
+        return ", ".join(parts)
+
+    def fit(self, generator: Entry, draw: Draw) -> Stage:
         """Fits a generator on the references."""
-        seed = derive_seed(self.seed, "fit", generator.found.name)
-        return self.stage("fit", f"fit {generator.name}", generator, seed=seed, views={"references": self.references})
+        seed = derive_seed(seed_of(draw), "fit", generator.info.name)
+        label = self.label("fit", generator.name, draw)
+        return self.stage("fit", label, generator, seed=seed, views={"references": (self.references(draw),)})
 
-    def sample(self, generator: Entry) -> Stage:
-        """Samples the images a generator is asked for."""
-        seed = derive_seed(self.seed, "sample", generator.found.name)
-        extra = {"start": 0, "stop": self.suite.settings.images}
-        parts = {"fitted": self.fit(generator), "views": {"like": self.references}, "extra": extra}
-        return self.stage("sample", f"sample {generator.name}", generator, seed=seed, late=True, **parts)
+    def sample(self, generator: Entry, count: int, draw: Draw) -> Stage:
+        """Samples the first `count` images of a generator."""
+        return self.stage(
+            "sample",
+            self.label("sample", generator.name, draw),
+            generator,
+            seed=derive_seed(seed_of(draw), "sample", generator.info.name),
+            reads={"fitted": self.fit(generator, draw)},
+            views={"like": (self.references(draw),)},
+            count=count,
+        )
 
-    def train(self, detector: Entry, training_set: str, views: tuple[View, ...], seed: int) -> Stage:
+    def train(self, detector: Entry, training_set: TrainingSet, views: Views, draw: Draw, seed: int) -> Stage:
         """Trains a detector."""
-        label = f"train {detector.name} on {training_set}" + (f", seed {seed}" if len(self.suite.settings.seeds) > 1 else "")
-        return self.stage("train", label, detector, seed=derive_seed(seed, "train", detector.found.name), views={"data": views})
+        label = self.label("train", f"{detector.name} on {training_set.name}", draw, seed)
+        return self.stage("train", label, detector, seed=derive_seed(seed, "train", detector.info.name), views={"data": views})
 
     def predict(self, detector: Entry, trained: Stage, images: View, where: str) -> Stage:
-        """Predicts boxes on images whose own boxes stay behind."""
+        """Predicts boxes on images, whose own boxes it does not see."""
         label = f"predict {trained.label.removeprefix('train ')} -> {where}"
-        parts = {"fitted": trained, "views": {"images": (images,)}}
-        return self.stage("predict", label, detector, seed=trained.seed, late=True, **parts)
+        hidden = replace(images, boxes=HiddenBoxes())
+        return self.stage("predict", label, detector, seed=trained.seed, reads={"fitted": trained}, views={"images": (hidden,)})
 
-    def annotate(self, annotator: Entry, images: View, where: str, generator: Entry | None) -> Stage | None:
-        """Annotates sampled images, or the test images for a judgement; None where the boxes cannot be had there."""
-        source = str(annotator.plugin.boxes_from)
-        if source.startswith("detector:"):
-            detector = next(each for each in self.suite.detectors if each.name == source.removeprefix("detector:"))
-            trained = self.train(detector, "references", self.references, self.seed)
-            images = replace(images, boxes=self.predict(detector, trained, images, where))
-        elif source == "generator" and images is self.test:
-            if generator is None or not hasattr(generator.plugin, "locate"):
+    def locate(self, generator: Entry, images: View, draw: Draw, where: str) -> Stage:
+        """Has a generator locate objects in images that it did not make."""
+        return self.stage(
+            "locate",
+            self.label("locate", f"{generator.name} -> {where}", draw),
+            generator,
+            seed=derive_seed(seed_of(draw), "locate", generator.info.name),
+            reads={"fitted": self.fit(generator, draw)},
+            views={"images": (images,)},
+        )
+
+    def annotate(self, annotator: Entry, images: View, where: str, draw: Draw, generator: Entry | None) -> Stage | None:
+        """Annotates sampled images, or the test images to be judged; None if the boxes it asks for do not exist there."""
+        source = box_source_of(annotator.plugin)
+        images = replace(images, boxes=HiddenBoxes())
+        if isinstance(source, FromDetector):
+            detector = self.suite.detector(source.name)
+            references = Draw(references=draw.references)
+            trained = self.train(detector, REFERENCES, (self.references(references),), references, seed_of(draw))
+            images = replace(images, boxes=BoxesOf(self.predict(detector, trained, images, where)))
+        elif isinstance(source, FromGenerator):
+            if images.images.kind == "sample":
+                images = replace(images, boxes=OwnBoxes())
+            elif generator is None or not hasattr(generator.plugin, "locate"):
                 return None
-            seed = derive_seed(self.seed, "locate", generator.found.name)
-            parts = {"fitted": self.fit(generator), "views": {"images": (images,)}}
-            located = self.stage("locate", f"locate {generator.name} -> {where}", generator, seed=seed, late=True, **parts)
-            images = replace(images, boxes=located)
-        elif source == "":
-            images = replace(images, boxes=None)
-        views = {"images": (images,), "references": self.references}
-        seed = derive_seed(self.seed, "annotate", annotator.found.name)
-        return self.stage("annotate", f"annotate {where} x {annotator.name}", annotator, seed=seed, late=True, views=views)
+            else:
+                images = replace(images, boxes=BoxesOf(self.locate(generator, images, draw, where)))
+        views = {"images": (images,), "references": (self.references(draw),)}
+        seed = derive_seed(seed_of(draw), "annotate", annotator.info.name)
+        return self.stage("annotate", self.label("annotate", f"{where} x {annotator.name}", draw), annotator, seed=seed, views=views)
 
-    def judge(self, annotator: Entry, generator: Entry | None) -> Judged | None:
-        """Holds an annotator's boxes on the test images against the truth."""
-        annotated = self.annotate(annotator, self.test, "test", generator)
+    def judge(self, annotator: Entry, generator: Entry | None, draw: Draw) -> Judged | None:
+        """Compares an annotator's boxes on the test images with the truth."""
+        annotated = self.annotate(annotator, self.test, "test", draw, generator)
         if annotated is None:
             return None
         name = generator.name if generator else ""
-        label = f"judge {annotator.name}" + (f" of {name}" if name else "")
-        judged = self.stage("judge", label, predictions=annotated, views={"truth": (self.test,)}, extra=METRICS)
-        return Judged(annotator.name, name, judged)
+        label = self.label("judge", annotator.name + (f" of {name}" if name else ""), draw)
+        judged = self.stage("judge", label, reads={"predictions": annotated, "truth": self.data}, parameters=METRICS)
+        return Judged(annotator=annotator.name, generator=name, draw=draw, judge=judged)
 
-    def cell(self, training_set: str, views: tuple[View, ...], detector: Entry, seed: int) -> Cell:
+    def planned(self, training_set: TrainingSet, draw: Draw) -> PlannedSet:
+        """The images and boxes of a training set."""
+        if training_set.kind == "generated":
+            generator, annotator = self.suite.generator(training_set.generator), self.suite.annotator(training_set.annotator)
+            assert training_set.images is not None, "a generated set has a number of images"
+            sampled = self.sample(generator, training_set.images, draw)
+            images = View(sampled, HiddenBoxes(), training_set.images)
+            annotated = self.annotate(annotator, images, generator.name, draw, generator)
+            assert annotated is not None, "sampled images always can be annotated"
+            views: Views = (replace(images, boxes=BoxesOf(annotated)),)
+            return PlannedSet(training_set=training_set, draw=draw, views=views, sample=sampled, annotate=annotated)
+        if training_set.kind == "mix":
+            views = tuple(view for part in training_set.parts for view in self.planned(part, draw).views)
+        else:
+            views = (self.real() if training_set == REAL else self.references(draw),)
+        return PlannedSet(training_set=training_set, draw=draw, views=views)
+
+    def cell(self, planned: PlannedSet, detector: Entry, seed: int) -> Cell:
         """Trains on a set, predicts on the test images and scores."""
-        trained = self.train(detector, training_set, views, seed)
+        trained = self.train(detector, planned.training_set, planned.views, planned.draw, seed)
         predicted = self.predict(detector, trained, self.test, "test")
         label = f"score {trained.label.removeprefix('train ')}"
-        scored = self.stage("score", label, predictions=predicted, views={"truth": (self.test,)}, extra=METRICS)
-        return Cell(training_set, detector.name, seed, trained, predicted, scored)
+        scored = self.stage("score", label, reads={"predictions": predicted, "truth": self.data}, parameters=METRICS)
+        return Cell(
+            training_set=planned.training_set,
+            draw=planned.draw,
+            detector=detector.name,
+            seed=seed,
+            train=trained,
+            predict=predicted,
+            score=scored,
+        )
+
+
+def seed_of(draw: Draw) -> int:
+    """The seed of a generator and of what follows from it."""
+    assert draw.generator is not None, "what a generator makes has its seed"
+    return draw.generator
 
 
 def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
-    """The plan of a suite. Raises SuiteError where an option names a file that is not there."""
-    suite, inputs = resolve_suite(suite, registry, store)
+    """The plan of a suite. Raises SuiteError if an option names a file that does not exist."""
+    suite, inputs = resolve_suite(suite, registry, store.content_hash)
     planner = Planner(suite, inputs)
-    sets: dict[str, tuple[View, ...]] = {"real": (View(planner.data, "train"),), "references": planner.references}
-    generated = []
-    for generator, annotator in suite.pairs:
-        sampled = planner.sample(generator)
-        annotated = planner.annotate(annotator, View(sampled), generator.name, generator)
-        assert annotated is not None, "sampled images always can be annotated"
-        name = pair_name(generator.name, annotator.name)
-        sets[name] = (View(sampled, boxes=annotated),)
-        generated.append(Generated(name, generator.name, annotator.name, sampled, annotated))
-    for mix in suite.mixes:
-        sets[mix.name] = tuple(view for part in mix.parts for view in sets[part])
-    rows = [name for name in sets if name in suite.settings.baselines or name not in ("real", "references")]
-    cells = [planner.cell(row, sets[row], detector, seed) for row in rows for detector in suite.detectors for seed in suite.settings.seeds]
+    seeds = suite.seeds
+    sets = [planner.planned(row, draw) for row in suite.rows for draw in row.draws(seeds)]
+    cells = [planner.cell(planned, detector, seed) for planned in sets for detector in suite.detectors for seed in seeds.detectors]
+    draws = [Draw(references=references, generator=generator) for references in seeds.references for generator in seeds.generators]
     judged = [
-        planner.judge(annotator, generator)
+        planner.judge(annotator, generator, draw)
         for annotator in suite.annotators
-        for generator in (suite.generators if annotator.plugin.boxes_from == "generator" else (None,))
+        for generator in generators_of(annotator, suite)
+        for draw in draws
     ]
+    references = planner.references(Draw(references=seeds.references[0])) if uses_references(suite) else planner.real()
     return Plan(
         suite=suite,
         data=planner.data,
-        training_sets={row: sets[row] for row in rows},
-        generated=tuple(generated),
+        test=planner.test,
+        references=references,
+        sets=tuple(sets),
         judged=tuple(each for each in judged if each is not None),
         cells=tuple(cells),
         stages=tuple(planner.stages.values()),
     )
+
+
+def generators_of(annotator: Entry, suite: Suite) -> tuple[Entry | None, ...]:
+    """The generators whose boxes an annotator takes over; one None for an annotator that takes none over."""
+    return suite.generators if isinstance(box_source_of(annotator.plugin), FromGenerator) else (None,)
+
+
+def uses_references(suite: Suite) -> bool:
+    """Whether any row or annotator has references."""
+    return bool(suite.annotators) or any(row.uses_references for row in suite.rows)
+
+
+def sets_by_name(plan: Plan) -> Mapping[str, list[PlannedSet]]:
+    """The draws of each training set."""
+    found: dict[str, list[PlannedSet]] = {}
+    for planned in plan.sets:
+        found.setdefault(planned.training_set.name, []).append(planned)
+    return found

@@ -1,98 +1,87 @@
-"""The results of a run as one plain dictionary: all that a report says is in it, and nothing else is needed.
-
-The layout is described in ARCHITECTURE.md; `SCHEMA` is raised when it changes.
-"""
+"""From a plan and the state of its stages to the results."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-import shlex
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from synthbench.contract.hookspecs import environment_of
 from synthbench.contract.options import option_values
+from synthbench.contract.stages import cost_headings
 from synthbench.execution.provenance import commit
-from synthbench.execution.runner import RunState, read_data_facts
-from synthbench.plan.planner import Cell, Plan, Stage
-from synthbench.suite.reader import BASELINES, TABLES, Entry, Suite
+from synthbench.execution.state import RunState, read_data_facts
+from synthbench.plan import planner
+from synthbench.plan.planner import Plan, PlannedSet
+from synthbench.plan.stage import Stage
+from synthbench.results import model
+from synthbench.suite.model import Entry, Suite
+from synthbench.suite.training_sets import Draw, TrainingSet
 
-SCHEMA = 1
 
-
-def collect(plan: Plan, state: RunState, conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything there is to say of a run. `conditions`: workers, wall_seconds."""
+def collect(
+    plan: Plan, state: RunState, *, command: str = "", workers: int | None = None, wall_seconds: float | None = None
+) -> model.Results:
+    """Everything there is to say of a run. command: what a person typed."""
     data = state.artifacts.get(plan.data.key)
-    return {
-        "schema": SCHEMA,
-        "suite": describe_suite(plan.suite),
-        "data": read_data_facts(data) if data else {},
-        "rows": [{"name": name, "kind": kind_of(name, plan)} for name in plan.training_sets],
-        "cells": [describe_cell(cell, state) for cell in plan.cells],
-        "generated": [
-            {"name": each.name, "generator": each.generator, "annotator": each.annotator}
-            | records(each.sample, state)
-            | records(each.annotate, state)
-            for each in plan.generated
-        ],
-        "judged": [{"annotator": each.annotator, "generator": each.generator, **records(each.judge, state)} for each in plan.judged],
-        "stages": [describe_stage(stage, state) for stage in plan.stages],
-        "costs": {row: cost(row, plan, state) for row in plan.training_sets},
-        "failures": [describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],
-        "environment": environment(plan, state) | dict(conditions),
-        "command": shlex.join(["synthbench", *(tidy_argument(argument) for argument in sys.argv[1:])]),
-    }
+    return model.Results(
+        suite=describe_suite(plan.suite),
+        data=describe_data(read_data_facts(data)) if data else None,
+        training_sets=[describe_training_set(row) for row in plan.suite.rows],
+        cells=[describe_cell(cell, state) for cell in plan.cells],
+        generated=[describe_generated(planned, state) for planned in plan.sets if planned.training_set.kind == "generated"],
+        judged=[describe_judged(judged, state) for judged in plan.judged],
+        stages=[describe_stage(stage, state) for stage in plan.stages],
+        costs={row.name: cost([each for each in plan.sets if each.training_set.name == row.name], state) for row in plan.suite.rows},
+        failures=[describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],
+        environment=describe_environment(plan, state, workers, wall_seconds),
+        command=command,
+    )
 
 
-def describe_suite(suite: Suite) -> dict[str, Any]:
-    """What was compared, every default spelled out, as JSON has it."""
-    made = {
-        "name": suite.name,
-        "file": tidy(suite.file),
-        **asdict(suite.settings),
-        "data": describe_entry(suite.data),
-        **{table: [describe_entry(entry) for entry in getattr(suite, table)] for table in TABLES},
-        "mixes": [asdict(mix) for mix in suite.mixes],
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(made))
-    return plain
+def describe_suite(suite: Suite) -> model.SuiteInfo:
+    """What was compared, with every default."""
+    settings, seeds = suite.settings, suite.seeds
+    return model.SuiteInfo(
+        name=suite.name,
+        file=str(without_folders(suite.file)),
+        title=settings.title,
+        about=settings.about,
+        seeds=model.Seeds(references=seeds.references, generators=seeds.generators, detectors=seeds.detectors),
+        references=settings.references,
+        images=settings.images,
+        timeout=settings.timeout,
+        data=describe_entry(suite.data),
+        generators=[describe_entry(entry) for entry in suite.generators],
+        annotators=[describe_entry(entry) for entry in suite.annotators],
+        detectors=[describe_entry(entry) for entry in suite.detectors],
+    )
 
 
-def kind_of(row: str, plan: Plan) -> str:
-    """`real`, `references`, `generated` or `mix`."""
-    if row in BASELINES:
-        return row
-    return "mix" if row in {mix.name for mix in plan.suite.mixes} else "generated"
-
-
-def describe_entry(entry: Entry) -> dict[str, Any]:
+def describe_entry(entry: Entry) -> model.EntryInfo:
     """A configured plugin: where it comes from, and every option with its value."""
-    found = entry.found
-    return {
-        "name": entry.name,
-        "plugin": found.name,
-        "version": found.plugin.version,
-        "license": found.plugin.license,
-        "distribution": found.distribution,
-        "release": found.release,
-        "options": {name: tidy(value) for name, value in option_values(entry.plugin, late=True).items()},
-    }
+    info = entry.info
+    options = {name: without_folders(value) for name, value in option_values(entry.plugin).items()}
+    return model.EntryInfo(
+        name=entry.name,
+        plugin=info.name,
+        version=info.cls.version,
+        license=info.cls.license,
+        distribution=info.distribution,
+        release=info.release,
+        options=json.loads(json.dumps(options)),
+    )
 
 
-def tidy_argument(argument: str) -> str:
-    """An argument of the command line, a path outside the current folder being cut to its name."""
-    key, equals, value = argument.rpartition("=")
-    return f"{key}{equals}{Path(value).name if value.startswith('../') else tidy(value)}"
-
-
-def tidy(value: object) -> object:
+def without_folders(value: Any) -> Any:
     """A path without the folders that say more of a machine than of a result."""
+    if isinstance(value, (list, tuple)):
+        return [without_folders(each) for each in value]
     if isinstance(value, str) and Path(value).is_absolute():
         with suppress(ValueError):
             return Path(value).relative_to(Path.cwd()).as_posix()
@@ -100,98 +89,176 @@ def tidy(value: object) -> object:
     return value
 
 
-def records(stage: Stage, state: RunState) -> dict[str, Any]:
-    """What a finished stage recorded."""
-    artifact = state.artifacts.get(stage.key)
-    return dict(artifact.about["records"]) if artifact else {}
+def describe_data(facts: dict[str, Any]) -> model.DataInfo:
+    """What the data stage wrote."""
+    return model.DataInfo(
+        categories=list(facts["categories"]),
+        rendered=facts["rendered"],
+        license=facts["license"],
+        source=facts["source"],
+        train=model.SplitCounts(**facts["train"]),
+        test=model.SplitCounts(**facts["test"]),
+    )
+
+
+def describe_training_set(row: TrainingSet) -> model.TrainingSetInfo:
+    """A row."""
+    return model.TrainingSetInfo(
+        name=row.name,
+        kind=row.kind,
+        generator=row.generator,
+        annotator=row.annotator,
+        parts=[part.name for part in row.parts],
+        images=row.images,
+    )
+
+
+def describe_draw(draw: Draw) -> model.Draw:
+    """The seeds of a training set."""
+    return model.Draw(references=draw.references, generator=draw.generator)
 
 
 def seconds(stages: Iterable[Stage], state: RunState) -> float:
-    """The seconds that finished stages took when they were carried out."""
-    done = {stage.key: state.artifacts[stage.key] for stage in stages if stage.key in state.artifacts}
-    return round(sum(float(artifact.about["seconds"]) for artifact in done.values()), 3)
+    """The seconds that finished stages took when they were run, each counted once."""
+    done = {stage.key: state.artifacts[stage.key].record for stage in stages if stage.key in state.artifacts}
+    return round(sum(record.seconds for record in done.values()), 3)
 
 
-def describe_cell(cell: Cell, state: RunState) -> dict[str, Any]:
+def describe_cell(cell: planner.Cell, state: RunState) -> model.Cell:
     """A cell with its metrics, or with the stage that kept it from having any."""
     failed = next((each.key for each in (cell.train, cell.predict, cell.score) if each.key in state.failures), None)
     blocker = state.blocked.get(cell.train.key) or state.blocked.get(cell.score.key)
-    return {
-        "training_set": cell.training_set,
-        "detector": cell.detector,
-        "seed": cell.seed,
-        "metrics": records(cell.score, state),
-        "training": records(cell.train, state),
-        "seconds": {"train": seconds([cell.train], state), "predict": seconds([cell.predict], state)},
-        "keys": {"train": cell.train.key, "predict": cell.predict.key, "score": cell.score.key},
-        "failed": failed or (blocker.key if blocker else None),
-    }
+    scored, trained = state.artifacts.get(cell.score.key), state.artifacts.get(cell.train.key)
+    training = None
+    if trained is not None:
+        facts = trained.record.facts
+        training = model.Training(images=count(facts["images"]), boxes=count(facts["boxes"]), metrics=trained.record.metrics)
+    return model.Cell(
+        training_set=cell.training_set.name,
+        detector=cell.detector,
+        seed=cell.seed,
+        draw=describe_draw(cell.draw),
+        metrics={name: float(value) for name, value in scored.record.facts.items() if value is not None} if scored else {},
+        training=training,
+        train_seconds=seconds([cell.train], state),
+        predict_seconds=seconds([cell.predict], state),
+        keys=model.CellKeys(train=cell.train.key, predict=cell.predict.key, score=cell.score.key),
+        failed=failed or (blocker.key if blocker else None),
+    )
 
 
-def describe_stage(stage: Stage, state: RunState) -> dict[str, Any]:
-    """A stage: its key, its state, and what it cost when it was carried out."""
-    made: dict[str, Any] = {"kind": stage.kind, "label": stage.label, "key": stage.key}
-    if artifact := state.artifacts.get(stage.key):
-        about = artifact.about
-        made |= {"state": "done", "cached": stage.key in state.cached}
-        return made | {name: about[name] for name in ("seconds", "peak_memory", "notes", "records")}
-    return made | {"state": "failed" if stage.key in state.failures else "blocked"}
+def count(value: object) -> int:
+    """A fact that is a whole number."""
+    assert isinstance(value, int), "the core counts in whole numbers"
+    return value
 
 
-def describe_failure(stage: Stage, plan: Plan, state: RunState) -> dict[str, Any]:
-    """A failed stage, its last lines, and the cells it cost."""
+def describe_generated(planned: PlannedSet, state: RunState) -> model.Generated:
+    """What sampling and annotating gave."""
+    row = planned.training_set
+    stages = [stage for stage in (planned.sample, planned.annotate) if stage is not None]
+    records = [state.artifacts[stage.key].record for stage in stages if stage.key in state.artifacts]
+    facts = {name: value for record in records for name, value in record.facts.items()}
+    whole = {name: facts[name] for name in ("images", "boxes", "images_without_boxes") if name in facts}
+    return model.Generated(
+        training_set=row.name,
+        generator=row.generator,
+        annotator=row.annotator,
+        draw=describe_draw(planned.draw),
+        metrics={plugin: metrics for record in records for plugin, metrics in record.metrics.items()},
+        **{name: count(value) for name, value in whole.items()},
+    )
+
+
+def describe_judged(judged: planner.Judged, state: RunState) -> model.Judged:
+    """An annotator's precision and recall."""
+    artifact = state.artifacts.get(judged.judge.key)
+    facts: dict[str, Any] = dict(artifact.record.facts) if artifact else {}
+    return model.Judged(annotator=judged.annotator, generator=judged.generator, draw=describe_draw(judged.draw), **facts)
+
+
+def describe_stage(stage: Stage, state: RunState) -> model.StageInfo:
+    """A stage: its key, its state, and what it took when it was run."""
+    artifact = state.artifacts.get(stage.key)
+    if artifact is None:
+        return model.StageInfo(
+            kind=stage.kind, label=stage.label, key=stage.key, state="failed" if stage.key in state.failures else "blocked"
+        )
+    record = artifact.record
+    return model.StageInfo(
+        kind=stage.kind,
+        label=stage.label,
+        key=stage.key,
+        state="done",
+        cached=stage.key in state.cached,
+        seconds=record.seconds,
+        peak_memory=record.peak_memory,
+        notes=list(record.notes),
+        facts=record.facts,
+        metrics=record.metrics,
+    )
+
+
+def describe_failure(stage: Stage, plan: Plan, state: RunState) -> model.Failure:
+    """A failed stage, its last lines, and the cells that have no score because of it."""
     outcome = state.failures[stage.key]
     lost = [
-        f"{cell.training_set} / {cell.detector} / seed {cell.seed}"
+        f"{cell.training_set.name} / {cell.detector} / seed {cell.seed}"
         for cell in plan.cells
         if stage.key in (cell.train.key, cell.predict.key, cell.score.key) or state.blocked.get(cell.score.key) is stage
     ]
-    return {"key": stage.key, "label": stage.label, "error": outcome.error, "trace": outcome.trace, "cells": lost}
+    return model.Failure(key=stage.key, label=stage.label, error=outcome.error, trace=outcome.trace, cells=list(dict.fromkeys(lost)))
 
 
-def cost(row: str, plan: Plan, state: RunState) -> dict[str, float]:
-    """Seconds it took to have a training set: everything below it but the loading of the data."""
+def cost(sets: Sequence[PlannedSet], state: RunState) -> dict[str, float]:
+    """Seconds by kind of stage that it took to make a training set, a mean over its draws; the loading of the data is not counted."""
     stages: dict[str, Stage] = {}
 
     def gather(stage: Stage) -> None:
-        if stage.kind != "data" and stage.key not in stages:
+        if stage.key not in stages:
             stages[stage.key] = stage
             for needed in stage.needs:
                 gather(needed)
 
-    for view in plan.training_sets[row]:
-        for stage in view.stages:
-            gather(stage)
-    kinds = ("fit", "sample", "train", "predict", "annotate")
-    return {kind: seconds([stage for stage in stages.values() if stage.kind == kind], state) for kind in kinds}
+    for planned in sets:
+        for view in planned.views:
+            for stage in view.stages:
+                gather(stage)
+    return {
+        kind: round(seconds([stage for stage in stages.values() if stage.kind == kind], state) / len(sets), 3) for kind in cost_headings()
+    }
 
 
-def environment(plan: Plan, state: RunState) -> dict[str, Any]:
-    """Versions and commits of everything that the results stand on, and the machine; where several were at work, all of them."""
+def describe_environment(plan: Plan, state: RunState, workers: int | None, wall_seconds: float | None) -> model.Environment:
+    """Versions and commits of everything that the results depend on, and the machine; if there were several, all of them."""
     packages: dict[str, set[str]] = {}
-    own: dict[str, dict[str, Any]] = {}
+    own: dict[str, model.OwnEnvironment] = {}
     devices: set[str] = set()
     commits: set[str] = set()
     for stage in plan.stages:
-        if artifact := state.artifacts.get(stage.key):
-            if stage.entry is not None and getattr(stage.entry.plugin, "environment", None) is not None:
-                own[stage.entry.name] = {"python": artifact.about["python"], "packages": artifact.about["packages"]}
-            else:
-                for name, its_version in artifact.about["packages"].items():
-                    packages.setdefault(name, set()).add(its_version)
-            devices |= {artifact.about.get("device", "")} - {""}  # the core's own stages have none
-            commits |= {artifact.about.get("commit", "")} - {""}
+        if (artifact := state.artifacts.get(stage.key)) is None:
+            continue
+        record = artifact.record
+        if stage.entry is not None and environment_of(stage.entry.plugin) is not None:
+            own[stage.entry.name] = model.OwnEnvironment(python=record.python, packages=record.packages)
+        else:
+            for name, its_version in record.packages.items():
+                packages.setdefault(name, set()).add(its_version)
+        devices |= {record.device} - {""}  # the core's own stages have none
+        commits |= {record.commit} - {""}
     try:
         release = version("synthbench")
     except PackageNotFoundError:
         release = "?"
-    return {
-        "synthbench": release,
-        "commit": ", ".join(sorted(commits)) or commit(),
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "processors": os.cpu_count(),
-        "device": ", ".join(sorted(devices)),
-        "packages": {name: " and ".join(sorted(packages[name])) for name in sorted(packages)},
-        "own_environments": own,
-    }
+    return model.Environment(
+        synthbench=release,
+        commit=", ".join(sorted(commits)) or commit(),
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        processors=os.cpu_count(),
+        device=", ".join(sorted(devices)),
+        packages={name: " and ".join(sorted(packages[name])) for name in sorted(packages)},
+        own_environments=own,
+        workers=workers,
+        wall_seconds=wall_seconds,
+    )

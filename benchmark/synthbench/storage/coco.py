@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from synthbench.contract.images import open_image, write_image
+from synthbench.contract.images import open_image, read_header, write_image
 from synthbench.contract.types import Boxes, ImageSet, Picture, Sample
 
 ANNOTATIONS = "annotations.json"
@@ -22,9 +22,9 @@ ANNOTATIONS = "annotations.json"
 
 def read_set(folder: Path) -> ImageSet:
     """The image set that `write_set` left in `folder`."""
-    held = json.loads((folder / ANNOTATIONS).read_text())
-    by_image: dict[int, list[dict[str, object]]] = {image["id"]: [] for image in held["images"]}
-    for annotation in held["annotations"]:
+    content = json.loads((folder / ANNOTATIONS).read_text())
+    by_image: dict[int, list[dict[str, object]]] = {image["id"]: [] for image in content["images"]}
+    for annotation in content["annotations"]:
         by_image[annotation["image_id"]].append(annotation)
     pictures = [
         Picture(
@@ -33,20 +33,38 @@ def read_set(folder: Path) -> ImageSet:
             height=image["height"],
             boxes=_boxes(by_image[image["id"]]) if image["labelled"] else None,
         )
-        for image in held["images"]
+        for image in content["images"]
     ]
-    return ImageSet(tuple(category["name"] for category in held["categories"]), tuple(pictures))
+    return ImageSet(tuple(category["name"] for category in content["categories"]), tuple(pictures))
 
 
-def write_set(folder: Path, categories: tuple[str, ...], samples: Iterable[Sample]) -> ImageSet:
-    """Stores samples as they come, in files of the core's naming, and gives them back as an image set."""
+def read_samples(folder: Path, count: int) -> Iterator[Sample]:
+    """The first `count` images that `write_set` left in `folder`, as the samples it was given."""
+    content = json.loads((folder / ANNOTATIONS).read_text())
+    for picture, image in zip(read_set(folder)[:count], content["images"], strict=False):
+        yield Sample(picture.path, picture.boxes, image.get("about", {}))
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Gives a file of the store a second name; copies it where the file system cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def write_set(folder: Path, categories: tuple[str, ...], samples: Iterable[Sample], *, link: bool = False) -> ImageSet:
+    """Stores samples as they come, in files of the core's naming, and returns them as an image set.
+
+    link: image files are other artifacts' of the same store, which never change, so they need not be copied.
+    """
     (folder / "images").mkdir(parents=True, exist_ok=True)
     pictures, about = [], []
     for number, sample in enumerate(samples):
         if isinstance(sample.image, Path):
             path = folder / "images" / f"{number:06d}{sample.image.suffix.lower()}"
-            width, height = open_image(sample.image).size
-            shutil.copyfile(sample.image, path)
+            width, height = read_header(sample.image).upright if link else open_image(sample.image).size
+            (link_or_copy if link else shutil.copyfile)(sample.image, path)
         else:
             path = folder / "images" / f"{number:06d}.png"
             height, width = sample.image.shape[:2]
@@ -60,7 +78,7 @@ def write_set(folder: Path, categories: tuple[str, ...], samples: Iterable[Sampl
 
 def write_annotations(folder: Path, images: ImageSet, about: list[dict[str, str | int | float]] | None = None) -> None:
     """Writes `annotations.json` for pictures that lie below `folder`."""
-    held = {
+    content = {
         "images": [
             {
                 "id": number,
@@ -75,7 +93,7 @@ def write_annotations(folder: Path, images: ImageSet, about: list[dict[str, str 
         "annotations": annotations_of(images),
         "categories": [{"id": number + 1, "name": name} for number, name in enumerate(images.categories)],
     }
-    (folder / ANNOTATIONS).write_text(json.dumps(held))
+    (folder / ANNOTATIONS).write_text(json.dumps(content))
 
 
 def annotations_of(images: ImageSet) -> list[dict[str, object]]:

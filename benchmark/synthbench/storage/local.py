@@ -1,205 +1,154 @@
-"""Artifacts on disk: one folder for each, named by the key of what made it.
+"""A store in a folder: one folder for each artifact, named by the key of its stage.
 
-An artifact is built in a sibling folder and published by one rename, so what is there is whole. Beside its files lies
-`stage.json`: the key as readable text, what the stage recorded, and how long it took.
+An artifact is built below `building/` and published by one rename, so stored artifacts are always complete. Beside its files is
+`stage.json`, its record. Several processes, on several hosts that share the file system, can use one store; see `storage.leases`.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import os
 import shutil
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+
+import msgspec
 
 from synthbench.errors import SynthbenchError
+from synthbench.storage.hashes import FileHashes
+from synthbench.storage.leases import Lease, acquire, is_abandoned
+from synthbench.storage.store import Artifact, StageRecord
 
-SCHEMA = 1  # of keys: raised when the same stage would be described otherwise
+SCHEMA = 2
 MARK = "synthbench-store.json"
 STAGE = "stage.json"
-SETTLED = 2 * 10**9  # ns; a file changed a moment ago may change again within one tick of the clock (git: "racy")
+BUILDING, SERIES, PARTIAL, LEASE = "building", "series", ".partial", ".lease"
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """A published folder and what `stage.json` says of it."""
-
-    folder: Path
-    about: Mapping[str, Any]
-
-
-class Store:
-    """The artifacts below one folder."""
+class LocalStore:
+    """The artifacts below one folder. See `synthbench.storage.store.Store`."""
 
     def __init__(self, root: Path) -> None:
-        """Opens the store in `root`, making it where there is none.
+        """Opens the store in `root`, and makes it if there is none.
 
-        Raises SynthbenchError where the folder holds something else, so nothing foreign is ever touched.
+        Raises SynthbenchError if the folder holds something else: no foreign file is ever touched.
         """
         self.root = root.resolve()
         mark = self.root / MARK
-        with told_disk_errors(self.root):
+        with disk_errors_explained(self.root):
             if not mark.exists():
                 if self.root.exists() and any(self.root.iterdir()):
                     raise SynthbenchError(f"{root}: not a store of synthbench and not empty; name another folder with --store")
                 self.root.mkdir(parents=True, exist_ok=True)
                 mark.write_text(json.dumps({"schema": SCHEMA}))
+            (self.root / BUILDING).mkdir(exist_ok=True)
         self._hashes = FileHashes(self.root / "hashes.json")
 
-    def folder(self, stage: str, key: str) -> Path:
-        """Where the artifact of a stage with this key lies, or would."""
-        return self.root / stage / key[:2] / key
+    @property
+    def address(self) -> str:
+        """The folder."""
+        return str(self.root)
 
-    def get(self, stage: str, key: str) -> Artifact | None:
-        """The artifact, or None where there is none or its description cannot be read."""
-        folder = self.folder(stage, key)
+    def folder(self, kind: str, key: str) -> Path:
+        """Where the artifact of this stage is, or would be."""
+        return self.root / kind / key[:2] / key
+
+    def get(self, kind: str, key: str) -> Artifact | None:
+        """The artifact, or None if there is none or its record cannot be read."""
+        folder = self.folder(kind, key)
         try:
-            about = json.loads((folder / STAGE).read_text())
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no JSON, or no text at all
+            record = msgspec.json.decode((folder / STAGE).read_bytes(), type=StageRecord)
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: not JSON, not text, or no record
             return None
-        return Artifact(folder, about) if isinstance(about, dict) else None
+        return Artifact(folder, record)
 
     @contextmanager
-    def building(self, stage: str, key: str, *, resumable: bool = False) -> Iterator[Path]:
-        """A folder to build an artifact in, gone afterwards unless it was published.
-
-        A `resumable` one stays where the work was not finished, and the next maker finds in it what is there.
-        """
-        parent = self.folder(stage, key).parent
-        with told_disk_errors(self.root):
-            parent.mkdir(parents=True, exist_ok=True)
-            lock = (parent / f"{key[:12]}.lock").open("w") if resumable else None
-            if lock is not None and take_lock(lock):
-                made = parent / f"{key[:12]}.partial"
-                made.mkdir(exist_ok=True)
-            else:  # also where another run is at the same stage: the first to finish publishes
-                resumable = False
-                made = Path(tempfile.mkdtemp(prefix=f"{key[:12]}.{os.getpid()}.", suffix=".building", dir=parent))
+    def build(self, kind: str, key: str, *, resumable: bool = False, series: str = "") -> Iterator[LocalBuild]:
+        """A folder to build an artifact in, removed at the end unless it was published."""
+        with disk_errors_explained(self.root):
+            folder, lease, stays = self._workspace(kind, key, resumable)
         try:
-            yield made
+            yield LocalBuild(self, kind, key, folder, lease, series)
+        except BaseException:
+            if not stays:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        else:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing is left of a published one
         finally:
-            if not resumable:
-                shutil.rmtree(made, ignore_errors=True)
-            if lock is not None:
-                lock.close()
+            lease.release()
+
+    def longest(self, kind: str, series: str) -> Artifact | None:
+        """The artifact of a series with the most images; None if there is none."""
+        folder = self.root / SERIES / series
+        keys = [each.name for each in folder.iterdir()] if folder.is_dir() else []
+        found = [artifact for key in keys if (artifact := self.get(kind, key)) is not None]
+        return max(found, key=lambda artifact: int(artifact.record.facts.get("images") or 0), default=None)
 
     def sweep(self) -> None:
-        """Removes what runs that were killed left half built; their process is gone."""
-        for folder in self.root.glob("*/*/*.building"):
-            owner = folder.name.split(".")[1]
-            if owner.isdigit() and not process_exists(int(owner)):
-                shutil.rmtree(folder, ignore_errors=True)
+        """Removes what processes that were killed left unfinished, but for what the next attempt continues with."""
+        for lease in (self.root / BUILDING).glob(f"*{LEASE}"):
+            folder = lease.with_suffix("")
+            if is_abandoned(lease) and (taken := acquire(lease)) is not None:
+                if folder.suffix != PARTIAL:
+                    shutil.rmtree(folder, ignore_errors=True)
+                taken.release()
 
-    def publish(self, stage: str, key: str, built: Path, about: Mapping[str, Any]) -> Artifact:
-        """Makes a built folder the artifact. Of two makers of the same one the first stays."""
-        with told_disk_errors(self.root):
-            (built / STAGE).write_text(json.dumps(about, indent=1))
-            folder = self.folder(stage, key)
-            if folder.exists() and self.get(stage, key) is None:  # damaged: set aside, not deleted
-                folder.replace(tempfile.mkdtemp(prefix=f"{key[:12]}.", suffix=".damaged", dir=folder.parent))
-            built.chmod(0o755)
-            with suppress(OSError):  # another run published it first
-                built.rename(folder)
-        found = self.get(stage, key)
+    def content_hash(self, path: Path) -> str:
+        """SHA-256 of a file, or of the files below a folder and their names. Raises SynthbenchError if there is nothing."""
+        return self._hashes.of_content(path)
+
+    def publish(self, build: LocalBuild, record: StageRecord) -> Artifact:
+        """Makes a built folder the artifact; if another process published the same stage first, that one stays."""
+        with disk_errors_explained(self.root):
+            if not build.lease.is_ours:
+                raise SynthbenchError(f"{build.folder}: another process took over this stage, so its result was not stored")
+            (build.folder / STAGE).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1))
+            folder = self.folder(build.kind, build.key)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if folder.exists() and self.get(build.kind, build.key) is None:  # damaged: set aside, not deleted
+                folder.replace(tempfile.mkdtemp(prefix=f"{build.key[:12]}.", suffix=".damaged", dir=folder.parent))
+            build.folder.chmod(0o755)
+            with suppress(OSError):  # another process published it first
+                build.folder.rename(folder)
+            if build.series:
+                members = self.root / SERIES / build.series
+                members.mkdir(parents=True, exist_ok=True)
+                (members / build.key).touch()
+        found = self.get(build.kind, build.key)
         if found is None:
             raise SynthbenchError(f"{folder}: could not be published")
         return found
 
-    def content_hash(self, path: Path) -> str:
-        """SHA-256 of a file, or of a folder's files and their names, but for hidden ones. Raises SynthbenchError where nothing is there."""
-        if path.is_dir():
-            files = sorted(each for each in files_below(path) if each.is_file() and not is_hidden(each.relative_to(path)))
-            parts = [f"{each.relative_to(path).as_posix()} {self._hashes.of(each)}" for each in files]
-            self._hashes.save()
-            return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-        if not path.is_file():
-            raise SynthbenchError(f"{path}: no such file or folder")
-        value = self._hashes.of(path)
-        self._hashes.save()
-        return value
+    def _workspace(self, kind: str, key: str, resumable: bool) -> tuple[Path, Lease, bool]:
+        """A folder of this process's own, its lease, and whether it stays if the work stops."""
+        building = self.root / BUILDING
+        name = f"{kind}-{key[:12]}"
+        if resumable and (lease := acquire(building / f"{name}{PARTIAL}{LEASE}")) is not None:
+            folder = building / f"{name}{PARTIAL}"
+            folder.mkdir(exist_ok=True)
+            return folder, lease, True
+        # Also if another process works on the same stage: the first to finish publishes.
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=building))
+        lease = acquire(folder.with_name(folder.name + LEASE))
+        assert lease is not None, "the folder's name is new"
+        return folder, lease, False
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """All files in a folder and the folders in it, through links too, but into each folder once."""
-    seen = {os.path.realpath(folder)}
-    for place, folders, names in os.walk(folder, followlinks=True):
-        yield from (Path(place, name) for name in names)
-        for name in sorted(folders):
-            target = os.path.realpath(Path(place, name))
-            if target in seen:
-                folders.remove(name)  # so that it is not walked into
-            seen.add(target)
+class LocalBuild:
+    """See `synthbench.storage.store.Build`."""
 
+    def __init__(self, store: LocalStore, kind: str, key: str, folder: Path, lease: Lease, series: str) -> None:
+        self.store, self.kind, self.key, self.folder, self.lease, self.series = store, kind, key, folder, lease, series
 
-def take_lock(file: IO[str]) -> bool:
-    """Locks an open file until it is closed, unless another process has."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def process_exists(number: int) -> bool:
-    """Whether a process of this machine has this number."""
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def is_hidden(path: Path) -> bool:
-    """Whether a file or one of its folders is what desktops and editors leave behind."""
-    return any(part.startswith(".") for part in path.parts)
-
-
-class FileHashes:
-    """SHA-256 of files, remembered by place, size and time of change, as git's index does."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._changed = False
-        try:
-            self._known: dict[str, list[Any]] = json.loads(file.read_text())
-        except (OSError, json.JSONDecodeError):
-            self._known = {}
-
-    def of(self, path: Path) -> str:
-        """The hash of one file's content."""
-        state = path.stat()
-        mark = [state.st_size, state.st_mtime_ns, state.st_ino]
-        held = self._known.get(str(path.resolve()))
-        if held is not None and held[:3] == mark:
-            return str(held[3])
-        with path.open("rb") as file:
-            value = hashlib.file_digest(file, "sha256").hexdigest()
-        if time.time_ns() - state.st_mtime_ns > SETTLED:
-            self._known[str(path.resolve())] = [*mark, value]
-            self._changed = True
-        return value
-
-    def save(self) -> None:
-        """Writes what is known, in one rename."""
-        if self._changed:
-            with suppress(OSError):  # a memory of hashes saves time, nothing more
-                temporary = self._file.with_suffix(f".{os.getpid()}")
-                temporary.write_text(json.dumps(self._known))
-                temporary.replace(self._file)
-                self._changed = False
+    def publish(self, record: StageRecord) -> Artifact:
+        """Makes the folder the artifact."""
+        return self.store.publish(self, record)
 
 
 @contextmanager
-def told_disk_errors(root: Path) -> Iterator[None]:
+def disk_errors_explained(root: Path | str) -> Iterator[None]:
     """Turns a full or read-only disk into an error that says what to do."""
     try:
         yield
@@ -208,9 +157,3 @@ def told_disk_errors(root: Path) -> Iterator[None]:
             f"{root}: cannot be written ({error.strerror or error}); make room or name another folder with --store. "
             "What is finished stays, and the next run goes on from there"
         ) from error
-
-
-def key_of(recipe: Mapping[str, Any]) -> str:
-    """The key of a stage: SHA-256 of its recipe as canonical JSON."""
-    text = json.dumps({"schema": SCHEMA, **recipe}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,50 +1,39 @@
-"""Reading artifacts as image sets: a stage's images, with its own boxes or another stage's."""
+"""Reading artifacts as image sets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
 from synthbench.contract.types import ImageSet
 from synthbench.errors import SynthbenchError
 from synthbench.storage.boxes import read_boxes
 from synthbench.storage.coco import read_set
+from synthbench.storage.references import HIDDEN, OWN, ArtifactRef, ViewRef
+from synthbench.storage.store import Artifact, Store
 
 BOXES = "boxes.npz"
-"""The file in which predictions and annotations lie."""
+"""The file that holds predictions and annotations."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ViewRef:
-    """Where a view's images and boxes lie; see `synthbench.plan.planner.View`."""
-
-    folder: str
-    choose: tuple[int, int] | None = None
-    boxes: str | None = None
-
-
-def see(view: ViewRef) -> ImageSet:
-    """The images of a view, with the boxes it puts on them."""
-    images = read_set(Path(view.folder))
-    if view.boxes is not None:
-        images = images.with_boxes(read_boxes(Path(view.boxes) / BOXES))
-    if view.choose is not None:
-        count, seed = view.choose
-        images = choose(images, count, seed)
-    return images
+def find(store: Store, reference: ArtifactRef) -> Artifact:
+    """The artifact that a job names. Raises SynthbenchError if it is not in the store any more."""
+    artifact = store.get(reference.kind, reference.key)
+    if artifact is None:
+        raise SynthbenchError(f"{store.address}: the stored result {reference.kind} {reference.key[:10]} is gone; run again to renew it")
+    return artifact
 
 
-def choose(images: ImageSet, count: int, seed: int) -> ImageSet:
-    """`count` of the pictures at random. Raises SynthbenchError where there are fewer."""
-    if count > len(images):
-        raise SynthbenchError(f"references = {count}, but the real training set holds only {len(images)} images")
-    import numpy as np
+def read_view(store: Store, view: ViewRef) -> ImageSet:
+    """The images of a view with the boxes that it shows. Raises SynthbenchError if an artifact is not in the store."""
+    images = read_set(find(store, view.images).folder)[: view.first]
+    if view.boxes == HIDDEN:
+        return images.without_boxes()
+    if view.boxes == OWN:
+        return images
+    return images.with_boxes(read_boxes(find(store, view.boxes).folder / BOXES)[: view.first])
 
-    return images.subset(sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist()))
 
-
-def joined(views: Iterable[ViewRef]) -> ImageSet:
+def read_views(store: Store, views: Iterable[ViewRef]) -> ImageSet:
     """The images of several views, one after the other."""
-    sets = [see(view) for view in views]
-    return ImageSet(sets[0].categories, tuple(picture for each in sets for picture in each))
+    sets = [read_view(store, view) for view in views]
+    return ImageSet(sets[0].categories, tuple(picture for images in sets for picture in images))

@@ -1,40 +1,42 @@
 """The files and folders that a suite's options name: where they are, and what is in them.
 
-A path says nothing about what lies there, so a stage's key holds the hash of the content instead.
+A path says nothing about what is there, so a stage's key contains the hash of the content instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import typing
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from synthbench.contract.options import is_weights, option_types
+from synthbench.contract.options import UNIONS, is_weights, option_types
+from synthbench.contract.stages import PluginKind
 from synthbench.contract.weights import is_address, is_hub_id
 from synthbench.errors import SuiteError, SynthbenchError, suggest
-from synthbench.registry import Kind, Registry
-from synthbench.storage.local import Store
-from synthbench.suite.reader import Entry, Suite
+from synthbench.registry import Registry
+from synthbench.suite.model import Entry, Suite
 
-Inputs = Mapping[tuple[Kind, str], Mapping[str, str]]
-"""By a plugin's kind and the entry's name: option -> hash of the content that it names."""
+Hasher = Callable[[Path], str]
+Inputs = Mapping[tuple[PluginKind, str], Mapping[str, Any]]
+"""By a plugin's kind and the entry's name: option -> the option's value with hashes for what it names."""
 
 
-def resolve_suite(suite: Suite, registry: Registry, store: Store) -> tuple[Suite, Inputs]:
+def resolve_suite(suite: Suite, registry: Registry, content_hash: Hasher) -> tuple[Suite, Inputs]:
     """The suite with absolute paths, and the hashes of what they lead to. Raises SuiteError with all that lead nowhere."""
-    inputs: dict[tuple[Kind, str], dict[str, str]] = {}
+    inputs: dict[tuple[PluginKind, str], dict[str, Any]] = {}
     problems: list[str] = []
 
     def resolved(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-        made = []
+        changed = []
         for entry in entries:
             try:
-                changed, inputs[entry.found.kind, entry.name] = resolve_entry(entry, registry, store)
-                made.append(changed)
+                resolved_entry, inputs[entry.info.kind, entry.name] = resolve_entry(entry, registry, content_hash)
+                changed.append(resolved_entry)
             except SuiteError as error:
                 problems.extend(f"{suite.file}: {problem}" for problem in error.problems)
-        return tuple(made)
+        return tuple(changed)
 
     data = resolved([suite.data])
     generators, annotators, detectors = resolved(suite.generators), resolved(suite.annotators), resolved(suite.detectors)
@@ -43,46 +45,74 @@ def resolve_suite(suite: Suite, registry: Registry, store: Store) -> tuple[Suite
     return replace(suite, data=data[0], generators=generators, annotators=annotators, detectors=detectors), inputs
 
 
-def resolve_entry(entry: Entry, registry: Registry, store: Store) -> tuple[Entry, dict[str, str]]:
-    """The entry with absolute paths for what its options name, and the content hash of each.
+def resolve_entry(entry: Entry, registry: Registry, content_hash: Hasher) -> tuple[Entry, dict[str, Any]]:
+    """The entry with absolute paths for what its options name, and the hashes of each.
 
     Raises SuiteError with every option that names nothing.
     """
-    hashes: dict[str, str] = {}
-    changed: dict[str, str | Path] = {}
+    hashes: dict[str, Any] = {}
+    changed: dict[str, Any] = {}
     problems = []
     for name, kind in option_types(type(entry.plugin)).items():
         value = getattr(entry.plugin, name)
         try:
-            if (place := named_path(kind, value, registry)) is not None:
-                hashes[name] = store.content_hash(place)
-                changed[name] = place if isinstance(value, Path) else str(place)
+            resolved, hashed = resolve_value(kind, value, lambda kind, each: named_path(kind, each, registry), content_hash)
         except SynthbenchError as error:
             problems.append(f"{entry.name}.{name}: {error}")
+        else:
+            if resolved is not value:
+                changed[name], hashes[name] = resolved, hashed
     if problems:
         raise SuiteError(problems)
     return replace(entry, plugin=replace(entry.plugin, **changed)), hashes
 
 
+def resolve_value(kind: Any, value: Any, find: Callable[[Any, object], Path | None], content_hash: Hasher) -> tuple[Any, Any]:
+    """A value with absolute paths, and the same with hashes in place of what is named, in lists and tables too.
+
+    The value itself is returned, unchanged, if it names nothing.
+    """
+    if (path := find(kind, value)) is not None:
+        return (path if isinstance(value, Path) else str(path)), content_hash(path)
+    if isinstance(value, (tuple, list)):
+        pairs = [resolve_value(part_of(kind, number), each, find, content_hash) for number, each in enumerate(value)]
+        if any(new is not old for (new, _), old in zip(pairs, value, strict=True)):
+            return type(value)(new for new, _ in pairs), [hashed for _, hashed in pairs]
+    elif isinstance(value, Mapping):
+        table = {key: resolve_value(part_of(kind, 1), each, find, content_hash) for key, each in value.items()}
+        if any(table[key][0] is not each for key, each in value.items()):
+            return {key: new for key, (new, _) in table.items()}, {key: hashed for key, (_, hashed) in table.items()}
+    return value, value
+
+
+def part_of(kind: Any, number: int) -> Any:
+    """The type of an item of a list, or of a table's values (number 1)."""
+    if typing.get_origin(kind) in UNIONS:
+        kind = next((each for each in typing.get_args(kind) if typing.get_args(each)), kind)
+    parts = [each for each in typing.get_args(kind) if each is not Ellipsis]
+    if typing.get_origin(kind) is typing.Annotated:
+        return part_of(parts[0], number)
+    return parts[min(number, len(parts) - 1)] if parts else None
+
+
 def named_path(kind: Any, value: object, registry: Registry) -> Path | None:
-    """The file or folder that an option names, None where it names none. Raises SynthbenchError for weights nowhere to be found."""
+    """The file or folder that a value names, None if it names none. Raises SynthbenchError for weights that are nowhere to be found."""
     if isinstance(value, Path):
         return _home(value).resolve()
-    if not is_weights(kind) or not value:
+    if not isinstance(value, str) or not value or not is_weights(kind):
         return None
-    name = str(value)
-    place = registry.checkpoints.get(name) or _home(Path(name))
-    if place.exists():
-        return place.resolve()
-    if is_hub_id(name) or is_address(name):
+    path = registry.checkpoints.get(value) or _home(Path(value))
+    if path.exists():
+        return path.resolve()
+    if is_hub_id(value) or is_address(value):
         return None
-    if "://" in name:
-        raise SynthbenchError(f"'{name}' is no https address that ends with the beginning of the file's SHA-256, as in -047c8118.pth")
-    raise SynthbenchError(f"'{name}' is no shipped checkpoint, file, folder, hub id or address{suggest(name, registry.checkpoints)}")
+    if "://" in value:
+        raise SynthbenchError(f"'{value}' is not an https address that ends with the beginning of the file's SHA-256, as in -047c8118.pth")
+    raise SynthbenchError(f"'{value}' is no shipped checkpoint, file, folder, hub id or address{suggest(value, registry.checkpoints)}")
 
 
 def _home(path: Path) -> Path:
-    """The path with a `~` at its beginning replaced. Raises SynthbenchError for a user that there is not."""
+    """The path with a `~` at its beginning replaced. Raises SynthbenchError for a user who does not exist."""
     try:
         return path.expanduser()
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""A suite: a TOML file that says what to compare.
+"""Reading a suite: a TOML file, or Python values of the same layout.
 
     title = "Apples, rendered"
     references = 20
@@ -9,143 +9,64 @@
 
     [[generators]]
     use = "sd15-dreambooth"
-    checkpoint = "small-sd15"
+    pretrained_model_name_or_path = "small-sd15"
 
-Every table names its plugin with `use`; `name` gives an entry a name of its own, so that one plugin can appear
-twice with different options; the other keys are the plugin's options. Relative paths are those of the folder in
-which the command is typed.
+Every table names its plugin with `use`; `name` gives an entry a name of its own, so that one plugin can appear twice with different
+options; the other keys are the plugin's options. Relative paths are those of the current folder.
 """
 
 from __future__ import annotations
 
-import difflib
+import copy
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-
+from synthbench.contract.box_sources import FromDetector, box_source_of
 from synthbench.contract.options import configure
+from synthbench.contract.stages import PluginKind
 from synthbench.errors import SuiteError, SynthbenchError, suggest
-from synthbench.registry import Found, Kind, Registry
+from synthbench.registry import Registry
+from synthbench.suite.changes import apply_change, label_of
+from synthbench.suite.model import TABLES, Entry, Mix, Settings, Suite
+from synthbench.suite.training_sets import BASELINES, TrainingSet, generated
 
-BASELINES = ("real", "references")
-TABLES: Mapping[str, Kind] = {"generators": "generator", "annotators": "annotator", "detectors": "detector"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A configured plugin under the name that rows and columns of the report bear."""
-
-    name: str
-    plugin: Any
-    found: Found
+UNNAMED = "suite"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The keys of a suite that are not plugins."""
+def read_suite(source: Path | Mapping[str, Any], registry: Registry, changes: Sequence[str] = ()) -> Suite:
+    """Reads a suite and applies `KEY=VALUE` changes. Raises SuiteError with everything that is wrong.
 
-    title: str = ""
-    about: str = ""
-    seeds: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] = (0,)
-    """Detectors are trained once with each; the first is also the generators' and the teacher's."""
-    references: Annotated[int, msgspec.Meta(ge=1)] = 20
-    images: Annotated[int, msgspec.Meta(ge=1)] = 100
-    """How many images each generator makes."""
-    baselines: tuple[str, ...] = BASELINES
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=1e7)] = 24 * 3600.0
-    """Seconds after which a stage that is still running counts as hung."""
-
-
-@dataclass(frozen=True)
-class Mix:
-    """A training set put together from others."""
-
-    name: str
-    parts: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    source: a TOML file, or its content as Python values; these may have a `name`, which is the report's.
+    """
+    if isinstance(source, Path):
+        content, file, name = load_toml(source), str(source), source.stem
+    else:
+        content = copy.deepcopy(dict(source))
+        name = str(content.pop("name", UNNAMED))
+        file = name
+    for change in changes:
+        apply_change(content, change)
+    return Reader(file, registry).read(name, content)
 
 
-@dataclass(frozen=True)
-class Suite:
-    """What to compare, every name resolved and every option checked."""
-
-    file: str
-    name: str
-    settings: Settings
-    data: Entry
-    generators: tuple[Entry, ...]
-    annotators: tuple[Entry, ...]
-    detectors: tuple[Entry, ...]
-    mixes: tuple[Mix, ...]
-
-    @property
-    def pairs(self) -> list[tuple[Entry, Entry]]:
-        """Generators with annotators, in the order of the file."""
-        return [(generator, annotator) for generator in self.generators for annotator in self.annotators]
-
-
-def pair_name(generator: str, annotator: str) -> str:
-    """The name of the training set that a generator and an annotator make."""
-    return f"{generator} x {annotator}"
-
-
-def label_of(table: Mapping[str, Any]) -> str:
-    """The name that an entry's table goes by: its own, or its plugin's."""
-    return str(table.get("name", table.get("use")))
-
-
-def read_suite(file: Path, registry: Registry, changes: Sequence[str] = ()) -> Suite:
-    """Reads a suite and applies `KEY=VALUE` changes. Raises SuiteError with everything that is wrong."""
+def load_toml(file: Path) -> dict[str, Any]:
+    """The content of a suite file. Raises SuiteError with the nearest file if there is none."""
     try:
         with file.open("rb") as opened:
-            content = tomllib.load(opened)
+            return tomllib.load(opened)
     except FileNotFoundError:
         near = sorted(str(each) for each in file.parent.glob("*.toml")) if file.parent.is_dir() else []
         raise SuiteError([f"{file}: no such suite{suggest(str(file), near)}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SuiteError([f"{file}: {error}"]) from None
-    for change in changes:
-        apply_change(content, change)
-    return Reader(str(file), registry).read(file.stem, content)
-
-
-def apply_change(content: dict[str, Any], change: str) -> None:
-    """Applies one `KEY=VALUE`: `data.path=photos`, `detectors.yolov8.epochs=3`, `detectors[0].epochs=3`, `seeds=[0, 1]`.
-
-    An entry whose name has a dot in it goes in brackets: `detectors[yolo.v8].epochs=3`. The value is read as TOML where
-    it is TOML, and as a string otherwise.
-    """
-    path, equals, text = change.partition("=")
-    keys = [bracketed or plain for bracketed, plain in re.findall(r"\[([^\]]+)\]|([^.\[\]]+)", path.strip())]
-    if not equals or not keys:
-        raise SuiteError([f"--set {change}: expected KEY=VALUE, as in --set data.path=photos"])
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    place: Any = content
-    for number, key in enumerate(keys):
-        last = number == len(keys) - 1
-        if isinstance(place, list):
-            names = {str(index): index for index in range(len(place))}
-            names |= {label_of(each): index for index, each in enumerate(place) if isinstance(each, dict)}
-            if key not in names or last:
-                raise SuiteError([f"--set {change}: no entry '{key}'{suggest(key, names)}"])
-            place = place[names[key]]
-        elif not isinstance(place, dict):
-            raise SuiteError([f"--set {change}: '{keys[number - 1]}' is a value, it has no '{key}'"])
-        elif last:
-            place[key] = value
-        else:
-            place = place.setdefault(key, {})
 
 
 class Reader:
-    """Turns a suite's content into a `Suite`, gathering every problem on the way."""
+    """Turns a suite's content into a `Suite`, collecting every problem on the way."""
 
     def __init__(self, file: str, registry: Registry) -> None:
         self.file = file
@@ -153,7 +74,7 @@ class Reader:
         self.problems: list[str] = []
 
     def read(self, name: str, content: Mapping[str, Any]) -> Suite:
-        """The suite. Raises SuiteError where anything is wrong."""
+        """The suite. Raises SuiteError if anything is wrong."""
         known = [field.name for field in fields(Settings)]
         tables = ["data", "mix", *TABLES]
         for key in content:
@@ -164,111 +85,131 @@ class Reader:
         entries = {table: self.entries(table, kind, content.get(table, [])) for table, kind in TABLES.items()}
         if not content.get("detectors"):
             self.wrong("detectors", "missing: a suite needs at least one [[detectors]] table")
-        mixes = self.mixes(content.get("mix", []))
         names = {table: self.names(table, content.get(table, [])) for table in TABLES}
-        self.check_sources(entries["annotators"], names["detectors"])
-        self.check_settings(settings)
-        self.check_mixes(mixes, names)
+        self.check_box_sources(entries["annotators"], names["detectors"])
+        rows = self.rows(settings, names, self.mixes(content.get("mix", [])))
         if self.problems or data is None:
             raise SuiteError(self.problems)
-        return Suite(self.file, name, settings, data, entries["generators"], entries["annotators"], entries["detectors"], mixes)
+        return Suite(
+            file=self.file,
+            name=name,
+            settings=settings,
+            seeds=settings.seeds_of_each(),
+            data=data,
+            generators=entries["generators"],
+            annotators=entries["annotators"],
+            detectors=entries["detectors"],
+            rows=rows,
+        )
 
-    def wrong(self, place: str, what: str) -> None:
+    def wrong(self, key: str, problem: str) -> None:
         """Notes a problem at a key."""
-        self.problems.append(f"{self.file}: {place}: {what}")
+        self.problems.append(f"{self.file}: {key}: {problem}")
 
-    def wrong_options(self, place: str, problems: Sequence[str]) -> None:
+    def wrong_options(self, table: str, problems: Sequence[str]) -> None:
         """Notes what `configure` found in a table."""
         for problem in problems:
             option, colon, what = problem.partition(": ")
-            key = f"{place}.{option}".lstrip(".")
+            key = f"{table}.{option}".lstrip(".")
             if colon:
                 self.wrong(key, f"missing: write it there, or give --set {key}=VALUE" if what == "missing" else what)
             else:  # of the plugin's own checks, about no option alone
-                self.wrong(place, problem)
+                self.wrong(table, problem)
 
-    def settings(self, given: Mapping[str, Any]) -> Settings:
+    def settings(self, values: Mapping[str, Any]) -> Settings:
         """The keys that are not plugins; a wrong one has its default, so that the others can be checked."""
-        _, problems = configure(Settings, given)
+        _, problems = configure(Settings, values)
         self.wrong_options("", problems)
         wrong = {problem.partition(": ")[0] for problem in problems}
-        settings, _ = configure(Settings, {key: value for key, value in given.items() if key not in wrong})
+        settings, _ = configure(Settings, {key: value for key, value in values.items() if key not in wrong})
         assert settings is not None, "every key has a default"
+        for thing, seeds in vars(settings.seeds_of_each()).items():
+            if len(set(seeds)) < len(seeds):
+                self.wrong("seeds", f"a seed of the {thing} appears twice in {list(seeds)}")
         return settings
 
-    def entries(self, table: str, kind: Kind, given: Any) -> tuple[Entry, ...]:
+    def entries(self, table: str, kind: PluginKind, tables: Any) -> tuple[Entry, ...]:
         """The entries of an array of tables."""
-        if not isinstance(given, list):
+        if not isinstance(tables, list):
             self.wrong(table, f"expected [[{table}]], an array of tables")
             return ()
-        made = [self.entry(f"{table}[{number}]", kind, each) for number, each in enumerate(given)]
-        return tuple(each for each in made if each is not None)
+        entries = [self.entry(f"{table}[{number}]", kind, each) for number, each in enumerate(tables)]
+        return tuple(entry for entry in entries if entry is not None)
 
-    def entry(self, place: str, kind: Kind, given: Any) -> Entry | None:
-        """One table: its plugin with its options, or None where something is wrong."""
-        if not isinstance(given, dict) or not isinstance(given.get("use"), str):
-            self.wrong(f"{place}.use", f"missing: the name of a {kind}; installed: {', '.join(self.registry.names(kind)) or 'none'}")
+    def entry(self, key: str, kind: PluginKind, table: Any) -> Entry | None:
+        """One table: its plugin with its options, or None if something is wrong."""
+        if not isinstance(table, dict) or not isinstance(table.get("use"), str):
+            self.wrong(f"{key}.use", f"missing: the name of a {kind}; installed: {', '.join(self.registry.names(kind)) or 'none'}")
             return None
         try:
-            found = self.registry.get(kind, given["use"])
+            info = self.registry.get(kind, table["use"])
         except SynthbenchError as error:
-            self.wrong(f"{place}.use", str(error))
+            self.wrong(f"{key}.use", str(error))
             return None
-        name = given.get("name", given["use"])
+        name = table.get("name", table["use"])
         if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]+", name):
-            self.wrong(f"{place}.name", f"expected letters, digits and '_.+-', got {name!r}")
-            name = found.name
-        plugin, problems = configure(found.plugin, {key: value for key, value in given.items() if key not in ("use", "name")})
-        self.wrong_options(place, problems)
-        return None if plugin is None else Entry(name, plugin, found)
+            self.wrong(f"{key}.name", f"expected letters, digits and '_.+-', got {name!r}")
+            name = info.name
+        plugin, problems = configure(info.cls, {option: value for option, value in table.items() if option not in ("use", "name")})
+        self.wrong_options(key, problems)
+        return None if plugin is None else Entry(name=name, plugin=plugin, info=info)
 
-    def mixes(self, given: Any) -> tuple[Mix, ...]:
+    def mixes(self, tables: Any) -> tuple[Mix, ...]:
         """The [[mix]] tables."""
-        made = []
-        for number, each in enumerate(given if isinstance(given, list) else [given]):
-            mix, problems = configure(Mix, each if isinstance(each, dict) else {})
+        mixes = []
+        for number, table in enumerate(tables if isinstance(tables, list) else [tables]):
+            mix, problems = configure(Mix, table if isinstance(table, dict) else {})
             self.wrong_options(f"mix[{number}]", problems)
-            made += [mix] if mix is not None else []
-        return tuple(made)
+            mixes += [mix] if mix is not None else []
+        return tuple(mixes)
 
-    def names(self, table: str, given: Any) -> list[str]:
-        """The names of a table's entries, the wrong ones among them, so that no error begets another."""
-        names = [label_of(each) for each in given if isinstance(each, dict) and "use" in each] if isinstance(given, list) else []
+    def names(self, table: str, tables: Any) -> list[str]:
+        """The names of a table's entries, the wrong ones too, so that no error causes another."""
+        names = [label_of(each) for each in tables if isinstance(each, dict) and "use" in each] if isinstance(tables, list) else []
         for name in sorted({name for name in names if names.count(name) > 1}):
             self.wrong(table, f"the name '{name}' is used twice; give one of them another with name = …")
         return names
 
-    def check_sources(self, annotators: Sequence[Entry], detectors: Sequence[str]) -> None:
-        """Whether the boxes that annotators ask for can be had."""
+    def check_box_sources(self, annotators: Sequence[Entry], detectors: Sequence[str]) -> None:
+        """Whether the boxes that annotators ask for exist in this suite."""
         for annotator in annotators:
             try:
-                source = str(annotator.plugin.boxes_from)
-            except Exception as error:  # a property's
+                source = box_source_of(annotator.plugin)
+            except ValueError as error:
+                self.wrong(f"annotators.{annotator.name}", str(error))
+            except Exception as error:  # a property of the plugin's
                 self.wrong(f"annotators.{annotator.name}", f"boxes_from: {type(error).__name__}: {error}")
-                continue
-            if source.startswith("detector:") and (wanted := source.removeprefix("detector:")) not in detectors:
-                self.wrong(f"annotators.{annotator.name}.detector", f"no detector '{wanted}' in this suite{suggest(wanted, detectors)}")
-            elif source not in ("", "generator") and not source.startswith("detector:"):
-                self.wrong(f"annotators.{annotator.name}", f"its boxes_from is '{source}'; known: generator, detector:NAME, or nothing")
+            else:
+                if isinstance(source, FromDetector) and source.name not in detectors:
+                    problem = f"its boxes come from the detector '{source.name}', which is not in this suite"
+                    self.wrong(f"annotators.{annotator.name}", problem + suggest(source.name, detectors))
 
-    def check_settings(self, settings: Settings) -> None:
-        """Baselines that do not exist, and seeds that are there twice."""
-        for baseline in settings.baselines:
-            if baseline not in BASELINES:
-                self.wrong("baselines", f"unknown row '{baseline}'{suggest(baseline, BASELINES)}")
-        if len(set(settings.seeds)) < len(settings.seeds):
-            self.wrong("seeds", f"a seed is there twice in {list(settings.seeds)}")
-
-    def check_mixes(self, mixes: Sequence[Mix], names: Mapping[str, Sequence[str]]) -> None:
-        """Generators without an annotator, and mixes of what does not exist."""
+    def rows(self, settings: Settings, names: Mapping[str, Sequence[str]], mixes: Sequence[Mix]) -> tuple[TrainingSet, ...]:
+        """The training sets to compare, under their names; mixes are resolved into their parts."""
         if names["generators"] and not names["annotators"]:
             self.wrong("annotators", "missing: generated images need boxes, so name at least one [[annotators]]")
-        sets = [*BASELINES, *(pair_name(generator, annotator) for generator in names["generators"] for annotator in names["annotators"])]
-        for number, mix in enumerate(mixes):
+        pairs = [generated(generator, annotator, settings.images) for generator in names["generators"] for annotator in names["annotators"]]
+        usual = {each.name: each for each in (*BASELINES, *pairs)}
+        for name in settings.baselines:
+            if name not in [each.name for each in BASELINES]:
+                self.wrong("baselines", f"unknown row '{name}'{suggest(name, [each.name for each in BASELINES])}")
+        for name in settings.names:
+            if name not in (*usual, *(mix.name for mix in mixes)):
+                self.wrong("names", f"no training set '{name}'{suggest(name, usual)}")
+        sets: dict[str, TrainingSet] = {}
+        for name, each in usual.items():
+            self.add(sets, replace(each, name=settings.names.get(name, name)), f"names.{name}")
+        known = {**sets, **{name: sets[settings.names.get(name, name)] for name in usual if settings.names.get(name, name) in sets}}
+        for mix in mixes:
             for part in mix.parts:
-                if part not in sets:
-                    near = difflib.get_close_matches(part, sets, n=1)
-                    hint = f", did you mean '{near[0]}'?" if near else f"; known: {', '.join(sets)}"
-                    self.wrong(f"mix.{mix.name}.parts", f"no training set '{part}'{hint}")
-            if mix.name in sets or mix.name in [other.name for other in mixes[:number]]:
-                self.wrong(f"mix.{mix.name}.name", "the name of another training set")
+                if part not in known:
+                    self.wrong(f"mix.{mix.name}.parts", f"no training set '{part}'{suggest(part, known)}")
+            parts = tuple(known[part] for part in mix.parts if part in known)
+            self.add(sets, TrainingSet(kind="mix", name=settings.names.get(mix.name, mix.name), parts=parts), f"mix.{mix.name}.name")
+        shown = [settings.names.get(name, name) for name in settings.baselines]
+        return tuple(each for each in sets.values() if each.kind in ("generated", "mix") or each.name in shown)
+
+    def add(self, sets: dict[str, TrainingSet], training_set: TrainingSet, key: str) -> None:
+        """Adds a training set, unless another one has its name."""
+        if sets.setdefault(training_set.name, training_set) is not training_set:
+            self.wrong(key, "the name of another training set")

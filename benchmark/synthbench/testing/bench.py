@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from synthbench.contract.stages import PluginKind
 from synthbench.contract.validation import place_of
 from synthbench.execution.engines import kill
 from synthbench.execution.jobs import Job, Outcome
 from synthbench.execution.stage_run import Event
-from synthbench.registry import Found, Kind, installed
+from synthbench.registry import PluginInfo, installed
 from synthbench.storage.views import ViewRef
 from synthbench.testing.checks import Failure, Skip
 from synthbench.testing.configuring import configured, interpreter, resolved
@@ -52,8 +53,8 @@ class Bench:
     an environment of its own that was not made.
     """
 
-    def __init__(self, kind: Kind, name: str, options: Mapping[str, object], timeout: float = 300.0) -> None:
-        self.found: Found = installed().get(kind, name)
+    def __init__(self, kind: PluginKind, name: str, options: Mapping[str, object], timeout: float = 300.0) -> None:
+        self.found: PluginInfo = installed().get(kind, name)
         self.plugin = configured(self.found, options)
         self.options = resolved(self.found, self.plugin)
         self.seeded: bool = getattr(self.plugin, "seeded", True)
@@ -77,8 +78,8 @@ class Bench:
     @property
     def home(self) -> str:
         """Where the plugin's own code lies: the folder of its package, or its module's file."""
-        file = Path(inspect.getfile(self.found.plugin))
-        return str(file if file.stem == self.found.plugin.__module__ else file.parent)
+        file = Path(inspect.getfile(self.found.cls))
+        return str(file if file.stem == self.found.cls.__module__ else file.parent)
 
     def once(self, key: object, make: Callable[[], Made]) -> Made:
         """What `make` gave the first time it was called for this key. Raises what it failed with, and Skip where it did so before."""
@@ -174,7 +175,7 @@ class Bench:
 
     def method(self, name: str = "") -> str:
         """Where a method of the plugin's begins, or its class where it has none of that name."""
-        return place_of(inspect.unwrap(getattr(self.found.plugin, name, self.found.plugin))) or self.home
+        return place_of(inspect.unwrap(getattr(self.found.cls, name, self.found.cls))) or self.home
 
     def innermost(self, places: list[list[Any]]) -> str:
         """The innermost of these places that is the plugin's, or the innermost of all."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
-from synthbench.registry import Kind
+from synthbench.contract.stages import PluginKind
 
 if TYPE_CHECKING:
     from synthbench.testing.bench import Bench
@@ -36,7 +36,7 @@ class Check:
 
     name: str
     promise: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[PluginKind, ...]
     function: Callable[[Bench], None]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from synthbench.contract.options import configure, option_types, option_values
 from synthbench.errors import SynthbenchError
 from synthbench.execution.environments import Environments, default_folder, wanted_by
-from synthbench.registry import Found, installed
+from synthbench.registry import PluginInfo, installed
 from synthbench.suite.inputs import named_path
 
 
@@ -18,9 +18,9 @@ class NoEnvironment(SynthbenchError):
     """A plugin runs in an environment of its own, and it was not made."""
 
 
-def configured(found: Found, given: Mapping[str, object]) -> Any:
+def configured(found: PluginInfo, given: Mapping[str, object]) -> Any:
     """The plugin with its trial's options and those given. Raises SynthbenchError with all that are wrong or missing."""
-    plugin, problems = configure(found.plugin, {**getattr(found.plugin, "smoke_options", {}), **given})
+    plugin, problems = configure(found.cls, {**getattr(found.cls, "smoke_options", {}), **given})
     if plugin is None:
         missing = [problem.removesuffix(": missing") for problem in problems if problem.endswith(": missing")]
         hint = [f"give what is missing: {' '.join(f'--set {name}=VALUE' for name in missing)}"] if missing else []
@@ -28,7 +28,7 @@ def configured(found: Found, given: Mapping[str, object]) -> Any:
     return plugin
 
 
-def interpreter(found: Found, plugin: object) -> str:
+def interpreter(found: PluginInfo, plugin: object) -> str:
     """The interpreter of the plugin's own environment, empty where it has none. Raises NoEnvironment."""
     wanted, environments = wanted_by(plugin, found.distribution), Environments(default_folder())
     if wanted is None:
@@ -38,9 +38,9 @@ def interpreter(found: Found, plugin: object) -> str:
     return str(environments.use(wanted.name))
 
 
-def resolved(found: Found, plugin: Any) -> dict[str, object]:
+def resolved(found: PluginInfo, plugin: Any) -> dict[str, object]:
     """Every option as a job carries it, with absolute paths for what it names. Raises SynthbenchError where that is nowhere."""
-    kinds = option_types(found.plugin)
+    kinds = option_types(found.cls)
     paths = {name: named_path(kind, getattr(plugin, name), installed()) for name, kind in kinds.items()}
     changed = {name: path if isinstance(getattr(plugin, name), Path) else str(path) for name, path in paths.items() if path is not None}
-    return option_values(replace(plugin, **changed), late=True)
+    return option_values(replace(plugin, **changed))

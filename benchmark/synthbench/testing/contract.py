@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synthbench.registry import KINDS, Kind
+from synthbench.contract.stages import PLUGIN_KINDS, PluginKind
 from synthbench.testing import annotators, detectors, generators, options, shared, sources
 from synthbench.testing.bench import Bench
 from synthbench.testing.checks import Check, Failure, Result, Skip
@@ -15,15 +15,15 @@ from synthbench.testing.configuring import NoEnvironment
 if TYPE_CHECKING:
     import pytest
 
-LEARNING: tuple[Kind, ...] = ("generator", "detector")
-SEEDED: tuple[Kind, ...] = ("annotator", *LEARNING)  # a data source is always given the same seed
+LEARNING: tuple[PluginKind, ...] = ("generator", "detector")
+SEEDED: tuple[PluginKind, ...] = ("annotator", *LEARNING)  # a data source is always given the same seed
 
 # In the order in which they are run: each finds what the ones before it have made, and the last ones end processes.
 CHECKS = (
-    Check("loads lightly", "loading it imports no library that takes long to import", KINDS, shared.loads_lightly),
-    Check("options", "a suite can set its options, and they are checked", KINDS, options.options_are_checked),
-    Check("works", "it does the work of its kind, on a few toy pictures", KINDS, shared.works),
-    Check("same seed", "the same seed gives the same, whatever was done in between", KINDS, shared.same_seed),
+    Check("loads lightly", "loading it imports no library that takes long to import", PLUGIN_KINDS, shared.loads_lightly),
+    Check("options", "a suite can set its options, and they are checked", PLUGIN_KINDS, options.options_are_checked),
+    Check("works", "it does the work of its kind, on a few toy pictures", PLUGIN_KINDS, shared.works),
+    Check("same seed", "the same seed gives the same, whatever was done in between", PLUGIN_KINDS, shared.same_seed),
     Check("another seed", "another seed gives something else, or the same where `seeded` is False", SEEDED, shared.another_seed),
     Check("late options", "options of the later stage do not matter in the earlier one", LEARNING, shared.late_options),
     Check("learns", "it finds what it was shown, and not what it was not", ("detector",), detectors.learns),
@@ -40,16 +40,16 @@ CHECKS = (
     Check("boxes", "boxes lie in their images and have a category", ("data-source",), sources.boxes_are_inside),
     Check("splits", "no picture is in the training set and in the test set", ("data-source",), sources.splits_are_apart),
     Check("progress", "it says how far it is", LEARNING, shared.tells_progress),
-    Check("leaves nothing", "it writes into its working folder only, and no pickles", KINDS, shared.leaves_nothing),
-    Check("no connection", "it opens no connection", KINDS, shared.opens_no_connection),
-    Check("crash", "a crash is an error, and what comes after it is as before", KINDS, shared.crash_is_an_error),
+    Check("leaves nothing", "it writes into its working folder only, and no pickles", PLUGIN_KINDS, shared.leaves_nothing),
+    Check("no connection", "it opens no connection", PLUGIN_KINDS, shared.opens_no_connection),
+    Check("crash", "a crash is an error, and what comes after it is as before", PLUGIN_KINDS, shared.crash_is_an_error),
     Check("fresh process", "a fresh process gives the same with what was learnt", LEARNING, shared.fresh_process),
-    Check("out of memory", "where memory runs out it ends", KINDS, shared.out_of_memory_is_an_error),
-    Check("Ctrl-C", "it stops on Ctrl-C", KINDS, shared.stops_on_interrupt),
+    Check("out of memory", "where memory runs out it ends", PLUGIN_KINDS, shared.out_of_memory_is_an_error),
+    Check("Ctrl-C", "it stops on Ctrl-C", PLUGIN_KINDS, shared.stops_on_interrupt),
 )
 
 
-def checks_of(kind: Kind) -> list[Check]:
+def checks_of(kind: PluginKind) -> list[Check]:
     """The checks of a kind, in order."""
     return [check for check in CHECKS if kind in check.kinds]
 
@@ -67,7 +67,7 @@ def run_check(check: Check, bench: Bench) -> Result:
     return Result(check.name, check.promise, seconds=round(time.monotonic() - started, 1), **told)
 
 
-def run_checks(kind: Kind, name: str, options: Mapping[str, object] | None = None) -> Iterator[Result]:
+def run_checks(kind: PluginKind, name: str, options: Mapping[str, object] | None = None) -> Iterator[Result]:
     """Runs every check of a plugin and gives each result as it comes.
 
     options: besides or instead of the plugin's `smoke_options`.
@@ -85,7 +85,7 @@ class Shared:
         self.bench: Bench | None = None
         self.about: object = None
 
-    def of(self, kind: Kind, name: str, options: Mapping[str, object]) -> Bench:
+    def of(self, kind: PluginKind, name: str, options: Mapping[str, object]) -> Bench:
         """The bench of a plugin with these options; another one's is given up."""
         if self.about != (kind, name, options) or self.bench is None:
             self.close()
@@ -102,7 +102,7 @@ class Shared:
 SHARED = Shared()
 
 
-def contract(kind: Kind, name: str, /, **options: object) -> Callable[..., None]:
+def contract(kind: PluginKind, name: str, /, **options: object) -> Callable[..., None]:
     """A pytest test of every check of a plugin, for its module to keep under a name that begins with `test`.
 
     options: besides or instead of the plugin's `smoke_options`. Skipped where the plugin's own environment was not made.

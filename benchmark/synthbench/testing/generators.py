@@ -72,7 +72,7 @@ def odd_references(bench: Bench) -> None:
 
 def locates(bench: Bench) -> None:
     """Looks for boxes in pictures of every sort."""
-    if not hasattr(bench.found.plugin, "locate"):
+    if not hasattr(bench.found.cls, "locate"):
         raise Skip("it has no `locate`")
     from synthbench.storage.boxes import read_boxes
     from synthbench.storage.views import BOXES

@@ -16,7 +16,7 @@ WRONG: tuple[object, ...] = ({"no": {"such": "value"}}, "no such value", -0.123,
 
 def options_are_checked(bench: Bench) -> None:
     """Sets every option to its own value, and to what no type allows."""
-    plugin, given = bench.found.plugin, bench.options
+    plugin, given = bench.found.cls, bench.options
     place = bench.method("")
     for name, kind in option_types(plugin).items():
         try:
@@ -28,8 +28,8 @@ def options_are_checked(bench: Bench) -> None:
             raise Failure(f"{name}: no suite can set an option of type {kind}: {error}", place) from None
         if again is None:
             raise Failure(f"its own options are refused: {'; '.join(problems)}", place)
-        if option_values(again, late=True) != given:
-            raise Failure(f"its options come back as others: {option_values(again, late=True)} instead of {given}", place)
+        if option_values(again) != given:
+            raise Failure(f"its options come back as others: {option_values(again)} instead of {given}", place)
         if len(accepted) == len(WRONG):
             raise Failure(f"{name}: any value is taken; give it a type that says which are right", place)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from synthbench.contract.options import option_values
-from synthbench.registry import Kind
+from synthbench.contract.stages import PluginKind
 from synthbench.testing.annotators import ANNOTATORS
 from synthbench.testing.bench import Bench
 from synthbench.testing.checks import Failure, Skip
@@ -22,7 +22,7 @@ from synthbench.testing.options import another_value
 from synthbench.testing.sources import SOURCES
 from synthbench.testing.subject import NOTHING, Subject, difference, says_something
 
-SUBJECTS: Mapping[Kind, Subject] = {"data-source": SOURCES, "generator": GENERATORS, "annotator": ANNOTATORS, "detector": DETECTORS}
+SUBJECTS: Mapping[PluginKind, Subject] = {"data-source": SOURCES, "generator": GENERATORS, "annotator": ANNOTATORS, "detector": DETECTORS}
 SECOND: Mapping[str, str] = {"fit": "sample", "train": "predict"}
 PATIENCE = 15.0  # seconds from Ctrl-C to the end of the process
 PICKLED = tuple(bytes([0x80, protocol]) for protocol in (2, 3, 4, 5))
@@ -77,8 +77,8 @@ def late_options(bench: Bench) -> None:
     """Learns with other values of the options that are marked as the later stage's."""
     plugin, subject = bench.plugin, SUBJECTS[bench.found.kind]
     options, changed = dict(bench.options), []
-    for name in sorted(bench.options.keys() - option_values(plugin, late=False).keys()):
-        value = another_value(bench.found.plugin, name, getattr(plugin, name), options)
+    for name in sorted(bench.options.keys() - option_values(plugin, ()).keys()):
+        value = another_value(bench.found.cls, name, getattr(plugin, name), options)
         if value is not None:
             options[name] = value
             changed.append(name)

@@ -1,4 +1,4 @@
-"""`python -m synthbench.cli`."""
+"""`python -m synthbench`."""
 
 import sys
 

@@ -1,0 +1,167 @@
+"""Running one job: builds the artifact, calls the stage's function, publishes. Runs in a worker, or in the caller's process."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import platform
+import re
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Any
+
+from synthbench.contract.hookspecs import environment_of
+from synthbench.contract.options import configure
+from synthbench.contract.stages import PLUGIN_KINDS, STAGES, StageKind
+from synthbench.contract.types import ImageSet
+from synthbench.errors import SynthbenchError
+from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.provenance import versions
+from synthbench.execution.stage_run import Event, StageRun
+from synthbench.registry import installed
+from synthbench.storage.store import StageRecord, Store, Value
+from synthbench.storage.views import find, read_views
+
+TRACE_LINES = 30
+ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, either under WSL
+
+
+@dataclass
+class Task:
+    """A job as a stage's function gets it.
+
+    plugin: configured; None for the core's own stages. run: for the plugin. facts: the core's figures, stored with the artifact.
+    """
+
+    job: Job
+    store: Store
+    plugin: Any
+    run: StageRun
+    facts: dict[str, Value] = field(default_factory=dict)
+
+    def images(self, name: str) -> ImageSet:
+        """The images of a view. Raises SynthbenchError if they are not in the store."""
+        return read_views(self.store, self.job.views[name])
+
+    def folder(self, name: str) -> Path:
+        """The folder of an artifact that it reads. Raises SynthbenchError if it is not in the store."""
+        return find(self.store, self.job.reads[name]).folder
+
+
+def perform(job: Job, store: Store, emit: Callable[[Event], None]) -> Outcome:
+    """Runs a job and stores its result. Whatever goes wrong is in the outcome; Ctrl-C passes through."""
+    kind = STAGES[job.kind]
+    started = time.monotonic()
+    run = StageRun(Path(), job.seed, "cpu", job.resources.threads, job.allow_pickle, emit, job.offline)
+    task = Task(job, store, None, run)
+    error = trace = ""
+    disk_full = False
+    try:
+        if kind.gpu:
+            run.device = pick_device(job.resources.device)
+        limit_threads(job.resources.threads)
+        task.plugin, distribution = plugin_of(job)
+        with store.build(job.kind, job.key, resumable=kind.resumable, series=job.series) as build:
+            run.workdir = build.folder
+            function_of(kind)(task)
+            packages = packages_of(task.plugin, distribution) if distribution else {}
+            return Outcome(record=build.publish(record_of(task, time.monotonic() - started, packages)).record)
+    except SynthbenchError as problem:
+        error = str(problem)
+        disk_full = is_disk_full(problem.__cause__)
+    except Exception as problem:  # a plugin may raise anything
+        error = f"{type(problem).__name__}: {problem}"
+        disk_full = is_disk_full(problem)
+        trace = "\n".join(shorten_paths(traceback.format_exc()).splitlines()[-TRACE_LINES:])
+    return Outcome(error=error, trace=trace, disk_full=disk_full, record=record_of(task, time.monotonic() - started, {}))
+
+
+def record_of(task: Task, seconds: float, packages: dict[str, str]) -> StageRecord:
+    """What is stored of a stage."""
+    job, run = task.job, task.run
+    return StageRecord(
+        label=job.label,
+        seconds=round(seconds, 3),
+        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        notes=tuple(run.notes),
+        facts=task.facts,
+        metrics={job.plugin[1]: dict(run.metrics)} if job.plugin and run.metrics else {},
+        python=platform.python_version(),
+        packages=packages,
+        device=name_device(run.device) if job.plugin else "",
+        **job.about,
+    )
+
+
+def function_of(kind: StageKind) -> Callable[[Task], None]:
+    """The function that runs a kind of stage."""
+    module, _, name = kind.function.partition(":")
+    function: Callable[[Task], None] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def is_disk_full(problem: BaseException | None) -> bool:
+    """Whether a write failed because the disk is full; safetensors says so in words only."""
+    return getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(problem)
+
+
+def shorten_paths(trace: str) -> str:
+    """A traceback without the folders that say more of a machine than of an error: it may end in a published report."""
+    return re.sub(r'File "([^"]+)"', lambda found: f'File "{"/".join(Path(found[1]).parts[-3:])}"', trace)
+
+
+def pick_device(wanted: str) -> str:
+    """`auto` becomes the accelerator that torch sees, if torch is installed and sees one."""
+    if wanted != "auto":
+        return wanted
+    if sys.platform == "linux" and not any(Path(sign).exists() for sign in ACCELERATORS):
+        return "cpu"  # without the seconds that torch takes to import: not every plugin needs it
+    try:
+        import torch
+    except ImportError:
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def name_device(device: str) -> str:
+    """The device and, for a CUDA one, its product name."""
+    if device.startswith("cuda") and (torch := sys.modules.get("torch")) and torch.cuda.is_available():
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return device
+
+
+def limit_threads(threads: int) -> None:
+    """Limits torch to `threads`, whatever an earlier stage's library has set."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for a torch that is not loaded yet
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
+
+
+def plugin_of(job: Job) -> tuple[Any, str]:
+    """The configured plugin of a job and its distribution; None and nothing for the core's own stages."""
+    if job.plugin is None:
+        return None, ""
+    kind = next(each for each in PLUGIN_KINDS if each == job.plugin[0])
+    info = installed().get(kind, job.plugin[1])
+    plugin, problems = configure(info.cls, job.options)
+    if plugin is None:
+        raise SynthbenchError("; ".join(problems))
+    return plugin, info.distribution
+
+
+def packages_of(plugin: Any, distribution: str) -> dict[str, str]:
+    """The versions of what a plugin depends on: its distribution, what that requires or its environment consists of, and numpy."""
+    environment = environment_of(plugin)
+    required = environment.dependencies if environment is not None else requires(distribution) or ()
+    found = dict(versions(["numpy", distribution, *(() if distribution == "synthbench" else required)]))
+    found.pop("synthbench", None)  # its release and commit are recorded for the run
+    return found

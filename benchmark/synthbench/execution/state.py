@@ -1,0 +1,74 @@
+"""Where every stage of a plan stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from synthbench.errors import SynthbenchError
+from synthbench.execution.jobs import Outcome
+from synthbench.execution.provenance import code_hash
+from synthbench.execution.stages import DATA
+from synthbench.plan.planner import Plan
+from synthbench.plan.stage import BoxesOf, HiddenBoxes, Stage, View
+from synthbench.storage.references import HIDDEN, OWN, ArtifactRef, ViewRef
+from synthbench.storage.store import Artifact, Store
+
+
+@dataclass
+class RunState:
+    """The stages by key: their artifacts, their failures, and what could not start."""
+
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    failures: dict[str, Outcome] = field(default_factory=dict)
+    blocked: dict[str, Stage] = field(default_factory=dict)
+    """Stages that could not start, and the failed stage that they need."""
+    cached: set[str] = field(default_factory=set)
+
+    @property
+    def settled(self) -> int:
+        """How many stages need nothing more."""
+        return len(self.artifacts) + len(self.failures) + len(self.blocked)
+
+    def is_settled(self, stage: Stage) -> bool:
+        """Whether a stage needs nothing more; one that needs a failed stage is marked as blocked here."""
+        if stage.key in self.artifacts or stage.key in self.failures or stage.key in self.blocked:
+            return True
+        for needed in stage.needs:
+            if needed.key in self.failures or needed.key in self.blocked:
+                self.blocked[stage.key] = self.blocked.get(needed.key, needed)
+                return True
+        return False
+
+
+def look_up(plan: Plan, store: Store) -> RunState:
+    """What the store already has of a plan."""
+    found = {stage.key: artifact for stage in plan.stages if (artifact := store.get(stage.kind, stage.key)) is not None}
+    return RunState(artifacts=found, cached=set(found))
+
+
+def changed_plugins(plan: Plan, state: RunState) -> list[str]:
+    """The entries whose plugin's code has changed since stages in the store were computed."""
+    cached = ((stage.entry, state.artifacts[stage.key].record.code) for stage in plan.stages if stage.key in state.cached)
+    return sorted({entry.name for entry, code in cached if entry is not None and code and code != code_hash(entry.info.cls)})
+
+
+def refer_to(stage: Stage) -> ArtifactRef:
+    """A stage's result, as a job names it."""
+    return ArtifactRef(kind=stage.kind, key=stage.key)
+
+
+def refer_to_view(view: View) -> ViewRef:
+    """A view, as a job names it."""
+    boxes = refer_to(view.boxes.stage) if isinstance(view.boxes, BoxesOf) else HIDDEN if isinstance(view.boxes, HiddenBoxes) else OWN
+    return ViewRef(images=refer_to(view.images), boxes=boxes, first=view.first)
+
+
+def read_data_facts(artifact: Artifact) -> dict[str, Any]:
+    """What the data stage wrote about the data. Raises SynthbenchError if it cannot be read."""
+    try:
+        facts: dict[str, Any] = json.loads((artifact.folder / DATA).read_text())
+    except (OSError, ValueError) as error:
+        raise SynthbenchError(f"{artifact.folder}: damaged ({error}); remove this folder and run again") from None
+    return facts

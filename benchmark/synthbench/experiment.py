@@ -1,0 +1,233 @@
+"""An experiment: plan a suite, run it, report. The command line and scripts both call this.
+
+import synthbench
+
+results = synthbench.run("suites/apples.toml", store=".synthbench", out="reports")
+print(results.rows()[0]["AP"])
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthbench.errors import SynthbenchError
+from synthbench.execution.engines import NEEDS_WORKER, Engine, InProcess, Workers
+from synthbench.execution.environments import Environments, Wanted, default_folder, wanted_by
+from synthbench.execution.runner import Conditions, Listener, Runner
+from synthbench.execution.state import RunState, changed_plugins, look_up
+from synthbench.plan.planner import Plan, make_plan
+from synthbench.registry import installed
+from synthbench.results.collect import collect, describe_suite, without_folders
+from synthbench.storage.local import LocalStore
+from synthbench.suite.reader import read_suite
+
+if TYPE_CHECKING:
+    from synthbench.execution.jobs import Outcome
+    from synthbench.execution.stage_run import Event
+    from synthbench.plan.stage import Stage
+    from synthbench.results.model import Results
+
+Source = str | Path | Mapping[str, Any]
+Agree = Callable[[Sequence[Wanted], Path], None]
+"""Returns if these environments may be made in this folder. Raises SynthbenchError if not."""
+
+
+class Silent:
+    """A listener that does nothing."""
+
+    def started(self, stage: Stage) -> None:
+        """Does nothing."""
+
+    def heard(self, stage: Stage, event: Event) -> None:
+        """Does nothing."""
+
+    def finished(self, stage: Stage, outcome: Outcome) -> None:
+        """Does nothing."""
+
+
+class Experiment:
+    """A suite that was read and planned, and what its store already has.
+
+    suite: a TOML file, or its content as Python values. changes: `KEY=VALUE`, as after `--set`. store: the folder of artifacts.
+    Raises SuiteError with everything that is wrong with the suite.
+    """
+
+    def __init__(self, suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench") -> None:
+        registry = installed()
+        read = read_suite(Path(suite) if isinstance(suite, str) else suite, registry, changes)
+        self.store = LocalStore(Path(store))
+        self.plan: Plan = make_plan(read, registry, self.store)
+        self.found: RunState = look_up(self.plan, self.store)
+
+    @property
+    def name(self) -> str:
+        """The name of its report."""
+        return self.plan.suite.name
+
+    @property
+    def cached(self) -> set[str]:
+        """The keys of the stages that are in the store."""
+        return self.found.cached
+
+    @property
+    def changed_plugins(self) -> list[str]:
+        """Entries whose plugin's code has changed since stages in the store were computed."""
+        return changed_plugins(self.plan, self.found)
+
+    @property
+    def environments(self) -> dict[str, Wanted]:
+        """By key: what the stages to run need of an environment, if it is one of their plugin's own."""
+        entries = {stage.key: stage.entry for stage in self.plan.stages if stage.key not in self.cached and stage.entry is not None}
+        wanted = {key: wanted_by(entry.plugin, entry.info.distribution) for key, entry in entries.items()}
+        return {key: each for key, each in wanted.items() if each is not None}
+
+    def earlier(self, out: str | Path) -> Results | None:
+        """What an earlier run left in `out`, if it is of this suite and can be read.
+
+        Raises SynthbenchError if there is a report of another suite with the same name, which this one would replace.
+        """
+        from synthbench.results.files import read_results
+
+        path = results_path(out, self.name)
+        if not path.exists():
+            return None
+        try:
+            results = read_results(path)
+        except SynthbenchError:  # of another version, or damaged: it is written again
+            return None
+        if results.suite.file != without_folders(self.plan.suite.file):
+            raise SynthbenchError(
+                f"{path}: is the report of another suite, {results.suite.file}; name another folder with --out, or rename a suite"
+            )
+        return results
+
+    def is_reported(self, out: str | Path) -> bool:
+        """Whether everything is in the store and the report in `out` is of exactly this suite and these stages."""
+        if len(self.cached) < len(self.plan.stages) or (earlier := self.earlier(out)) is None:
+            return False
+        labels = {stage.key: stage.label for stage in earlier.stages if stage.state == "done"}
+        same = earlier.suite == describe_suite(self.plan.suite) and labels == {stage.key: stage.label for stage in self.plan.stages}
+        return same and results_path(out, self.name).with_suffix(".md").exists()
+
+    def run(
+        self,
+        *,
+        out: str | Path | None = "reports",
+        device: str = "auto",
+        workers: int | None = None,
+        in_process: bool = False,
+        make_environments: bool | Agree = False,
+        download: bool = False,
+        allow_pickle: bool = False,
+        listener: Listener | None = None,
+        command: str = "",
+    ) -> Results:
+        """Runs what is not in the store, and writes the report to `out`. The arguments are those of `synthbench run`.
+
+        out: None writes no report. workers: stages at a time; None chooses. listener: is told of every stage, from several threads.
+        make_environments: whether plugins' own environments may be made, or a function that decides.
+        Raises SynthbenchError if the store cannot be written or an environment may not be made. A failed stage is in the results.
+        """
+        earlier = self.earlier(out) if out is not None else None
+        workers = 1 if in_process else workers or default_workers()
+        threads = max(1, processors() // workers)
+        wanted = self.environments
+        if wanted and in_process:
+            names = ", ".join(sorted({each.distribution for each in wanted.values()}))
+            raise SynthbenchError(f"{names}: {NEEDS_WORKER}")
+        pythons = interpreters(list(wanted.values()), agreement(make_environments))
+        conditions = Conditions(
+            device=device,
+            threads=threads,
+            timeout=self.plan.suite.settings.timeout,
+            allow_pickle=allow_pickle,
+            offline=not download,
+            pythons={key: pythons[each.name] for key, each in wanted.items()},
+        )
+        self.store.sweep()
+        started = time.monotonic()
+        engines = self._engines(workers, threads, in_process=in_process, offline=not download)
+        state = Runner(self.plan, self.store, engines, listener or Silent(), conditions).run()
+        self.store.sweep()  # what killed workers left
+        took: float | None = round(time.monotonic() - started, 1)
+        if len(state.cached) == len(self.plan.stages) and earlier is not None:  # nothing ran: the earlier run's figures stay true
+            workers, took = earlier.environment.workers or workers, earlier.environment.wall_seconds
+        results = collect(self.plan, state, command=command, workers=workers, wall_seconds=took)
+        if out is not None:
+            from synthbench.report import write_report
+            from synthbench.report.gallery import gather
+
+            write_report(results, results_path(out, self.name), lambda: gather(self.plan, state, self.store, results))
+        return results
+
+    def _engines(self, workers: int, threads: int, *, in_process: bool, offline: bool) -> list[Engine]:
+        if in_process:
+            return [InProcess(self.store, offline=offline)]
+        logs, stamp = self.store.root / "logs", time.strftime("%Y%m%d-%H%M%S")
+        return [Workers(self.store, logs / f"{stamp}-{number}.log", threads, offline=offline) for number in range(workers)]
+
+
+def plan(suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench") -> Plan:
+    """The plan of a suite: its training sets, cells and stages, each with its key. Computes nothing."""
+    return Experiment(suite, changes=changes, store=store).plan
+
+
+def run(suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench", **arguments: Any) -> Results:
+    """Runs a suite and returns its results. See `Experiment.run` for the other arguments."""
+    return Experiment(suite, changes=changes, store=store).run(**arguments)
+
+
+def report(results: str | Path) -> Path:
+    """Makes a report again from its JSON file, and returns the path of the Markdown."""
+    from synthbench.report import render_file
+
+    return render_file(Path(results))
+
+
+def results_path(out: str | Path, name: str) -> Path:
+    """Where the results of a suite of this name are written."""
+    return Path(out) / f"{name}.json"
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_workers() -> int:
+    """One with a GPU, else two with half the processors each: small models gain little from a second thread, and imports overlap."""
+    return 1 if shutil.which("nvidia-smi") else min(2, processors())
+
+
+def agreement(allowed: bool | Agree) -> Agree:
+    """A function that decides whether environments may be made."""
+
+    def decide(wanted: Sequence[Wanted], folder: Path) -> None:
+        if allowed is False:
+            described = "\n".join(each.described() for each in wanted)
+            raise SynthbenchError(f"these environments are needed, and uv would make them below {folder}:\n{described}\n{DECLINED}")
+
+    return allowed if callable(allowed) else decide
+
+
+DECLINED = "nothing was installed: give --make-environments (make_environments=True) to make them, or leave these plugins out of the suite"
+
+
+def interpreters(wanted: Sequence[Wanted], agree: Agree, report: Callable[[str], None] = lambda _: None) -> dict[str, str]:
+    """The interpreters of environments, by name; those that are missing are made if `agree` allows it."""
+    if not wanted:
+        return {}
+    environments = Environments(default_folder())
+    needed = {each.name: each for each in wanted}
+    missing = [each for name, each in needed.items() if environments.about(name) is None]
+    if missing:
+        agree(missing, environments.root)
+        environments.sweep()
+        for each in missing:
+            environments.make(each, report)
+    return {name: str(environments.use(name)) for name in needed}

@@ -1,0 +1,31 @@
+"""How a job names what it reads: by the keys of stages, never by a path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OWN: Literal["own"] = "own"
+HIDDEN: Literal["hidden"] = "hidden"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactRef:
+    """The artifact of a stage: its kind and its key."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewRef:
+    """Images as a stage sees them.
+
+    images: the artifact that holds them.
+    boxes: `own`, those stored with the images; `hidden`, none; or an artifact whose boxes replace them.
+    first: only so many images, from the beginning; None: all.
+    """
+
+    images: ArtifactRef
+    boxes: ArtifactRef | Literal["own", "hidden"] = OWN
+    first: int | None = None

@@ -1,0 +1,99 @@
+"""A suite as a value: what to compare, every name resolved and every option checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import msgspec
+
+from synthbench.contract.stages import PluginKind
+from synthbench.registry import PluginInfo
+from synthbench.suite.training_sets import Seeds, TrainingSet
+
+TABLES: Mapping[str, PluginKind] = {"generators": "generator", "annotators": "annotator", "detectors": "detector"}
+SomeSeeds = Annotated[tuple[int, ...], msgspec.Meta(min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A configured plugin under the name that rows and columns of the report have."""
+
+    name: str
+    plugin: Any
+    info: PluginInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedTable:
+    """`seeds` as a table: a seed or a list of them for each thing that is drawn."""
+
+    references: int | SomeSeeds = 0
+    generators: int | SomeSeeds = 0
+    detectors: int | SomeSeeds = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The keys of a suite that are not plugins."""
+
+    title: str = ""
+    about: str = ""
+    seeds: SomeSeeds | SeedTable = (0,)
+    """A list is the detectors' seeds; its smallest is also the references' and the generators'. A table gives each its own."""
+    references: Annotated[int, msgspec.Meta(ge=1)] = 20
+    images: Annotated[int, msgspec.Meta(ge=1)] = 100
+    """How many images each generator makes."""
+    baselines: tuple[str, ...] = ("real", "references")
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Other names for training sets, by the ones they have: `"sd15 x teacher" = "SD 1.5, labelled by a teacher"`."""
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=1e7)] = 24 * 3600.0
+    """Seconds after which a stage that is still running counts as hung."""
+
+    def seeds_of_each(self) -> Seeds:
+        """The seeds by what they draw. The order of a list decides nothing but the order of rows."""
+        if isinstance(self.seeds, SeedTable):
+            table = self.seeds
+            lists = [(value,) if isinstance(value, int) else value for value in (table.references, table.generators, table.detectors)]
+            return Seeds(references=lists[0], generators=lists[1], detectors=lists[2])
+        shared = (min(self.seeds),)
+        return Seeds(references=shared, generators=shared, detectors=self.seeds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mix:
+    """A training set put together from others, as a suite writes it."""
+
+    name: str
+    parts: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """What to compare.
+
+    file: where it was read, for messages. name: of its report. rows: the training sets that detectors are trained on.
+    """
+
+    file: str
+    name: str
+    settings: Settings
+    seeds: Seeds
+    data: Entry
+    generators: tuple[Entry, ...]
+    annotators: tuple[Entry, ...]
+    detectors: tuple[Entry, ...]
+    rows: tuple[TrainingSet, ...]
+
+    def generator(self, name: str) -> Entry:
+        """The generator entry of this name."""
+        return next(entry for entry in self.generators if entry.name == name)
+
+    def annotator(self, name: str) -> Entry:
+        """The annotator entry of this name."""
+        return next(entry for entry in self.annotators if entry.name == name)
+
+    def detector(self, name: str) -> Entry:
+        """The detector entry of this name."""
+        return next(entry for entry in self.detectors if entry.name == name)
