@@ -12,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from synthbench.plan.planner import Plan
-    from synthbench.storage.local import Store
+    from synthbench.storage.local import LocalStore
 
 FAKES = str(Path(__file__).parent / "fakes")
 sys.path.insert(0, FAKES)
@@ -22,21 +22,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    from synthbench.storage.local import Store
+def store(tmp_path: Path) -> LocalStore:
+    from synthbench.storage.local import LocalStore
 
-    return Store(tmp_path / "store")
+    return LocalStore(tmp_path / "store")
 
 
 @pytest.fixture
-def plan_of(store: Store) -> Callable[..., Plan]:
+def plan_of(store: LocalStore) -> Callable[..., Plan]:
     """Makes the plan of the suite of squares with `--set` changes."""
     from synthbench.plan.planner import make_plan
     from synthbench.registry import installed
     from synthbench.suite.reader import read_suite
     from synthbench_fakes import SUITE
 
-    def plan_of(*changes: str, store: Store = store) -> Plan:
+    def plan_of(*changes: str, store: LocalStore = store) -> Plan:
         return make_plan(read_suite(SUITE, installed(), changes), installed(), store)
 
     return plan_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from synthbench import FromDetector, FromGenerator
 from synthbench.builtin import Native, Teacher
 from synthbench.contract.options import configure
 from synthbench.contract.types import Boxes, ImageSet, Picture
@@ -19,8 +20,8 @@ def images(*boxes: Boxes | None) -> ImageSet:
 
 
 def test_whose_boxes_they_ask_for() -> None:
-    assert Teacher(detector="yolo").boxes_from == "detector:yolo"
-    assert Native().boxes_from == "generator"
+    assert Teacher(detector="yolo").boxes_from == FromDetector("yolo")
+    assert Native().boxes_from == FromGenerator()
     assert configure(Teacher, {})[1] == ["detector: missing"]
     assert configure(Teacher, {"detector": "yolo", "score": 1.5})[0] is None
 
@@ -36,7 +37,7 @@ def test_the_teacher_keeps_the_sure_boxes_once(tmp_path: Path) -> None:
     assert first.xyxy.tolist() == [[11, 10, 31, 30], [11, 10, 31, 30], [70, 10, 90, 30]]
     assert (first.labels.tolist(), first.scores.round(3).tolist()) == ([0, 1, 0], pytest.approx([0.9, 0.6, 0.5]))
     assert len(second) == 0
-    assert run.records == {"boxes": 3, "images_without_boxes": 1}
+    assert run.metrics == {"boxes": 3, "images_without_boxes": 1}
     (surest,) = Teacher(detector="yolo", max_boxes=1).annotate(images(given), NOBODY, run)
     assert surest.scores.tolist() == pytest.approx([0.9])
 

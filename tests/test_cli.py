@@ -100,7 +100,7 @@ def test_a_broken_plugin_is_listed_with_its_error(tmp_path: Path):
     (tmp_path / "broken_thing.py").write_text("import nothing_of_the_kind\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])}
     for json_too in ([], ["--json"]):
-        asked = [sys.executable, "-m", "synthbench.cli", "plugins", *json_too]
+        asked = [sys.executable, "-m", "synthbench", "plugins", *json_too]
         told = subprocess.run(asked, env=environment, capture_output=True, text=True, check=True).stdout
         assert "No module named 'nothing_of_the_kind'" in told
         assert "fake-threshold" in told
@@ -141,7 +141,7 @@ def test_a_mistyped_command_is_told(arguments: list[str], capsys: pytest.Capture
 def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_later(typed: Typed, tmp_path: Path, how: signal.Signals):
     mark = uuid.uuid4().hex
     store = tmp_path / "store"
-    asked = [sys.executable, "-m", "synthbench.cli", "run", str(SUITE), "--store", str(store), *SMALL]
+    asked = [sys.executable, "-m", "synthbench", "run", str(SUITE), "--store", str(store), *SMALL]
     environment = {**os.environ, MARK: mark}
     held = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
     run = subprocess.Popen(

@@ -82,7 +82,7 @@ class Walk:
         """What a command says; fails where it does."""
         match shlex.split(command):
             case ["uv", "run", "synthbench", *rest]:
-                words = [str(self.python), "-m", "synthbench.cli", *rest]
+                words = [str(self.python), "-m", "synthbench", *rest]
             case ["uv", "run", "pytest", *rest]:
                 words = [str(self.python), "-m", "pytest", "-p", "no:cacheprovider", *rest]
             case ["uv", "pip", "install", *rest]:

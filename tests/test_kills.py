@@ -12,16 +12,20 @@ import time
 import uuid
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from marked import MARK, needs_proc, processes, wait_for
-from synthbench.execution.engines import Engine, InProcess, Worker
-from synthbench.execution.runner import Conditions, Runner, RunState
-from synthbench.plan.planner import Plan, Stage, make_plan
+from msgspec import structs
+from synthbench.execution.engines import Engine, InProcess
+from synthbench.execution.runner import Conditions, Runner
+from synthbench.execution.state import RunState
+from synthbench.execution.worker_process import Worker, worker_command
+from synthbench.plan.planner import Plan, make_plan
+from synthbench.plan.stage import Stage
 from synthbench.registry import installed
 from synthbench.results.collect import collect
-from synthbench.storage.local import Store
+from synthbench.storage.local import LocalStore
 from synthbench.suite.reader import read_suite
 from synthbench_fakes import SUITE
 
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from synthbench.execution.jobs import Outcome
     from synthbench.execution.stage_run import Event
 
-Undisturbed = tuple[Plan, list[dict[str, Any]]]
+Undisturbed = tuple[Plan, list[object]]
 WAIT = 0.04  # seconds at most between a stage's beginning and the kill; most stages take less
 SLOW = (
     'baselines=["references"]',
@@ -59,14 +63,15 @@ class Striker:
     def finished(self, stage: Stage, outcome: Outcome) -> None: ...
 
 
-def carry_out(plan: Plan, store: Store, engines: list[Engine], striker: Striker | None = None) -> RunState:
-    return Runner(plan, store, engines, striker or Striker(), Conditions("cpu", timeout=120.0)).run()
+def carry_out(plan: Plan, store: LocalStore, engines: list[Engine], striker: Striker | None = None) -> RunState:
+    return Runner(plan, store, engines, striker or Striker(), Conditions(device="cpu", timeout=120.0)).run()
 
 
-def scores(plan: Plan, state: RunState) -> list[dict[str, Any]]:
+def scores(plan: Plan, state: RunState) -> list[object]:
     """Every figure of a run that must not differ between two."""
-    held = collect(plan, state, {})
-    return [each | {"seconds": None} for each in held["cells"]] + held["judged"] + held["generated"]
+    found = collect(plan, state)
+    cells = [structs.replace(cell, train_seconds=0.0, predict_seconds=0.0) for cell in found.cells]
+    return [*cells, *found.judged, *found.generated]
 
 
 def needing(plan: Plan, lost: set[str]) -> set[str]:
@@ -81,9 +86,9 @@ def needing(plan: Plan, lost: set[str]) -> set[str]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """The plan, and the figures of a run in which nothing is killed."""
-    store = Store(tmp_path_factory.mktemp("undisturbed"))
+    store = LocalStore(tmp_path_factory.mktemp("undisturbed"))
     plan = make_plan(read_suite(SUITE, installed(), SLOW), installed(), store)
-    return plan, scores(plan, carry_out(plan, store, [InProcess()]))
+    return plan, scores(plan, carry_out(plan, store, [InProcess(store)]))
 
 
 def test_a_worker_killed_at_any_moment_costs_one_stage(undisturbed: Undisturbed, tmp_path: Path):
@@ -91,8 +96,8 @@ def test_a_worker_killed_at_any_moment_costs_one_stage(undisturbed: Undisturbed,
     draw = random.Random(8)
     lost: Counter[str] = Counter()
     for number in range(20):
-        store = Store(tmp_path / f"{number}")
-        engines = [Worker(tmp_path / f"{number}-{each}.log", 1, offline=True) for each in "ab"]
+        store = LocalStore(tmp_path / f"{number}")
+        engines = [Worker(tmp_path / f"{number}-{each}.log", 1, True, worker_command(sys.executable, store.address)) for each in "ab"]
         striker = Striker(draw.choice(engines), draw.randint(1, len(plan.stages)), draw.uniform(0, WAIT))
         state = carry_out(plan, store, [*engines], striker)
 
@@ -103,10 +108,11 @@ def test_a_worker_killed_at_any_moment_costs_one_stage(undisturbed: Undisturbed,
         assert state.artifacts.keys() == {stage.key for stage in plan.stages} - blocked - state.failures.keys()
         kinds = [stage.kind for stage in plan.stages if stage.key in state.failures]
         lost.update(kinds)
-        left = {each.suffix for each in store.root.rglob("*") if each.suffix in (".building", ".partial", ".damaged")}
+        store.sweep()
+        left = {each.suffix for each in (store.root / "building").iterdir()}
         assert left <= ({".partial"} if "fit" in kinds else set()), "but for a fit, which goes on, nothing is left half built"
 
-        again = carry_out(plan, store, [InProcess()])
+        again = carry_out(plan, store, [InProcess(store)])
         assert again.cached == state.artifacts.keys(), "nothing is done twice"
         assert not again.failures
         assert scores(plan, again) == figures
@@ -133,7 +139,7 @@ def test_a_runner_killed_at_any_moment_leaves_no_worker_and_goes_on(undisturbed:
         command = [
             sys.executable,
             "-m",
-            "synthbench.cli",
+            "synthbench",
             "run",
             str(SUITE),
             "--store",
@@ -152,10 +158,10 @@ def test_a_runner_killed_at_any_moment_leaves_no_worker_and_goes_on(undisturbed:
         run.wait()
         wait_for_end(mark)
 
-        store = Store(folder)
+        store = LocalStore(folder)
         store.sweep()
-        assert not list(store.root.rglob("*.building"))
-        again = carry_out(plan, store, [InProcess()])
+        assert {each.suffix for each in (store.root / "building").iterdir()} <= {".partial"}
+        again = carry_out(plan, store, [InProcess(store)])
         assert not again.failures
         assert scores(plan, again) == figures
         finished.append(len(again.cached))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from synthbench.cli import main
-from synthbench.cli.new import PLUGIN_KINDS
+from synthbench.cli.new import KINDS
+from synthbench.contract.stages import PLUGIN_KINDS
 
 ROOT = Path(__file__).parents[1]
 TOGETHER = """
@@ -66,7 +67,7 @@ def told(*command: str, folder: Path = ROOT) -> str:
 
 
 def test_every_kind_can_be_written():
-    assert set(PLUGIN_KINDS) == set(ALL_KINDS)
+    assert set(KINDS) == set(PLUGIN_KINDS)
 
 
 def test_what_is_written_passes_the_linter_and_the_type_checker(written: Path, tmp_path: Path):

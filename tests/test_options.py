@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
 
 import pytest
 from synthbench.contract.hookspecs import environment_of
-from synthbench.contract.options import Weights, configure, hides_files, is_weights
+from synthbench.contract.options import Weights, configure, is_weights, option, option_values
 from synthbench.errors import SynthbenchError
 
 
@@ -45,14 +47,21 @@ def test_weights_may_be_none():
     assert not is_weights(str | None)
 
 
-@pytest.mark.parametrize("kind", [tuple[Path, ...], dict[str, Weights], list[Path] | None, tuple[str, Path | None]])
-def test_files_in_lists_are_seen(kind: object):
-    assert hides_files(kind)
+@dataclass(frozen=True, kw_only=True)
+class Renamed:
+    renamed_options: ClassVar[Mapping[str, str]] = MappingProxyType({"batch": "batch_size"})
+
+    batch_size: int = 1
+    threshold: float = option(0.5, stage="predict")
 
 
-@pytest.mark.parametrize("kind", [Path, Weights, Path | None, Weights | None, tuple[float, ...], Mapping[str, object], str, int | None])
-def test_other_options_hide_no_files(kind: object):
-    assert not hides_files(kind)
+def test_an_old_name_is_told_the_new_one():
+    assert configure(Renamed, {"batch": 2}) == (None, ["batch: renamed to 'batch_size'"])
+
+
+def test_options_with_a_mark_count_where_they_are_asked_for():
+    assert option_values(Renamed()) == option_values(Renamed(), ["predict"]) == {"batch_size": 1, "threshold": 0.5}
+    assert option_values(Renamed(), []) == {"batch_size": 1}
 
 
 class Raises:

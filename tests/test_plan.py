@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from synthbench.errors import SuiteError
-from synthbench.plan.planner import Plan, Stage, make_plan
+from synthbench.plan.planner import Plan, make_plan
+from synthbench.plan.stage import BoxesOf, HiddenBoxes, OwnBoxes, Stage, View, key_of
 from synthbench.registry import Registry, installed
-from synthbench.storage.local import Store
+from synthbench.storage.local import LocalStore
 from synthbench.suite.reader import read_suite
 from synthbench_fakes import SUITE
 
@@ -41,17 +43,17 @@ def test_each_stage_comes_after_those_it_needs_and_once(plan_of: PlanOf):
 def test_there_is_a_cell_for_each_training_set_detector_and_seed(plan_of: PlanOf):
     plan = plan_of("seeds=[0, 1]")
     rows = ["real", "references", "paint x native", "paint x teacher", "references + painted"]
-    assert [*plan.training_sets] == rows
+    assert [row.name for row in plan.suite.rows] == rows
     wanted = [(row, detector, seed) for row in rows for detector in ("threshold", "strict") for seed in (0, 1)]
-    assert [(cell.training_set, cell.detector, cell.seed) for cell in plan.cells] == wanted
+    assert [(cell.training_set.name, cell.detector, cell.seed) for cell in plan.cells] == wanted
 
 
 def test_baselines_can_be_left_out(plan_of: PlanOf):
-    assert "real" not in plan_of('baselines=["references"]').training_sets
+    assert "real" not in [row.name for row in plan_of('baselines=["references"]').suite.rows]
 
 
 def test_the_same_suite_has_the_same_keys_wherever_the_store_lies(plan_of: PlanOf, tmp_path: Path):
-    assert keys(plan_of()) == keys(plan_of(store=Store(tmp_path / "other")))
+    assert keys(plan_of()) == keys(plan_of(store=LocalStore(tmp_path / "other")))
 
 
 def test_a_detectors_option_changes_that_detectors_stages_alone(plan_of: PlanOf):
@@ -75,10 +77,10 @@ def test_the_teachers_detector_moves_what_it_labels(plan_of: PlanOf):
 
 def test_the_teachers_model_is_that_of_the_references_cell(plan_of: PlanOf):
     plan = plan_of()
-    cell = next(cell for cell in plan.cells if (cell.training_set, cell.detector) == ("references", "threshold"))
+    cell = next(cell for cell in plan.cells if (cell.training_set.name, cell.detector) == ("references", "threshold"))
     boxes = stage(plan, "annotate paint x teacher").views["images"][0].boxes
-    assert boxes is not None
-    assert boxes.fitted is cell.train
+    assert isinstance(boxes, BoxesOf)
+    assert boxes.stage.reads["fitted"] is cell.train
 
 
 def test_more_images_do_not_fit_again(plan_of: PlanOf):
@@ -94,6 +96,70 @@ def test_a_late_option_of_a_generator_does_not_fit_again(plan_of: PlanOf):
     assert not told & {"fit paint", "load fake-squares"}
 
 
+def test_the_order_of_seeds_changes_no_key(plan_of: PlanOf):
+    assert {s.key for s in plan_of("seeds=[0, 1]").stages} == {s.key for s in plan_of("seeds=[1, 0]").stages}
+
+
+def test_each_key_holds_the_seeds_it_depends_on_and_no_others(plan_of: PlanOf):
+    def kinds(which: str) -> set[str]:
+        before = plan_of(f"seeds={{ {which} = 0 }}")
+        return {label.split()[0] for label in changed(before, plan_of(f"seeds={{ {which} = 1 }}"))}
+
+    everything = {"select", "fit", "sample", "locate", "train", "predict", "annotate", "score", "judge"}
+    assert kinds("references") == everything
+    assert kinds("generators") == everything - {"select"}
+    assert kinds("detectors") == {"train", "predict", "score"}
+    before, after = (plan_of(f"seeds={{ references = {seed} }}") for seed in (0, 1))
+    assert not {label for label in changed(before, after) if label.endswith(" on real")}
+
+
+def test_draws_of_references_and_generators_multiply_where_they_matter(plan_of: PlanOf):
+    plan = plan_of("seeds={ references = [0, 1], generators = [0, 1, 2], detectors = [5] }")
+    cells = Counter(cell.training_set.name for cell in plan.cells if cell.detector == "strict")
+    assert cells == {"real": 1, "references": 2, "paint x native": 6, "paint x teacher": 6, "references + painted": 6}
+    assert len({cell.score.key for cell in plan.cells}) == len(plan.cells)
+    assert len({stage.label for stage in plan.stages if stage.kind in ("fit", "sample", "train")}) == len(
+        [stage for stage in plan.stages if stage.kind in ("fit", "sample", "train")]
+    ), "labels tell draws apart"
+
+
+def test_no_plugin_is_given_the_data_with_the_true_boxes_of_the_test_images(plan_of: PlanOf):
+    for each in plan_of("seeds=[0, 1]").stages:
+        if each.entry is not None and each.kind != "data":
+            assert all(needed.kind != "data" for needed in each.needs), each.label
+            assert all(view.images.kind in ("select", "sample") for views in each.views.values() for view in views)
+    assert all(
+        isinstance(view.boxes, HiddenBoxes | BoxesOf)
+        for each in plan_of().stages
+        for views in each.views.values()
+        for view in views
+        if view.images.label == "select the test images"
+    )
+
+
+def test_the_first_images_are_the_same_in_a_longer_sampling(plan_of: PlanOf):
+    short, long = (stage(plan_of(f"images={count}"), "sample paint") for count in (4, 8))
+    assert short.key != long.key
+    assert short.series == long.series
+    assert View(short, OwnBoxes(), 4).recipe == View(long, OwnBoxes(), 4).recipe
+
+
+def test_whole_numbers_give_one_key_however_they_are_written(plan_of: PlanOf):
+    assert keys(plan_of("detectors.strict.margin=5")) == keys(plan_of("detectors.strict.margin=5.0"))
+    assert key_of({"a": 0}) == key_of({"a": 0.0}) != key_of({"a": False})
+
+
+def test_paths_in_a_list_are_keyed_by_what_is_there(plan_of: PlanOf, tmp_path: Path):
+    for name, content in (("one", "a"), ("two", "a"), ("three", "b")):
+        (tmp_path / name).write_text(content)
+    one, two, three = (plan_of(f"data.more=['{tmp_path / name}']") for name in ("one", "two", "three"))
+    assert keys(one) == keys(two)
+    assert "load fake-squares" in changed(one, three)
+    assert one.suite.data.plugin.more == (tmp_path / "one",)
+    with pytest.raises(SuiteError, match=r"fake-squares\.more: .*no such file or folder"):
+        plan_of("data.more=['nowhere']")
+
+
 def test_several_seeds_share_one_generator_and_one_teacher(plan_of: PlanOf):
     one, two = plan_of(), plan_of("seeds=[0, 1]")
     for kind in ("data", "fit", "sample", "locate", "annotate", "judge"):
@@ -103,7 +169,11 @@ def test_several_seeds_share_one_generator_and_one_teacher(plan_of: PlanOf):
 
 def test_another_seed_changes_everything_but_the_data(plan_of: PlanOf):
     before = plan_of()
-    assert changed(before, plan_of("seeds=[1]")) == {stage.label for stage in before.stages} - {"load fake-squares"}
+    assert changed(before, plan_of("seeds=[1]")) == {stage.label for stage in before.stages} - {
+        "load fake-squares",
+        "select the test images",
+        "select the real training images",
+    }
 
 
 def test_names_titles_and_patience_are_not_in_the_keys(plan_of: PlanOf):
@@ -128,7 +198,7 @@ def test_a_checkpoints_content_is_in_the_key_and_its_place_is_not(plan_of: PlanO
     assert one.suite.detectors[1].plugin.weights == str(tmp_path / "one")
 
 
-def test_a_shipped_checkpoint_is_found_by_its_name_and_keyed_by_its_content(tmp_path: Path, store: Store):
+def test_a_shipped_checkpoint_is_found_by_its_name_and_keyed_by_its_content(tmp_path: Path, store: LocalStore):
     shipped = tmp_path / "shipped.safetensors"
     shipped.write_text("weights")
     registry = Registry(installed().found, {"tiny": shipped})

@@ -20,7 +20,7 @@ HEAD = """
 from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TYPE_CHECKING
-from synthbench import hookimpl
+from synthbench import hookimpl, option
 from synthbench.contract.hookspecs import Detector
 
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_a_sound_plugin_is_found(found: PluginInfo):
     registry = found(good=DETECTOR + HOOK)
     assert registry.broken == []
     assert registry.names("detector") == ["some"]
-    assert registry.get("detector", "some").plugin().epochs == 3
+    assert registry.get("detector", "some").cls().epochs == 3
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,16 @@ def test_a_sound_plugin_is_found(found: PluginInfo):
         (DETECTOR + "    smoke_options = {'epoks': 1}" + HOOK, "smoke_options: unknown option 'epoks', did you mean 'epochs'?"),
         (DETECTOR + "    smoke_options = 'epochs'" + HOOK, "smoke_options should be a mapping of options to values, not 'epochs'"),
         (
-            DETECTOR.replace("epochs: int = 3", "masks: tuple[Path, ...] = ()") + HOOK,
-            "masks: files that a list or a table names do not count",
+            DETECTOR.replace("epochs: int = 3", "epochs: int = option(3, stage='sample')") + HOOK,
+            "epochs: option(…, stage='sample'), but stage can be 'predict'",
         ),
+        (
+            ANNOTATOR.replace("boxes_from(self)", "train(self, data, run)").replace(
+                "epochs: int = 3", "epochs: int = option(3, stage='predict')"
+            ),
+            "epochs: option(…, stage='predict'), but stage has no meaning for this kind of plugin",
+        ),
+        (DETECTOR + "    renamed_options = {'epoch': 'epoks'}" + HOOK, "renamed_options: no option 'epoks', did you mean 'epochs'?"),
         (DETECTOR + "    seeded = 'no'" + HOOK, "seeded should be True or False, not 'no'"),
         (DETECTOR + "    def environment(self): ..." + HOOK, "environment should be an Environment, None, or a property"),
         (
@@ -222,7 +229,7 @@ def test_ctrl_c_while_a_plugin_is_imported_is_the_users(found: PluginInfo):
 
 def test_of_two_of_one_name_the_first_stays(found: PluginInfo):
     registry = found(a=DETECTOR + HOOK, b=DETECTOR.replace("epochs: int = 3", "epochs: int = 4") + HOOK)
-    assert registry.get("detector", "some").plugin().epochs == 3
+    assert registry.get("detector", "some").cls().epochs == 3
     assert [each.error for each in registry.broken] == ["detector 'some': the name is in use by ?"]
 
 
@@ -286,7 +293,7 @@ class Site:
     def typed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         # Twice on the path, as it is easily.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(self.folder), str(self.folder), os.environ["PYTHONPATH"]])}
-        command = [sys.executable, "-m", "synthbench.cli", *arguments]
+        command = [sys.executable, "-m", "synthbench", *arguments]
         return subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=False)
 
 

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import sys
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
+from synthbench.contract.stages import STAGES, StageKind
 from synthbench.errors import SynthbenchError
-from synthbench.execution.engines import Engine, InProcess, Worker
+from synthbench.execution.engines import Engine, InProcess, Workers
 from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.perform import Task
 from synthbench.execution.provenance import code_hash
-from synthbench.execution.runner import Conditions, Runner, RunState, changed_plugins, look_up
-from synthbench.plan.planner import Plan, Stage, make_plan
+from synthbench.execution.runner import Conditions, Runner
+from synthbench.execution.state import RunState, changed_plugins, look_up
+from synthbench.execution.worker_process import Worker, kill, worker_command
+from synthbench.plan.planner import Plan, make_plan
+from synthbench.plan.stage import Stage
 from synthbench.registry import installed
 from synthbench.results.collect import collect
-from synthbench.storage.local import Store
-from synthbench.storage.views import ViewRef
+from synthbench.results.model import Results
+from synthbench.storage.local import LocalBuild, LocalStore, disk_errors_explained
+from synthbench.storage.references import ArtifactRef, ViewRef
+from synthbench.storage.store import Artifact, StageRecord
 from synthbench.suite.reader import read_suite
 from synthbench_fakes import SUITE, Threshold
 
@@ -47,75 +59,76 @@ class Heard:
         self.outcomes[stage.label] = outcome
 
 
-def carry_out(plan: Plan, store: Store, engines: list[Engine] | None = None, heard: Heard | None = None) -> RunState:
-    return Runner(plan, store, engines or [InProcess()], heard or Heard(), Conditions("cpu", timeout=LONG)).run()
+def carry_out(plan: Plan, store: LocalStore, engines: list[Engine] | None = None, heard: Heard | None = None) -> RunState:
+    return Runner(plan, store, engines or [InProcess(store)], heard or Heard(), Conditions(device="cpu", timeout=LONG)).run()
 
 
-def results(plan: Plan, state: RunState) -> dict[str, Any]:
-    return collect(plan, state, {})
+def results(plan: Plan, state: RunState) -> Results:
+    return collect(plan, state)
 
 
-def scores(plan: Plan, state: RunState) -> list[dict[str, Any]]:
+def scores(plan: Plan, state: RunState) -> list[object]:
     """Every figure of a run that must not differ between two."""
-    held = results(plan, state)
-    return [each | {"seconds": None} for each in held["cells"]] + held["judged"] + held["generated"]
+    found = results(plan, state)
+    cells = [structs.replace(cell, train_seconds=0.0, predict_seconds=0.0) for cell in found.cells]
+    return [*cells, *found.judged, *found.generated]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store, RunState, Heard]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, LocalStore, RunState, Heard]:
     """The suite of squares, two seeds, carried out by two workers."""
-    store = Store(tmp_path_factory.mktemp("finished"))
+    store = LocalStore(tmp_path_factory.mktemp("finished"))
     plan = make_plan(read_suite(SUITE, installed(), ["seeds=[0, 1]"]), installed(), store)
-    engines: list[Engine] = [Worker(store.root / "logs" / f"{number}.log", 1, offline=True) for number in range(2)]
+    engines: list[Engine] = [Workers(store, store.root / "logs" / f"{number}.log", 1) for number in range(2)]
     heard = Heard()
     return plan, store, carry_out(plan, store, engines, heard), heard
 
 
-def test_every_cell_is_scored(finished: tuple[Plan, Store, RunState, Heard]):
+def test_every_cell_is_scored(finished: tuple[Plan, LocalStore, RunState, Heard]):
     plan, _, state, heard = finished
     assert len(state.artifacts) == len(plan.stages) == len(heard.outcomes)
-    cells = results(plan, state)["cells"]
+    cells = results(plan, state).cells
     assert len(cells) == 5 * 2 * 2
-    assert all(0 < cell["metrics"]["AP"] <= 1 and cell["failed"] is None for cell in cells)
-    assert len({cell["metrics"]["AP"] for cell in cells}) > 3, "the figures tell cells apart"
+    assert all(0 < cell.metrics["AP"] <= 1 and cell.failed is None for cell in cells)
+    assert len({cell.metrics["AP"] for cell in cells}) > 3, "the figures tell cells apart"
     assert len(list((finished[1].root / "logs").iterdir())) == 2
-    assert not list(finished[1].root.rglob("*.building"))
+    assert not list((finished[1].root / "building").iterdir())
 
 
-def test_annotators_are_held_against_the_truth(finished: tuple[Plan, Store, RunState, Heard]):
+def test_annotators_are_held_against_the_truth(finished: tuple[Plan, LocalStore, RunState, Heard]):
     plan, _, state, _ = finished
-    judged = {each["annotator"]: each for each in results(plan, state)["judged"]}
+    judged = {each.annotator: each for each in results(plan, state).judged}
     assert {*judged} == {"native", "teacher"}
-    assert all(0 < each["precision"] <= 1 and 0 < each["recall"] <= 1 and each["hits"] for each in judged.values())
+    assert all(each.precision and each.recall and each.hits for each in judged.values())
 
 
-def test_no_stage_begins_before_what_it_needs_and_none_twice(finished: tuple[Plan, Store, RunState, Heard]):
+def test_no_stage_begins_before_what_it_needs_and_none_twice(finished: tuple[Plan, LocalStore, RunState, Heard]):
     plan, _, _, heard = finished
     assert sorted(heard.begun) == sorted(stage.label for stage in plan.stages)
     for stage in plan.stages:
         assert all(heard.begun.index(needed.label) < heard.begun.index(stage.label) for needed in stage.needs)
 
 
-def test_a_second_run_does_nothing(finished: tuple[Plan, Store, RunState, Heard]):
+def test_a_second_run_does_nothing(finished: tuple[Plan, LocalStore, RunState, Heard]):
     plan, store, state, _ = finished
 
     class Never(InProcess):
-        def carry_out(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
+        def run(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
             pytest.fail(f"{job.label} was carried out again")
 
-    again = carry_out(plan, Store(store.root), [Never()])
+    again = carry_out(plan, LocalStore(store.root), [Never(store)])
     assert again.cached == {stage.key for stage in plan.stages}
     assert scores(plan, again) == scores(plan, state)
 
 
 def test_another_store_and_no_workers_give_the_same_figures_digit_for_digit(
-    finished: tuple[Plan, Store, RunState, Heard], plan_of: PlanOf, store: Store
+    finished: tuple[Plan, LocalStore, RunState, Heard], plan_of: PlanOf, store: LocalStore
 ):
     plan = plan_of("seeds=[0, 1]")
     assert scores(plan, carry_out(plan, store)) == scores(finished[0], finished[2])
 
 
-def test_a_run_goes_on_from_what_is_there(plan_of: PlanOf, store: Store):
+def test_a_run_goes_on_from_what_is_there(plan_of: PlanOf, store: LocalStore):
     small = plan_of('baselines=["references"]')
     carry_out(small, store)
     heard = Heard()
@@ -125,39 +138,39 @@ def test_a_run_goes_on_from_what_is_there(plan_of: PlanOf, store: Store):
     assert all(" strict " in label and label.split()[0] in ("predict", "score") for label in heard.begun)
 
 
-def test_a_failing_detector_costs_its_cells_alone(plan_of: PlanOf, store: Store):
+def test_a_failing_detector_costs_its_cells_alone(plan_of: PlanOf, store: LocalStore):
     plan = plan_of("detectors.strict.fail=raise", "detectors.strict.fail_with=6")
     state = carry_out(plan, store)
-    held = results(plan, state)
-    lost = [(cell["training_set"], cell["detector"]) for cell in held["cells"] if not cell["metrics"]]
+    found = results(plan, state)
+    lost = [(cell.training_set, cell.detector) for cell in found.cells if not cell.metrics]
     assert lost == [("real", "strict")]
-    (failure,) = held["failures"]
-    assert failure["label"] == "train strict on real"
-    assert failure["error"] == "RuntimeError: as it was told to"
-    assert 'raise RuntimeError("as it was told to")' in failure["trace"]
-    assert failure["cells"] == ["real / strict / seed 0"]
-    assert [cell["failed"] for cell in held["cells"]].count(failure["key"]) == 1
-    assert {stage["label"]: stage["state"] for stage in held["stages"]}["predict strict on real -> test"] == "blocked"
-    assert store.get("train", failure["key"]) is None
+    (failure,) = found.failures
+    assert failure.label == "train strict on real"
+    assert failure.error == "RuntimeError: as it was told to"
+    assert 'raise RuntimeError("as it was told to")' in failure.trace
+    assert failure.cells == ["real / strict / seed 0"]
+    assert [cell.failed for cell in found.cells].count(failure.key) == 1
+    assert {stage.label: stage.state for stage in found.stages}["predict strict on real -> test"] == "blocked"
+    assert store.get("train", failure.key) is None
 
 
-def test_a_failing_teacher_costs_what_it_would_have_labelled(plan_of: PlanOf, store: Store):
+def test_a_failing_teacher_costs_what_it_would_have_labelled(plan_of: PlanOf, store: LocalStore):
     plan = plan_of("detectors.threshold.fail=raise", "detectors.threshold.fail_with=3")
-    held = results(plan, carry_out(plan, store))
-    lost = [(cell["training_set"], cell["detector"]) for cell in held["cells"] if not cell["metrics"]]
+    found = results(plan, carry_out(plan, store))
+    lost = [(cell.training_set, cell.detector) for cell in found.cells if not cell.metrics]
     assert lost == [("references", "threshold"), ("paint x teacher", "threshold"), ("paint x teacher", "strict")]
-    (failure,) = held["failures"]
-    assert len(failure["cells"]) == 3
-    assert {cell["failed"] for cell in held["cells"] if not cell["metrics"]} == {failure["key"]}
+    (failure,) = found.failures
+    assert len(failure.cells) == 3
+    assert {cell.failed for cell in found.cells if not cell.metrics} == {failure.key}
 
 
 def test_a_plugin_whose_code_has_changed_since_is_told_and_made_again_with_another_version(
-    plan_of: PlanOf, store: Store, monkeypatch: pytest.MonkeyPatch
+    plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ):
     plan = plan_of()
     carry_out(plan, store)
     assert changed_plugins(plan, look_up(plan, store)) == []
-    monkeypatch.setattr("synthbench.execution.runner.code_hash", lambda plugin: "other" if plugin is Threshold else code_hash(plugin))
+    monkeypatch.setattr("synthbench.execution.state.code_hash", lambda plugin: "other" if plugin is Threshold else code_hash(plugin))
     assert changed_plugins(plan, look_up(plan, store)) == ["strict", "threshold"]
     monkeypatch.setattr(Threshold, "version", 2)
     again = plan_of()
@@ -165,7 +178,7 @@ def test_a_plugin_whose_code_has_changed_since_is_told_and_made_again_with_anoth
     assert len(look_up(again, store).cached) < len(again.stages)
 
 
-def test_a_failure_is_tried_again(plan_of: PlanOf, store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_a_failure_is_tried_again(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch):
     def fail(_: str) -> None:
         raise RuntimeError("of this one time")
 
@@ -176,47 +189,55 @@ def test_a_failure_is_tried_again(plan_of: PlanOf, store: Store, monkeypatch: py
     assert not carry_out(plan, store).failures
 
 
-def test_more_references_than_images_are_told(plan_of: PlanOf, store: Store):
+def test_more_references_than_images_are_told(plan_of: PlanOf, store: LocalStore):
     state = carry_out(plan_of("references=7"), store)
     told = {outcome.error for outcome in state.failures.values()}
     assert told == {"references = 7, but the real training set holds only 6 images"}
 
 
-def test_a_full_disk_ends_the_run_and_keeps_what_is_finished(plan_of: PlanOf, store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_ends_the_run_and_keeps_what_is_finished(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch):
     plan = plan_of()
     publish = store.publish
 
-    def full(stage: str, *given: Any) -> Any:
-        if stage == "fit":
-            raise SynthbenchError("no space left")
-        return publish(stage, *given)
+    def full(build: LocalBuild, record: StageRecord) -> Artifact:
+        if build.kind == "fit":
+            with disk_errors_explained(store.root):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return publish(build, record)
 
     monkeypatch.setattr(store, "publish", full)
-    with pytest.raises(SynthbenchError, match="no space left"):
+    with pytest.raises(SynthbenchError, match="make room or name another folder with --store"):
         carry_out(plan, store)
     assert store.get("data", plan.data.key) is not None
-    assert not list(store.root.rglob("*.building"))
+    assert store.get("fit", next(stage.key for stage in plan.stages if stage.kind == "fit")) is None
 
 
 @pytest.fixture(scope="module")
-def train_set(tmp_path_factory: pytest.TempPathFactory) -> ViewRef:
-    folder = tmp_path_factory.mktemp("data")
-    job = Job(stage="data", label="", workdir=str(folder), plugin=("data-source", "fake-squares"), options={"train": 2, "test": 1})
-    assert not InProcess().carry_out(job, lambda _: None, LONG).error
-    return ViewRef(folder=str(folder / "train"))
+def train_set(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
+    """A store that holds two training images, `TRAIN_SET`."""
+    store = LocalStore(tmp_path_factory.mktemp("data"))
+    data = Job(kind="data", key="d" * 64, plugin=("data-source", "fake-squares"), options={"train": 2, "test": 1})
+    parameters = {"split": "train", "count": None, "seed": 0}
+    reads = {"data": ArtifactRef(kind="data", key=data.key)}
+    for job in (data, Job(kind="select", key=TRAIN_SET.images.key, reads=reads, parameters=parameters)):
+        assert not InProcess(store).run(job, lambda _: None, LONG).error
+    return store
+
+
+TRAIN_SET = ViewRef(images=ArtifactRef(kind="select", key="5" * 64))
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    made = Worker(tmp_path_factory.mktemp("worker") / "log", 1, offline=True)
-    yield made
-    made.close()
+def worker(train_set: LocalStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    worker = Worker(tmp_path_factory.mktemp("worker") / "log", 1, True, worker_command(sys.executable, train_set.address))
+    yield worker
+    worker.close()
 
 
-def train(worker: Worker, folder: Path, data: ViewRef, timeout: float = LONG, emit: Callable[[Event], None] | None = None, **options: Any):
-    folder.mkdir(exist_ok=True)
-    job = Job(stage="train", label="", workdir=str(folder), plugin=("detector", "fake-threshold"), options=options, views={"data": [data]})
-    return worker.carry_out(job, emit or (lambda _: None), timeout)
+def train(worker: Worker, timeout: float = LONG, emit: Callable[[Event], None] | None = None, **options: Any) -> Outcome:
+    key = uuid.uuid4().hex * 2
+    job = Job(kind="train", key=key, plugin=("detector", "fake-threshold"), options=options, views={"data": [TRAIN_SET]})
+    return worker.run(job, emit or (lambda _: None), timeout)
 
 
 def pid(worker: Worker) -> int:
@@ -229,78 +250,135 @@ def pid(worker: Worker) -> int:
     [
         ("crash", LONG, "the worker ended with status 7", "about to crash"),
         ("silent", LONG, "the worker ended with status 3", ""),
-        ("memory", LONG, "the worker was killed (SIGKILL: often the system, for want of memory)", ""),
+        ("memory", LONG, "the worker was killed (SIGKILL: often by the system, when memory runs out)", ""),
         ("fork", LONG, "the worker was killed (SIGKILL", ""),
         ("nonsense", LONG, "the worker wrote nonsense: b'no event\\n'", ""),
         ("hang", 2.0, "took longer than the suite's timeout of 2 s and was stopped", ""),
     ],
 )
-def test_a_worker_that_is_lost_costs_its_stage_and_is_started_again(
-    worker: Worker, train_set: ViewRef, tmp_path: Path, fail: str, timeout: float, told: str, last: str
-):
-    assert not train(worker, tmp_path / "before", train_set).error
+def test_a_worker_that_is_lost_costs_its_stage_and_is_started_again(worker: Worker, fail: str, timeout: float, told: str, last: str):
+    assert not train(worker).error
     lost = pid(worker)
-    outcome = train(worker, tmp_path / "lost", train_set, timeout, fail=fail)
+    outcome = train(worker, timeout, fail=fail)
     assert outcome.error.startswith(told)
     assert last in outcome.trace
     with pytest.raises(ProcessLookupError):
         os.kill(lost, 0)
-    assert not train(worker, tmp_path / "after", train_set).error
+    assert not train(worker).error
     assert pid(worker) != lost
 
 
-def test_a_worker_outlives_what_a_plugin_raises(worker: Worker, train_set: ViewRef, tmp_path: Path):
-    assert not train(worker, tmp_path / "before", train_set).error
+def test_a_worker_outlives_what_a_plugin_raises(worker: Worker):
+    assert not train(worker).error
     same = pid(worker)
-    outcome = train(worker, tmp_path / "lost", train_set, fail="raise")
+    outcome = train(worker, fail="raise")
     assert outcome.error == "RuntimeError: as it was told to"
     assert "misbehave" in outcome.trace
-    assert not train(worker, tmp_path / "after", train_set).error
+    assert not train(worker).error
     assert pid(worker) == same
 
 
-def test_a_worker_killed_from_outside_in_mid_job_costs_its_stage(worker: Worker, train_set: ViewRef, tmp_path: Path):
-    outcome = train(worker, tmp_path / "lost", train_set, emit=lambda _: os.kill(pid(worker), signal.SIGKILL), slow=60.0)
+def test_a_worker_killed_from_outside_in_mid_job_costs_its_stage(worker: Worker):
+    outcome = train(worker, emit=lambda _: os.kill(pid(worker), signal.SIGKILL), slow=60.0)
     assert "SIGKILL" in outcome.error
-    assert not train(worker, tmp_path / "after", train_set).error
+    assert not train(worker).error
 
 
-def test_a_worker_that_cannot_be_started_costs_its_stage(train_set: ViewRef, tmp_path: Path):
-    worker = Worker(tmp_path / "log", 1, offline=True, command=[str(tmp_path / "bin" / "python")])
-    assert "its worker could not be started: " in train(worker, tmp_path / "train", train_set).error
+def test_the_timeout_does_not_count_the_start_of_the_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch):
+    worker.environment["SYNTHBENCH_FAKE_SLOW_START"] = "3"
+    if worker.process is not None:
+        kill(worker.process)
+    assert train(worker, 2.0).error == ""
+    del worker.environment["SYNTHBENCH_FAKE_SLOW_START"]
+    monkeypatch.setattr("synthbench.execution.worker_process.START", 0.05)
+    assert worker.process is not None
+    kill(worker.process)
+    assert train(worker).error == "the worker did not start within 0.05 s"
 
 
-def test_a_closed_worker_starts_no_more(train_set: ViewRef, tmp_path: Path):
-    worker = Worker(tmp_path / "log", 1, offline=True)
+def test_a_longer_sampling_samples_the_missing_images_only(plan_of: PlanOf, store: LocalStore):
+    carry_out(plan_of("images=4"), store)
+    plan = plan_of("images=8")
+    state = carry_out(plan, store)
+    longer = next(stage for stage in plan.stages if stage.kind == "sample")
+    assert state.artifacts[longer.key].record.facts == {"images": 8, "reused_images": 4}
+    alone = LocalStore(store.root.parent / "alone")
+    fresh = carry_out(plan_of("images=8", store=alone), alone)
+    assert fresh.artifacts[longer.key].record.facts["reused_images"] == 0
+    assert scores(plan, state) == scores(plan, fresh)
+    files = [sorted((each.artifacts[longer.key].folder / "images").iterdir()) for each in (state, fresh)]
+    assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]
+
+
+def test_what_a_plugin_logs_cannot_change_the_results_of_the_core(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch):
+    learn = Threshold.train
+
+    def train_and_log(self: Threshold, data: Any, run: Any) -> None:
+        learn(self, data, run)
+        run.log_metrics(images=-1, training_set="mine", name="mine", AP=1.0)
+
+    monkeypatch.setattr(Threshold, "train", train_and_log)
+    plan = plan_of()
+    cell = results(plan, carry_out(plan, store)).cells[0]
+    assert cell.training_set == "real"
+    assert cell.training is not None
+    assert (cell.training.images, cell.training.metrics["fake-threshold"]["AP"]) == (6, 1.0)
+    assert cell.metrics["AP"] < 1
+
+
+def test_a_new_kind_of_stage_is_one_entry_and_one_function(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(STAGES, "count", StageKind(name="count", function=f"{__name__}:count_images", inputs=("images",), cost="count"))
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[count_images.__module__])
+    plan = plan_of()
+    stage = Stage(kind="count", label="count the test images", views={"images": (plan.test,)})
+    plan = replace(plan, stages=(*plan.stages, stage))
+    state = carry_out(plan, store)
+    assert state.artifacts[stage.key].record.facts == {"images": 4}
+    assert results(plan, state).stages[-1].facts == {"images": 4}
+    assert all("count" in costs for costs in results(plan, state).costs.values())
+
+
+def count_images(task: Task) -> None:
+    task.facts["images"] = len(task.images("images"))
+
+
+def test_a_worker_that_cannot_be_started_costs_its_stage(tmp_path: Path):
+    worker = Worker(tmp_path / "log", 1, True, [str(tmp_path / "bin" / "python")])
+    assert "its worker could not be started: " in train(worker).error
+
+
+def test_a_closed_worker_starts_no_more(tmp_path: Path):
+    worker = Worker(tmp_path / "log", 1, True, worker_command(sys.executable, str(tmp_path)))
     worker.close()
-    assert train(worker, tmp_path / "late", train_set).error == "stopped before it began"
+    assert train(worker).error == "stopped before it began"
     assert worker.process is None
 
 
-def test_a_stage_tells_how_far_it_is(worker: Worker, train_set: ViewRef, tmp_path: Path):
+def test_a_stage_tells_how_far_it_is(worker: Worker):
     events: list[Event] = []
-    outcome = train(worker, tmp_path / "told", train_set, emit=events.append)
+    outcome = train(worker, emit=events.append)
     told = [event for event in events if event["event"] == "progress"]
     assert told[-1] == {"event": "progress", "label": "train", "done": 2, "total": 2, "unit": "images", "figures": {}}
-    assert outcome.records["training_images"] == 2
-    assert outcome.packages["numpy"]
-    assert outcome.peak_memory > 10 * 2**20
+    assert outcome.record.facts["images"] == 2
+    assert {*outcome.record.metrics} == {"fake-threshold"}
+    assert outcome.record.packages["numpy"]
+    assert outcome.record.peak_memory > 10 * 2**20
 
 
-def test_a_full_disk_ends_the_run_with_a_sentence_and_what_is_finished_stays(plan_of: PlanOf, store: Store):
+def test_a_full_disk_ends_the_run_with_a_sentence_and_what_is_finished_stays(plan_of: PlanOf, store: LocalStore):
     class Full(InProcess):
-        def carry_out(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
-            if job.stage == "train":
+        def run(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
+            if job.kind == "train":
                 return Outcome(error="OSError: [Errno 28]", disk_full=True)
-            return super().carry_out(job, emit, timeout)
+            return super().run(job, emit, timeout)
 
     plan = plan_of()
     with pytest.raises(SynthbenchError, match=r"make room or name another folder with --store"):
-        carry_out(plan, store, [Full()])
+        carry_out(plan, store, [Full(store)])
     assert store.get("data", plan.data.key) is not None
 
 
-def test_what_a_plugin_logs_is_in_the_workers_log(finished: tuple[Plan, Store, RunState, Heard]):
+def test_what_a_plugin_logs_is_in_the_workers_log(finished: tuple[Plan, LocalStore, RunState, Heard]):
     _, store, _, heard = finished
     logged = [str(event["message"]) for event in heard.events if event["event"] == "log"]
     written = "".join(file.read_text() for file in (store.root / "logs").iterdir())

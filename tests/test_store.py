@@ -5,26 +5,32 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from synthbench.errors import SynthbenchError
-from synthbench.storage.local import Store, key_of
+from synthbench.plan.stage import key_of
+from synthbench.storage.leases import STALE, acquire, this_host
+from synthbench.storage.local import LocalStore
+from synthbench.storage.store import StageRecord
 
 KEY = key_of({"stage": "fit"})
 
 
-def put(store: Store, content: str) -> Path:
-    with store.building("fit", KEY) as folder:
-        (folder / "model").write_text(content)
-        return store.publish("fit", KEY, folder, {"content": content}).folder
+def put(store: LocalStore, content: str) -> Path:
+    with store.build("fit", KEY) as build:
+        (build.folder / "model").write_text(content)
+        return build.publish(StageRecord(label=content)).folder
 
 
-def leftovers(store: Store) -> list[str]:
-    return sorted(path.name for path in store.root.rglob("*") if path.suffix in (".building", ".damaged"))
+def leftovers(store: LocalStore) -> list[str]:
+    damaged = [path.name for path in store.root.rglob("*.damaged")]
+    return sorted([*damaged, *(path.name for path in (store.root / "building").iterdir())])
 
 
 def settle(*paths: Path) -> None:
@@ -33,19 +39,19 @@ def settle(*paths: Path) -> None:
         os.utime(path, ns=(time.time_ns() - 60 * 10**9,) * 2)
 
 
-def test_what_was_published_is_found_again(store: Store):
+def test_what_was_published_is_found_again(store: LocalStore):
     folder = put(store, "one")
-    found = Store(store.root).get("fit", KEY)
+    found = LocalStore(store.root).get("fit", KEY)
     assert found is not None
-    assert (found.folder, found.about) == (folder, {"content": "one"})
+    assert (found.folder, found.record.label) == (folder, "one")
     assert (found.folder / "model").read_text() == "one"
     assert not leftovers(store)
 
 
-def test_a_half_built_folder_is_never_seen_and_goes(store: Store):
+def test_a_half_built_folder_is_never_seen_and_goes(store: LocalStore):
     def build_half() -> None:
-        with store.building("fit", KEY) as folder:
-            (folder / "model").write_text("half")
+        with store.build("fit", KEY) as build:
+            (build.folder / "model").write_text("half")
             assert store.get("fit", KEY) is None
             raise RuntimeError
 
@@ -55,24 +61,24 @@ def test_a_half_built_folder_is_never_seen_and_goes(store: Store):
     assert not leftovers(store)
 
 
-def test_of_two_makers_the_first_stays(store: Store):
+def test_of_two_makers_the_first_stays(store: LocalStore):
     put(store, "first")
     put(store, "second")
     found = store.get("fit", KEY)
     assert found is not None
-    assert found.about == {"content": "first"}
+    assert found.record.label == "first"
     assert not leftovers(store)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]"])
-def test_a_damaged_description_is_set_aside_not_deleted(store: Store, damage: bytes):
+def test_a_damaged_description_is_set_aside_not_deleted(store: LocalStore, damage: bytes):
     folder = put(store, "old")
     (folder / "stage.json").write_bytes(damage)
     assert store.get("fit", KEY) is None
     put(store, "new")
     found = store.get("fit", KEY)
     assert found is not None
-    assert found.about == {"content": "new"}
+    assert found.record.label == "new"
     (aside,) = leftovers(store)
     assert (folder.parent / aside / "model").read_text() == "old"
 
@@ -82,34 +88,34 @@ def test_a_foreign_folder_is_refused_and_untouched(tmp_path: Path):
     photos.mkdir()
     (photos / "apple.jpg").write_text("mine")
     with pytest.raises(SynthbenchError, match=r"not a store of synthbench and not empty; name another folder with --store"):
-        Store(photos)
+        LocalStore(photos)
     assert [path.name for path in photos.iterdir()] == ["apple.jpg"]
 
 
 def test_a_file_is_no_store(tmp_path: Path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(SynthbenchError, match="--store"):
-        Store(tmp_path / "file")
+        LocalStore(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
-def test_a_disk_that_cannot_be_written_is_told(store: Store, monkeypatch: pytest.MonkeyPatch, number: int):
+def test_a_disk_that_cannot_be_written_is_told(store: LocalStore, monkeypatch: pytest.MonkeyPatch, number: int):
     def full(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    with store.building("fit", KEY) as folder:
-        monkeypatch.setattr(Path, "write_text", full)
+    with store.build("fit", KEY) as build:
+        monkeypatch.setattr(Path, "write_bytes", full)
         with pytest.raises(SynthbenchError, match=rf"{os.strerror(number)}.*make room or name another folder with --store"):
-            store.publish("fit", KEY, folder, {})
+            build.publish(StageRecord())
     monkeypatch.undo()
     assert store.get("fit", KEY) is None
     monkeypatch.setattr("tempfile.mkdtemp", full)
-    with pytest.raises(SynthbenchError, match="the next run goes on from there"), store.building("fit", KEY):
+    with pytest.raises(SynthbenchError, match="the next run goes on from there"), store.build("fit", KEY):
         pass
 
 
-def test_the_hash_of_a_folder_is_that_of_names_and_contents(store: Store, tmp_path: Path):
+def test_the_hash_of_a_folder_is_that_of_names_and_contents(store: LocalStore, tmp_path: Path):
     folders = []
     for number, (name, content) in enumerate([("a", "1"), ("a", "1"), ("a", "2"), ("b", "1")]):
         folder = tmp_path / str(number) / "data"
@@ -120,7 +126,7 @@ def test_the_hash_of_a_folder_is_that_of_names_and_contents(store: Store, tmp_pa
     assert len({*folders}) == 3
 
 
-def test_what_a_link_leads_to_counts(store: Store, tmp_path: Path):
+def test_what_a_link_leads_to_counts(store: LocalStore, tmp_path: Path):
     folder, images = tmp_path / "data", tmp_path / "elsewhere"
     for each in (folder, images):
         each.mkdir()
@@ -132,7 +138,7 @@ def test_what_a_link_leads_to_counts(store: Store, tmp_path: Path):
     assert store.content_hash(folder) != first
 
 
-def test_changed_content_under_the_same_name_is_noticed(store: Store, tmp_path: Path):
+def test_changed_content_under_the_same_name_is_noticed(store: LocalStore, tmp_path: Path):
     file = tmp_path / "weights"
     file.write_text("one")
     fresh = store.content_hash(file)
@@ -140,22 +146,22 @@ def test_changed_content_under_the_same_name_is_noticed(store: Store, tmp_path: 
     assert store.content_hash(file) != fresh
     file.write_text("one")
     settle(file)
-    assert Store(store.root).content_hash(file) == fresh
+    assert LocalStore(store.root).content_hash(file) == fresh
     file.write_text("two")
-    assert Store(store.root).content_hash(file) != fresh
+    assert LocalStore(store.root).content_hash(file) != fresh
 
 
-def test_a_file_that_did_not_change_is_read_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_that_did_not_change_is_read_once(store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = tmp_path / "weights"
     file.write_text("one")
     settle(file)
     value = store.content_hash(file)
-    again = Store(store.root)
+    again = LocalStore(store.root)
     monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("it was read again"))
     assert again.content_hash(file) == value
 
 
-def test_hashing_nothing_is_told(store: Store, tmp_path: Path):
+def test_hashing_nothing_is_told(store: LocalStore, tmp_path: Path):
     with pytest.raises(SynthbenchError, match=r"nowhere: no such file or folder"):
         store.content_hash(tmp_path / "nowhere")
 
@@ -165,40 +171,100 @@ def test_a_key_is_the_same_however_its_recipe_is_ordered():
     assert key_of({"a": 1}) != key_of({"a": 2})
 
 
-def test_the_store_says_what_it_is(store: Store):
-    assert json.loads((store.root / "synthbench-store.json").read_text()) == {"schema": 1}
-    assert Store(store.root).root == store.root
+def test_the_store_says_what_it_is(store: LocalStore):
+    assert json.loads((store.root / "synthbench-store.json").read_text()) == {"schema": 2}
+    assert LocalStore(store.root).root == store.root
 
 
-def test_a_stopped_fit_is_gone_on_with_and_other_stages_are_not(store: Store):
+def test_a_stopped_fit_is_continued_and_other_stages_are_not(store: LocalStore):
     def stop(*, resumable: bool) -> Path:
-        with store.building("fit", KEY, resumable=resumable) as folder:
-            (folder / "state").write_text("step 200")
-        return folder
+        with suppress(RuntimeError), store.build("fit", KEY, resumable=resumable) as build:
+            (build.folder / "state").write_text("step 200")
+            raise RuntimeError
+        return build.folder
 
     assert not stop(resumable=False).exists()
-    stop(resumable=True)
-    with store.building("fit", KEY, resumable=True) as folder:
-        assert (folder / "state").read_text() == "step 200"
-        with store.building("fit", KEY, resumable=True) as other:  # another run at the same time
-            assert not list(other.iterdir())
-        store.publish("fit", KEY, folder, {})
-    assert store.get("fit", KEY) is not None
-    assert not [path for path in store.root.rglob("*") if path.suffix == ".partial"]
-
-
-def test_what_killed_runs_left_half_built_is_swept_away_and_what_lives_is_not(store: Store):
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
-    parent = store.folder("fit", KEY).parent
-    dead, alive = (parent / f"{KEY[:12]}.{number}.x.building" for number in (int(gone.stdout), os.getpid()))
-    for folder in (dead, alive):
-        folder.mkdir(parents=True)
+    assert stop(resumable=True).exists()
     store.sweep()
-    assert not dead.exists()
-    assert alive.exists()
+    with store.build("fit", KEY, resumable=True) as build:
+        assert (build.folder / "state").read_text() == "step 200"
+        with store.build("fit", KEY, resumable=True) as other:  # another run at the same time
+            assert not list(other.folder.iterdir())
+        build.publish(StageRecord())
+    assert store.get("fit", KEY) is not None
+    assert not leftovers(store)
 
 
-def test_hidden_files_do_not_change_a_folders_hash(store: Store, tmp_path: Path):
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from synthbench.storage.local import LocalStore
+with LocalStore(Path(sys.argv[1])).build("fit", "k" * 64) as build:
+    (build.folder / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_swept_away_and_what_lives_is_not(store: LocalStore):
+    assert subprocess.run([sys.executable, "-c", KILLED, store.address], check=False).returncode == -signal.SIGKILL
+    assert len(leftovers(store)) == 2, "a folder and its lease"
+    with store.build("fit", KEY) as build:
+        store.sweep()
+        assert sorted(leftovers(store)) == [build.folder.name, f"{build.folder.name}.lease"]
+
+
+def other_hosts_lease(store: LocalStore, age: float) -> Path:
+    """A folder that another host builds in, whose lease was touched so many seconds ago."""
+    folder = store.root / "building" / "fit-abc.xyz"
+    folder.mkdir()
+    lease = folder.with_name(f"{folder.name}.lease")
+    lease.write_text(json.dumps({"host": "another", "process": os.getpid(), "started": "1", "id": "x"}))
+    os.utime(lease, (time.time() - age,) * 2)
+    return folder
+
+
+def test_another_hosts_work_stays_while_its_heart_beats(store: LocalStore):
+    folder = other_hosts_lease(store, 30)
+    store.sweep()
+    assert folder.exists(), "its process id says nothing on this host"
+    os.utime(f"{folder}.lease", (time.time() - STALE - 30,) * 2)
+    store.sweep()
+    assert not folder.exists()
+
+
+def test_a_process_id_that_was_reused_is_not_the_owner(store: LocalStore):
+    folder = other_hosts_lease(store, 0)
+    lease = Path(f"{folder}.lease")
+    lease.write_text(json.dumps({"host": this_host(), "process": os.getpid(), "started": "1", "id": "x"}))
+    store.sweep()
+    assert not folder.exists(), "this process has that id, but started at another time"
+
+
+def test_a_lease_is_held_by_one_and_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("synthbench.storage.leases.HEARTBEAT", 0.02)
+    path = tmp_path / "a.lease"
+    first = acquire(path)
+    assert first is not None
+    assert acquire(path) is None
+    os.utime(path, (1.0, 1.0))
+    time.sleep(0.3)
+    assert path.stat().st_mtime > 1.0
+    first.release()
+    assert not path.exists()
+    second = acquire(path)
+    assert second is not None
+    second.release()
+
+
+def test_a_stage_that_another_process_took_over_is_not_stored(store: LocalStore):
+    with store.build("fit", KEY) as build:
+        Path(f"{build.folder}.lease").write_text("another's")
+        with pytest.raises(SynthbenchError, match="another process took over"):
+            build.publish(StageRecord())
+    assert store.get("fit", KEY) is None
+
+
+def test_hidden_files_do_not_change_a_folders_hash(store: LocalStore, tmp_path: Path):
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "a.jpg").write_text("a")

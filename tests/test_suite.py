@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from synthbench.errors import SuiteError
 from synthbench.registry import installed
-from synthbench.suite.reader import Suite, apply_change, read_suite
+from synthbench.suite.changes import apply_change
+from synthbench.suite.model import Suite
+from synthbench.suite.reader import read_suite
+from synthbench.suite.training_sets import Seeds
 from synthbench_fakes import SUITE
 
 DATA = '[data]\nuse = "fake-squares"\n'
@@ -34,9 +37,10 @@ def test_a_suite_has_every_name_resolved_and_every_default_filled_in():
     assert suite.name == "squares"
     assert [entry.name for entry in suite.detectors] == ["threshold", "strict"]
     assert suite.detectors[1].plugin.margin == 20
-    assert suite.detectors[1].found.distribution == "synthbench-fakes"
+    assert suite.detectors[1].info.distribution == "synthbench-fakes"
     assert suite.settings.seeds == (0,)
-    assert [(generator.name, annotator.name) for generator, annotator in suite.pairs] == [("paint", "native"), ("paint", "teacher")]
+    pairs = [(row.generator, row.annotator) for row in suite.rows if row.kind == "generated"]
+    assert pairs == [("paint", "native"), ("paint", "teacher")]
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path):
@@ -74,15 +78,15 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path):
     assert told == [
         "refrences: unknown key, did you mean 'references'?",
         "images: expected `int` >= 1, got 0",
+        "seeds: a seed of the detectors appears twice in [1, 1]",
         "data.trian: unknown option, did you mean 'train'?",
         "generators[0].use: no generator named 'fake-pain' is installed, did you mean 'fake-paint'?",
         "detectors[0].margin: expected `float`, got 'wide'",
         "detectors[1].score: expected `float` <= 1.0, got 2",
         "detectors[1].fail: unknown value 'rise', did you mean 'raise'?",
+        "annotators.teacher: its boxes come from the detector 'treshold', which is not in this suite, did you mean 'threshold'?",
         "mix[1].parts: expected `array` of length >= 1, got []",
-        "annotators.teacher.detector: no detector 'treshold' in this suite, did you mean 'threshold'?",
         "baselines: unknown row 'refs'; known: real, references",
-        "seeds: a seed is there twice in [1, 1]",
         "mix.both.parts: no training set 'fake-pain x taecher', did you mean 'fake-pain x teacher'?",
     ]
 
@@ -178,3 +182,35 @@ def test_a_folder_is_no_suite(tmp_path: Path):
 def test_relative_paths_stay_relative_to_where_the_command_is_typed(tmp_path: Path):
     suite = read('[data]\nuse = "fake-squares"\nfolder = "photos/red"\n' + DETECTOR, tmp_path)
     assert suite.data.plugin.folder == Path("photos/red")
+
+
+def test_seeds_are_a_list_or_a_table(tmp_path: Path):
+    def seeds(text: str) -> Seeds:
+        return read(f"seeds = {text}\n" + DATA + DETECTOR, tmp_path).seeds
+
+    assert seeds("[2, 1]") == Seeds(references=(1,), generators=(1,), detectors=(2, 1))
+    table = seeds("{ references = [3, 4], detectors = 5 }")
+    assert table == Seeds(references=(3, 4), generators=(0,), detectors=(5,))
+    assert problems("seeds = { generators = [1, 1] }\n" + DATA + DETECTOR, tmp_path) == [
+        "seeds: a seed of the generators appears twice in [1, 1]"
+    ]
+
+
+def test_training_sets_can_be_renamed_and_mixed_by_either_name():
+    names = ["names={ 'paint x teacher' = 'painted', real = 'photographs' }", "mix=[{ name = 'all', parts = ['painted', 'real'] }]"]
+    suite = read_suite(SUITE, installed(), names)
+    assert [row.name for row in suite.rows] == ["photographs", "references", "paint x native", "painted", "all"]
+    assert [part.name for part in suite.rows[-1].parts] == ["painted", "photographs"]
+    with pytest.raises(SuiteError, match="names: no training set 'paint x taecher', did you mean 'paint x teacher'"):
+        read_suite(SUITE, installed(), ["names={ 'paint x taecher' = 'painted' }"])
+    with pytest.raises(SuiteError, match="the name of another training set"):
+        read_suite(SUITE, installed(), ["names={ 'paint x teacher' = 'real' }"])
+
+
+def test_a_suite_can_be_python_values():
+    content = {"name": "mine", "images": 7, "data": {"use": "fake-squares"}, "detectors": [{"use": "fake-threshold"}]}
+    suite = read_suite(content, installed(), ["images=8"])
+    assert (suite.name, suite.settings.images) == ("mine", 8)
+    assert content["images"] == 7, "the caller's values stay as they are"
+    with pytest.raises(SuiteError, match="mine: imagse: unknown key"):
+        read_suite({**content, "imagse": 3}, installed())

@@ -12,7 +12,7 @@ from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.plan.planner import make_plan
 from synthbench.registry import installed
 from synthbench.storage.coco import annotations_of
-from synthbench.storage.local import Store
+from synthbench.storage.local import LocalStore
 from synthbench.suite.reader import read_suite
 
 SUITES = Path(__file__).parents[1] / "suites"
@@ -31,17 +31,17 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("name", "count"), [("apples", 3), ("smoke", 5), ("detectors", 7)])
 def test_a_suite_that_brings_everything_can_be_planned(name: str, count: int, tmp_path: Path) -> None:
-    plan = make_plan(read_suite(SUITES / f"{name}.toml", installed()), installed(), Store(tmp_path / "store"))
-    rows, detectors = len(plan.training_sets), len(plan.suite.detectors)
+    plan = make_plan(read_suite(SUITES / f"{name}.toml", installed()), installed(), LocalStore(tmp_path / "store"))
+    rows, detectors = len(plan.suite.rows), len(plan.suite.detectors)
     assert detectors == count
-    assert len(plan.cells) == rows * detectors * len(plan.suite.settings.seeds)
-    assert {"real", "references", "sd15-dreambooth x teacher"} <= set(plan.training_sets)
+    assert len(plan.cells) == rows * detectors * len(plan.suite.seeds.detectors)
+    assert {"real", "references", "sd15-dreambooth x teacher"} <= {row.name for row in plan.suite.rows}
 
 
 @pytest.mark.parametrize(("name", "seeds"), [("minneapple", 3), ("photos", 1)])
 def test_a_suite_on_photographs_can_be_planned_with_their_folder(name: str, seeds: int, tmp_path: Path, photos: Path) -> None:
     suite = read_suite(SUITES / f"{name}.toml", installed(), [f"data.path={photos}"])
-    plan = make_plan(suite, installed(), Store(tmp_path / "store"))
+    plan = make_plan(suite, installed(), LocalStore(tmp_path / "store"))
     assert len(plan.cells) == 6 * 3 * seeds
     fits = [stage for stage in plan.stages if stage.kind == "fit"]
     assert len(fits) == 2, "a generator is fitted once, whatever the number of seeds"
@@ -49,9 +49,9 @@ def test_a_suite_on_photographs_can_be_planned_with_their_folder(name: str, seed
 
 def test_the_detectors_alone_can_be_planned_on_photographs(tmp_path: Path, photos: Path) -> None:
     suite = read_suite(SUITES / "detectors-photos.toml", installed(), [f"data.path={photos}"])
-    plan = make_plan(suite, installed(), Store(tmp_path / "store"))
+    plan = make_plan(suite, installed(), LocalStore(tmp_path / "store"))
     assert len(plan.cells) == 2 * 7
-    assert {stage.kind for stage in plan.stages} == {"data", "train", "predict", "score"}
+    assert {stage.kind for stage in plan.stages} == {"data", "select", "train", "predict", "score"}
 
 
 def test_the_smallest_suite_runs_every_plugin_and_is_cached_afterwards(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SUITE = Path(__file__).with_name("squares.toml")
 SIDE = 40
+time.sleep(float(os.environ.get("SYNTHBENCH_FAKE_SLOW_START", "0")))  # as a slow disk does to a library
 Failure = Literal["", "raise", "crash", "hang", "nonsense", "memory", "silent", "fork"]
 Count = Annotated[int, Meta(ge=0)]
 
@@ -38,6 +39,7 @@ class Squares:
     test: Annotated[int, Meta(ge=1)] = 4
     seed: int = 0
     folder: Path | None = None
+    more: tuple[Path, ...] = ()
 
     def load(self, run: Run) -> Splits:
         train = (paint([self.seed, 0, number], (220, 20, 20)) for number in range(self.train))

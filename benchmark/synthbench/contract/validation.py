@@ -19,7 +19,8 @@ from synthbench.errors import suggest
 
 FACTS = ("name", "version", "license")
 NAME = r"[\w.+-]+"  # what a suite can name
-LOADING = ("<frozen importlib", *(f"{Path(str(file)).parent}/" for file in (importlib.__file__, pluggy.__file__, __file__)))
+HARNESS = Path(__file__).parents[1]
+LOADING = ("<frozen importlib", *(f"{folder}/" for folder in (Path(importlib.__file__).parent, Path(pluggy.__file__).parent, HARNESS)))
 """Where files begin that load plugins, so that an error's place is not in them."""
 
 

@@ -18,7 +18,7 @@ from synthbench.execution.state import RunState, look_up, refer_to, refer_to_vie
 from synthbench.plan.planner import Plan
 from synthbench.plan.stage import Stage
 from synthbench.storage.local import disk_errors_explained
-from synthbench.storage.store import Artifact, Store
+from synthbench.storage.store import Store
 
 
 class Listener(Protocol):
@@ -119,11 +119,11 @@ class Runner:
         if outcome.disk_full:
             with disk_errors_explained(self.store.address):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        artifact: Artifact | None = None
-        if not outcome.error:
-            artifact = self.store.get(stage.kind, stage.key)
-            if artifact is None:
-                outcome = Outcome(error="it finished, but its result is not in the store", record=outcome.record)
+        artifact = self.store.get(stage.kind, stage.key)
+        if artifact is not None:  # also if the worker died just after it had stored the result
+            outcome = Outcome(record=artifact.record)
+        elif not outcome.error:
+            outcome = Outcome(error="it finished, but its result is not in the store", record=outcome.record)
         with self._changed:
             self._running.discard(stage.key)
             if artifact is None:

@@ -24,6 +24,7 @@ import msgspec
 from synthbench.execution.jobs import Job, Outcome
 from synthbench.execution.perform import perform
 from synthbench.execution.stage_run import Event
+from synthbench.registry import installed
 from synthbench.storage.store import Store, open_store
 
 Perform = Callable[[Job, Store, Callable[[Event], None]], Outcome]
@@ -47,6 +48,7 @@ def main(perform: Perform = perform) -> None:
             events.write(msgspec.json.encode(event) + b"\n")
 
     jobs = msgspec.json.Decoder(Job)
+    installed()  # plugins are imported before the first job: the suite's timeout is for stages
     emit({"event": "ready"})
     while True:
         outcome = perform(jobs.decode(lines.get()), store, emit)

@@ -107,7 +107,7 @@ class Planner:
         parts = [f"{verb} {what}"]
         parts += [f"references {draw.references}"] if draw.references is not None and len(seeds.references) > 1 else []
         parts += [f"generator {draw.generator}"] if draw.generator is not None and len(seeds.generators) > 1 else []
-        parts += [f"seed {seed}"] if seed is not None and len(seeds.detectors) > 1 else []
+        parts += [f"seed {seed}"] if seed is not None and seeds.detectors != (seed,) else []
         return ", ".join(parts)
 
     def fit(self, generator: Entry, draw: Draw) -> Stage:

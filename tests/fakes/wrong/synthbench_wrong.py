@@ -15,7 +15,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from synthbench import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, hookimpl, option
+from synthbench import Boxes, ImageSet, NoBoxes, Picture, Run, Sample, SampleRequest, Splits, hookimpl, option
 from synthbench_fakes import Paint, Squares, Threshold, paint, squares_in
 
 if TYPE_CHECKING:
@@ -340,7 +340,7 @@ class Finder:
     license: ClassVar[str] = "Apache-2.0"
     seeded: ClassVar[bool] = False
 
-    boxes_from: ClassVar[str] = ""
+    boxes_from: ClassVar[NoBoxes] = NoBoxes()
 
     def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:
         return (squares_in(picture.pixels(), 60) for picture in as_stored(images))
