@@ -158,7 +158,7 @@ def check(recipe: Recipe, device: str, threads: int) -> str:
     pipe.to(device)
     built = time.perf_counter()
     image = np.random.default_rng(0).integers(0, 256, (recipe.resolution, recipe.resolution, 3), np.uint8)
-    squares = Squares([image], recipe.resolution, recipe.crop, recipe.flip)
+    squares = Squares([image], recipe.resolution, recipe.center_crop, recipe.random_flip)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(recipe, pipe, trained, [Latents(pipe.vae, squares)], StageRun(Path(folder), device=device, threads=threads))
         loss = trainer.step(0)
