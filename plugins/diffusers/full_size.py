@@ -2,10 +2,10 @@
 
     python plugins/diffusers/full_size.py sd15 sdxl --device cpu --resolution 256
 
-The weights are random, so no checkpoint is needed: what is seen is that the code fits models of that size, how many
-parameters they have, and what a step costs. Configurations: the `config.json` files of
+The weights are random, so no checkpoint is needed. The script shows that the code runs with models of that size, how
+many parameters they have, and how much time and memory a step takes. Configurations: the `config.json` files of
 stable-diffusion-v1-5/stable-diffusion-v1-5 and stabilityai/stable-diffusion-xl-base-1.0.
-Memory on a processor at 128 px: 3.2 GiB for sd15 and 7.7 GiB for sdxl (bf16 weights, LoRA), 14.7 GiB for sd15-full.
+Memory on a CPU at 128 px: 3.2 GiB for sd15 and 7.7 GiB for sdxl (bf16 weights, LoRA), 14.7 GiB for sd15-full.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ CLIP_BIGG = {
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False, "steps_offset": 1}
 
 
-def made(build: Callable[[], Any], dtype: Any, device: str) -> Any:
-    """A model of random weights without the fp32 copy and the slow start values that its constructor would make."""
+def random_model(build: Callable[[], Any], dtype: Any, device: str) -> Any:
+    """A model with random weights. Skips the constructor's fp32 copy and slow initialization."""
     with torch.device("meta"):
         model = build()
     model = model.to(dtype).to_empty(device=device)
@@ -95,11 +95,11 @@ def made(build: Callable[[], Any], dtype: Any, device: str) -> Any:
 def text_encoder(kind: Any, options: dict[str, Any], dtype: Any, device: str) -> Any:
     """A CLIP text encoder."""
     config = CLIPTextConfig(vocab_size=49408, max_position_embeddings=77, eos_token_id=2, **options)
-    return made(lambda: kind(config), dtype, device)
+    return random_model(lambda: kind(config), dtype, device)
 
 
 def vae(scaling_factor: float, device: str) -> Any:
-    """The autoencoder that both have, of factor 8."""
+    """The VAE of both architectures, which downscales by 8."""
     options = {
         "down_block_types": ("DownEncoderBlock2D",) * 4,
         "up_block_types": ("UpDecoderBlock2D",) * 4,
@@ -108,11 +108,11 @@ def vae(scaling_factor: float, device: str) -> Any:
         "latent_channels": 4,
         "scaling_factor": scaling_factor,
     }
-    return made(lambda: AutoencoderKL(**options), torch.float32, device)
+    return random_model(lambda: AutoencoderKL(**options), torch.float32, device)
 
 
 def tokenizer() -> Any:
-    """CLIP's end tokens and the letters: enough for a prompt without a downloaded vocabulary."""
+    """A CLIP tokenizer of letters, with CLIP's start and end tokens: no vocabulary needs to be downloaded."""
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     vocabulary = {token: number for number, token in enumerate([*letters, *(f"{letter}</w>" for letter in letters)])}
     return CLIPTokenizer(vocab=vocabulary | {"<|startoftext|>": 49406, "<|endoftext|>": 49407}, merges=[], model_max_length=77)
@@ -129,7 +129,7 @@ def build(recipe: Recipe, dtype: Any, device: str) -> Any:
             text_encoder_2=text_encoder(CLIPTextModelWithProjection, CLIP_BIGG, dtype, device),
             tokenizer=tokenizer(),
             tokenizer_2=tokenizer(),
-            unet=made(lambda: UNet2DConditionModel(**UNETXL), dtype, device),
+            unet=random_model(lambda: UNet2DConditionModel(**UNETXL), dtype, device),
             scheduler=scheduler,
             add_watermarker=False,
         )
@@ -137,7 +137,7 @@ def build(recipe: Recipe, dtype: Any, device: str) -> Any:
         vae=vae(0.18215, device),
         text_encoder=text_encoder(CLIPTextModel, CLIP_L, dtype, device),
         tokenizer=tokenizer(),
-        unet=made(lambda: UNet2DConditionModel(**UNET15), unet_dtype, device),
+        unet=random_model(lambda: UNet2DConditionModel(**UNET15), unet_dtype, device),
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
@@ -146,10 +146,10 @@ def build(recipe: Recipe, dtype: Any, device: str) -> Any:
 
 
 def check(recipe: Recipe, device: str, threads: int) -> str:
-    """Builds the model and trains one step; gives what it cost."""
+    """Builds the model and trains one step. Returns a description with time and memory."""
     torch.manual_seed(0)
     torch.set_num_threads(threads)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     pipe = build(recipe, torch.bfloat16, device)
     sizes = {
         name: sum(weight.numel() for weight in part.parameters()) for name, part in pipe.components.items() if hasattr(part, "parameters")
@@ -158,7 +158,7 @@ def check(recipe: Recipe, device: str, threads: int) -> str:
     pipe.to(device)
     built = time.perf_counter()
     image = np.random.default_rng(0).integers(0, 256, (recipe.resolution, recipe.resolution, 3), np.uint8)
-    squares = Squares([image], recipe.resolution, recipe.crop, recipe.flip)
+    squares = Squares([image], recipe.resolution, recipe.center_crop, recipe.random_flip)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(recipe, pipe, trained, [Latents(pipe.vae, squares)], StageRun(Path(folder), device=device, threads=threads))
         loss = trainer.step(0)
@@ -167,31 +167,36 @@ def check(recipe: Recipe, device: str, threads: int) -> str:
     peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return "\n".join(
         [
-            f"{recipe.name}, {'whole weights' if recipe.full else 'LoRA'}, {recipe.resolution} px, {device}",
+            f"{recipe.name}, {'full weights' if recipe.full else 'LoRA'}, {recipe.resolution} px, {device}",
             *(f"  {name}: {size:,} parameters" for name, size in sizes.items()),
             f"  trained: {sum(weight.numel() for weight in trained.values()):,}",
-            f"  built in {built - begun:.0f} s, a step in {done - built:.1f} s, loss {loss:.3f}, peak {peak / GIB:.1f} GiB",
+            f"  built in {built - started:.0f} s, a step in {done - built:.1f} s, loss {loss:.3f}, peak {peak / GIB:.1f} GiB",
         ]
     )
 
 
 def main() -> None:
-    """Checks the models that are named."""
+    """Checks the models named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", choices=("sd15", "sd15-full", "sdxl"), help="sd15-full wants 15 GiB")
+    parser.add_argument("models", nargs="+", choices=("sd15", "sd15-full", "sdxl"), help="sd15-full needs 15 GiB")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     logging.set_verbosity_error()
-    shared: dict[str, Any] = {"resolution": given.resolution, "precision": "bf16", "gradient_checkpointing": True, "accumulation": 1}
+    shared: dict[str, Any] = {
+        "resolution": arguments.resolution,
+        "mixed_precision": "bf16",
+        "gradient_checkpointing": True,
+        "gradient_accumulation_steps": 1,
+    }
     recipes: dict[str, Recipe] = {
         "sd15": SD15DreamBooth(method="lora", **shared),
         "sd15-full": SD15DreamBooth(**shared),
         "sdxl": SDXLLora(**shared),
     }
-    for name in given.models:
-        print(check(recipes[name], given.device, given.threads), flush=True)  # noqa: T201 - a script that people run
+    for name in arguments.models:
+        print(check(recipes[name], arguments.device, arguments.threads), flush=True)  # noqa: T201 - a script that people run
 
 
 if __name__ == "__main__":

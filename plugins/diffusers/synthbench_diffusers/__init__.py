@@ -1,4 +1,4 @@
-"""Stable Diffusion generators, fine-tuned on a few references the way diffusers' training examples do it."""
+"""Stable Diffusion generators, fine-tuned on a few references as diffusers' DreamBooth scripts do."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 from synthbench import Generator, Weights, hookimpl, option
 
-from synthbench_diffusers.recipe import Recipe
+from synthbench_diffusers.recipe import RENAMED_OPTIONS, Recipe
 
-SMOKE_OPTIONS: Mapping[str, object] = {"steps": 3, "resolution": 64, "checkpoint_every": 2, "sampler_steps": 2}
+SMOKE_OPTIONS: Mapping[str, object] = {"max_train_steps": 3, "resolution": 64, "checkpointing_steps": 2, "num_inference_steps": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SD15DreamBooth(Recipe):
-    """DreamBooth (arXiv 2208.12242) of Stable Diffusion 1.5, or of any checkpoint that is a `StableDiffusionPipeline`.
+    """DreamBooth (arXiv 2208.12242) of Stable Diffusion 1.5, or of any other checkpoint of a `StableDiffusionPipeline`.
 
     Defaults: diffusers `examples/dreambooth/train_dreambooth.py` and `train_dreambooth_lora.py`.
     """
 
     name: ClassVar[str] = "sd15-dreambooth"
     pipeline: ClassVar[str] = "StableDiffusionPipeline"
-    smoke_options: ClassVar[Mapping[str, object]] = {"checkpoint": "small-sd15", **SMOKE_OPTIONS}
+    smoke_options: ClassVar[Mapping[str, object]] = {"pretrained_model_name_or_path": "small-sd15", **SMOKE_OPTIONS}
 
-    checkpoint: Weights = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    pretrained_model_name_or_path: Weights = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     method: Literal["full", "lora"] = "full"
-    """Train the UNet's own weights, or LoRA matrices beside its attention projections."""
+    """Train the full weights of the UNet, or LoRA matrices for its attention projections."""
 
     @property
     def full(self) -> bool:
-        """Whether whole weights are trained."""
+        """Whether full weights are trained."""
         return self.method == "full"
 
 
@@ -44,21 +44,26 @@ class SDXLLora(Recipe):
 
     name: ClassVar[str] = "sdxl-lora"
     pipeline: ClassVar[str] = "StableDiffusionXLPipeline"
-    smoke_options: ClassVar[Mapping[str, object]] = {"checkpoint": "small-sdxl", "accumulation": 1, **SMOKE_OPTIONS}
+    renamed_options: ClassVar[Mapping[str, str]] = {**RENAMED_OPTIONS, "vae": "pretrained_vae_model_name_or_path"}
+    smoke_options: ClassVar[Mapping[str, object]] = {
+        "pretrained_model_name_or_path": "small-sdxl",
+        "gradient_accumulation_steps": 1,
+        **SMOKE_OPTIONS,
+    }
 
-    checkpoint: Weights = "stabilityai/stable-diffusion-xl-base-1.0"
-    vae: Weights = ""
-    """Another autoencoder, such as `madebyollin/sdxl-vae-fp16-fix`: it runs in `precision`, the checkpoint's in fp32."""
+    pretrained_model_name_or_path: Weights = "stabilityai/stable-diffusion-xl-base-1.0"
+    pretrained_vae_model_name_or_path: Weights = ""
+    """Another VAE, such as `madebyollin/sdxl-vae-fp16-fix`. It runs in `mixed_precision`; the checkpoint's own VAE runs in fp32."""
     resolution: Annotated[int, Meta(ge=8)] = 1024
-    accumulation: Annotated[int, Meta(ge=1)] = 4
-    precision: Literal["fp32", "fp16", "bf16"] = "fp16"
-    guidance: float = option(5.0, stage="sample")
-    """Of classifier-free guidance; 1 or less is without. diffusers' default for SDXL is 5."""
+    gradient_accumulation_steps: Annotated[int, Meta(ge=1)] = 4
+    mixed_precision: Literal["no", "fp16", "bf16"] = "fp16"
+    guidance_scale: float = option(5.0, stage="sample")
+    """Scale of classifier-free guidance; 1 or less turns it off. 5 is the default of diffusers' SDXL pipeline."""
 
     @property
     def separate_vae(self) -> str:
-        """Where the VAE comes from; empty: the checkpoint."""
-        return self.vae
+        """The folder or hub id of another VAE; empty: the checkpoint's own VAE is used."""
+        return self.pretrained_vae_model_name_or_path
 
 
 @hookimpl

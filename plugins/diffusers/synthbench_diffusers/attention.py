@@ -1,4 +1,4 @@
-"""Cross-attention maps: where in the picture the UNet reads a word."""
+"""Cross-attention maps: how much each position of the image attends to a word of the prompt."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class AttentionMaps:
-    """Collects the maps of chosen tokens from the UNet's cross-attention layers while `recording`.
+    """Collects the maps of chosen tokens from the UNet's cross-attention layers while `recording` is true.
 
-    The layers' results stay what they are: the maps are computed beside them. In a batch with guidance the
-    unconditional half comes first, and the last images of the batch are looked at.
+    The layers' outputs do not change: the maps are computed separately. In a batch with guidance the unconditional half
+    comes first, so only the last images of the batch are used.
     """
 
     def __init__(self, unet: Any, recipe: Recipe) -> None:
@@ -27,16 +27,16 @@ class AttentionMaps:
         blocks = tuple(f"{block}_block" for block in recipe.map_blocks)
         for name, module in unet.named_modules():
             if name.endswith("attn2") and name.startswith(blocks):
-                module.set_processor(_Listener(self))
+                module.set_processor(_RecordingProcessor(self))
 
-    def watch(self, weights: Any, size: tuple[int, int]) -> None:
-        """Begins anew. weights: float (B, tokens), see `token_weights`; size: (h, w) of the latents."""
+    def reset(self, weights: Any, size: tuple[int, int]) -> None:
+        """Starts a new mean. weights: float (B, tokens), see `token_weights`; size: (height, width) of the latents."""
         self.weights, self.size = weights, size
         self.total = torch.zeros(len(weights), 1, *size, device=weights.device)
         self.layers = 0
 
     def add(self, attention: Any, hidden: Any, text: Any) -> None:
-        """Adds one layer's softmax(QK), the mean over heads and chosen tokens, resized to the latents' size."""
+        """Adds the map of one layer: softmax(QK), averaged over heads and chosen tokens, resized to the latents' size."""
         count, positions = len(self.weights), hidden.shape[1]
         scale, height, width = _map_size(self.size, positions)
         if self._scales and scale not in self._scales:
@@ -44,34 +44,34 @@ class AttentionMaps:
         query = attention.head_to_batch_dim(attention.to_q(hidden[-count:]))
         key = attention.head_to_batch_dim(attention.to_k(text[-count:]))
         scores = attention.get_attention_scores(query, key).view(count, attention.heads, positions, -1)
-        found = torch.einsum("bhpt,bt->bp", scores.float(), self.weights) / attention.heads
-        self.total += functional.interpolate(found.view(count, 1, height, width), self.size, mode="bilinear")
+        maps = torch.einsum("bhpt,bt->bp", scores.float(), self.weights) / attention.heads
+        self.total += functional.interpolate(maps.view(count, 1, height, width), self.size, mode="bilinear")
         self.layers += 1
 
     def read(self, height: int, width: int) -> Any:
-        """The mean map of each image in pixels of the image: float32 (B, height, width) on the processor.
+        """The mean map of each image, resized to its pixels: float32 (B, height, width) on the CPU.
 
-        None where no layer and time step was heard.
+        None if no map was recorded.
         """
         if not self.layers:
             return None
         return functional.interpolate(self.total / self.layers, (height, width), mode="bilinear")[:, 0].cpu()
 
 
-class _Listener:
-    """The usual attention processor; it shows what it is given to the maps."""
+class _RecordingProcessor:
+    """diffusers' default attention processor, which also passes its inputs to the maps."""
 
     def __init__(self, maps: AttentionMaps) -> None:
-        self.maps, self.usual = maps, AttnProcessor2_0()
+        self.maps, self.default = maps, AttnProcessor2_0()
 
-    def __call__(self, attn: Any, hidden_states: Any, encoder_hidden_states: Any = None, *rest: Any, **named: Any) -> Any:
+    def __call__(self, attn: Any, hidden_states: Any, encoder_hidden_states: Any = None, *args: Any, **kwargs: Any) -> Any:
         if self.maps.recording:
             self.maps.add(attn, hidden_states, encoder_hidden_states)
-        return self.usual(attn, hidden_states, encoder_hidden_states, *rest, **named)
+        return self.default(attn, hidden_states, encoder_hidden_states, *args, **kwargs)
 
 
 def _map_size(latents: Sequence[int], positions: int) -> tuple[int, int, int]:
-    """Scale, height and width of a map: each level of the UNet halves the latents, rounding up."""
+    """Scale, height and width of a map with this many positions. Each level of the UNet halves the latents, rounding up."""
     height, width = latents
     scale = 1
     while height * width > positions:

@@ -1,4 +1,4 @@
-"""Boxes from a map of how much each pixel has to do with a word."""
+"""Boxes from an attention map."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from synthbench import Boxes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST = 100  # boxes of an image: COCO scores no more
+MAX_BOXES = 100  # of one image; COCO's evaluation uses no more
 
 
-def boxes_of(heat: NDArray[np.float32], threshold: float | Literal["otsu"], area: float) -> Boxes:
-    """A box around each connected region of `heat`, float32 (H, W) with a value a pixel, above the threshold.
+def boxes_from_map(heatmap: NDArray[np.float32], threshold: float | Literal["otsu"], min_area: float) -> Boxes:
+    """A box around each connected region above the threshold, the highest scores first.
 
-    The map is stretched to 0..1 first, so the highest point of any map that is not flat lies in a box.
-    area: the smallest region, as a share of the map. A box's score is its region's mean.
+    heatmap: float32 (H, W), one value a pixel. It is normalized to 0..1 first, so every map that is not constant has a
+    region.
+    threshold: of the normalized map, or "otsu" to choose it by Otsu's method.
+    min_area: area of the smallest region that makes a box, as a share of the map. A box's score is its region's mean.
     """
-    low, high = float(heat.min()), float(heat.max())
+    low, high = float(heatmap.min()), float(heatmap.max())
     if high - low < 1e-9:
         return Boxes.none()
-    stretched = (heat - low) / (high - low)
-    regions, count = ndimage.label(stretched >= (otsu(stretched) if threshold == "otsu" else threshold))
-    numbers = np.arange(1, count + 1)
-    scores = ndimage.mean(stretched, regions, numbers)
+    normalized = (heatmap - low) / (high - low)
+    regions, count = ndimage.label(normalized >= (otsu(normalized) if threshold == "otsu" else threshold))
+    scores = ndimage.mean(normalized, regions, np.arange(1, count + 1))
     corners = [(across.start, down.start, across.stop, down.stop) for down, across in ndimage.find_objects(regions)]
-    large = np.bincount(regions.ravel(), minlength=count + 1)[1:] >= area * heat.size
-    found = Boxes.of(corners, scores=scores).keep(large)
-    return found.keep(np.argsort(-found.scores, kind="stable")[:MOST])
+    large = np.bincount(regions.ravel(), minlength=count + 1)[1:] >= min_area * heatmap.size
+    boxes = Boxes.of(corners, scores=scores).keep(large)
+    return boxes.keep(np.argsort(-boxes.scores, kind="stable")[:MAX_BOXES])
 
 
 def otsu(values: NDArray[np.float32]) -> float:
-    """The threshold that parts values in 0..1 into the two classes of least spread (Otsu 1979), of 256 steps.
+    """The threshold that splits values in 0..1 into the two classes with the largest variance between them (Otsu 1979).
 
-    Where several do it equally well, their middle.
+    The values are binned into 256 steps. If several thresholds are equally good, their mean is returned.
     """
     counts, edges = np.histogram(values, bins=256, range=(0, 1))
     centres = (edges[:-1] + edges[1:]) / 2

@@ -1,4 +1,4 @@
-"""Opening a checkpoint: a folder in diffusers' layout or a hub id, safetensors only, with errors that say what to do."""
+"""Loading a checkpoint: a folder in diffusers' layout or a hub id. Pickles are refused unless the user allows them."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
     from synthbench_diffusers.recipe import Recipe
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 GENERATOR_OF = {"StableDiffusionPipeline": "sd15-dreambooth", "StableDiffusionXLPipeline": "sdxl-lora"}
 
 
 def working_dtype(recipe: Recipe, device: str) -> Any:
-    """The torch dtype of passes on a device: processors have no useful fp16, so there it is fp32."""
-    return torch.float32 if device == "cpu" and recipe.precision == "fp16" else DTYPES[recipe.precision]
+    """The torch dtype of forward passes on a device. CPUs support fp16 poorly, so it is fp32 there."""
+    return torch.float32 if device == "cpu" and recipe.mixed_precision == "fp16" else DTYPES[recipe.mixed_precision]
 
 
 def open_pipeline(recipe: Recipe, run: Run, fitted: Path | None = None) -> Any:
-    """The checkpoint's pipeline on the processor, for training, or with `fitted` weights put in, for sampling.
+    """The checkpoint's pipeline on the CPU: for training, or for sampling with the `fitted` weights.
 
-    What is trained whole is fp32, and so is the checkpoint's own VAE, which overflows in fp16 (SDXL's does).
-    Raises SynthbenchError for what is missing, of another kind, or a pickle.
+    Full weights that are trained are fp32. So is the checkpoint's own VAE, because SDXL's overflows in fp16.
+    Raises SynthbenchError if the checkpoint is missing, belongs to another pipeline class, or holds a pickle.
     """
     torch.set_num_threads(run.threads)
-    _be_quiet()
+    _silence_libraries()
     dtype = working_dtype(recipe, run.device)
     trained = ["unet", *(ENCODERS if recipe.train_text_encoder else ())] if recipe.full else []
     dtypes = {"default": dtype, "vae": torch.float32} | ({} if fitted else dict.fromkeys(trained, torch.float32))
@@ -48,7 +48,7 @@ def open_pipeline(recipe: Recipe, run: Run, fitted: Path | None = None) -> Any:
         if recipe.train_text_encoder:
             parts["text_encoder"] = _open(str(fitted / "text_encoder"), run, transformers.CLIPTextModel, dtype=dtype)
     _check_kind(recipe, run)
-    pipe = _open(recipe.checkpoint, run, getattr(diffusers, recipe.pipeline), dtype=dtypes, **parts)
+    pipe = _open(recipe.pretrained_model_name_or_path, run, getattr(diffusers, recipe.pipeline), dtype=dtypes, **parts)
     if fitted and not recipe.full:
         pipe.load_lora_weights(str(fitted))
         pipe.fuse_lora(components=["unet", *(name for name in ENCODERS if recipe.train_text_encoder and hasattr(pipe, name))])
@@ -56,52 +56,52 @@ def open_pipeline(recipe: Recipe, run: Run, fitted: Path | None = None) -> Any:
     return pipe
 
 
-def _open(place: str, run: Run, kind: Any, **options: Any) -> Any:
+def _open(source: str, run: Run, kind: Any, **options: Any) -> Any:
     try:
-        return kind.from_pretrained(place, use_safetensors=None if run.allow_pickle else True, local_files_only=run.offline, **options)
+        return kind.from_pretrained(source, use_safetensors=None if run.allow_pickle else True, local_files_only=run.offline, **options)
     except (OSError, ValueError, KeyError) as error:
-        raise _trouble(place, error) from error
+        raise _loading_error(source, error) from error
 
 
 def _check_kind(recipe: Recipe, run: Run) -> None:
-    """Raises SynthbenchError where the checkpoint is a pipeline of another class, before its weights are read."""
-    place = Path(recipe.checkpoint)
-    if place.is_dir():
-        index = place / "model_index.json"
+    """Raises SynthbenchError if the checkpoint belongs to another pipeline class, before its weights are read."""
+    source = recipe.pretrained_model_name_or_path
+    if Path(source).is_dir():
+        index = Path(source) / "model_index.json"
         if not index.is_file():
-            raise SynthbenchError(f"{index}: no such file; a checkpoint is a folder as diffusers' save_pretrained writes it")
+            raise SynthbenchError(f"{index}: no such file; a checkpoint folder must be in the layout of diffusers' save_pretrained")
         found = str(json.loads(index.read_text()).get("_class_name"))
     else:
         try:
-            found = str(diffusers.DiffusionPipeline.load_config(recipe.checkpoint, local_files_only=run.offline)["_class_name"])
+            found = str(diffusers.DiffusionPipeline.load_config(source, local_files_only=run.offline)["_class_name"])
         except (OSError, ValueError, KeyError) as error:
-            raise _trouble(recipe.checkpoint, error) from error
+            raise _loading_error(source, error) from error
     if found != recipe.pipeline:
         other = GENERATOR_OF.get(found)
         raise SynthbenchError(
-            f"{recipe.checkpoint}: is a {found}, and {recipe.name} fine-tunes a {recipe.pipeline}"
+            f"{source}: the checkpoint of a {found}, but {recipe.name} needs that of a {recipe.pipeline}"
             + (f"; use the generator {other}" if other else "")
         )
 
 
-def _trouble(place: str, error: Exception) -> SynthbenchError:
+def _loading_error(source: str, error: Exception) -> SynthbenchError:
     reason = " ".join(str(error).split())[:300]
-    if Path(place).exists():
-        pickles = [path for path in sorted(Path(place).rglob("*.bin")) if not list(path.parent.glob("*.safetensors"))]
+    if Path(source).exists():
+        pickles = [path for path in sorted(Path(source).rglob("*.bin")) if not list(path.parent.glob("*.safetensors"))]
         if pickles:
             return SynthbenchError(
-                f"{pickles[0]}: a pickle, which runs code when it is opened, and no safetensors beside it; convert the checkpoint with "
-                "diffusers' save_pretrained, or run with --allow-pickle if you trust it"
+                f"{pickles[0]}: a pickle, which can run code when it is opened, and there is no safetensors file beside it; "
+                "convert the checkpoint with diffusers' save_pretrained, or run with --allow-pickle if you trust it"
             )
-        return SynthbenchError(f"{place}: does not open: {reason}")
+        return SynthbenchError(f"{source}: cannot be loaded: {reason}")
     return SynthbenchError(
-        f"{place}: no such folder, and not complete among the downloaded checkpoints ({reason}); get it with "
-        f'`hf download {place} --include "*.json" "*.txt" "*/*.safetensors"`, or run with --download'
+        f"{source}: not a folder, and not complete in the hub's cache ({reason}); get it with "
+        f'`hf download {source} --include "*.json" "*.txt" "*/*.safetensors"`, or run with --download'
     )
 
 
-def _be_quiet() -> None:
-    """Their progress bars and advice would be mixed with the stage's own progress."""
+def _silence_libraries() -> None:
+    """Turns off the libraries' progress bars and advice, which would mix with the stage's own progress."""
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""Prior preservation: images of the class as the checkpoint samples it before it is fine-tuned."""
+"""Prior preservation: images of the class, sampled from the checkpoint before it is fine-tuned."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
     from synthbench_diffusers.recipe import Recipe
 
-BATCH = 4  # images at once, as in diffusers' example
+SAMPLE_BATCH_SIZE = 4  # as in diffusers' scripts; the option of this name must not affect `fit`
 
 
 def class_images(recipe: Recipe, pipe: Any, run: Run) -> list[NDArray[np.uint8]]:
-    """uint8 (resolution, resolution, 3) RGB images of `class_prompt`; a fit that goes on finds those it made."""
+    """uint8 (resolution, resolution, 3) RGB images of `class_prompt`. A resumed fit samples only those that are missing."""
     folder = run.workdir / "class_images"
     folder.mkdir(exist_ok=True)
-    paths = [folder / f"{number:06d}.png" for number in range(recipe.class_images)]
+    paths = [folder / f"{number:06d}.png" for number in range(recipe.num_class_images)]
     missing = [number for number, path in enumerate(paths) if not path.is_file()]
     if missing:
         sampler = Sampler(pipe, working_dtype(recipe, run.device), recipe.resolution)
         with torch.no_grad():
-            told = encode(pipe, recipe.class_prompt)
-        for batch in run.track(in_batches(missing, BATCH, run.device), "class images", unit="batches"):
+            condition = encode(pipe, recipe.class_prompt)
+        for batch in run.track(in_batches(missing, SAMPLE_BATCH_SIZE, run.device), "class images", unit="batches"):
             seeds = [derive_seed(run.seed, "class image", number) for number in batch]
-            for number, image in zip(batch, sampler.images([told] * len(batch), seeds), strict=True):
+            for number, image in zip(batch, sampler.images([condition] * len(batch), seeds), strict=True):
                 part = folder / "part.png"
                 write_image(part, image)
                 part.rename(paths[number])

@@ -1,4 +1,4 @@
-"""What the UNet is told beside the latents: text states, and for SDXL the pooled text and the size and crop."""
+"""The UNet's conditioning: text states, and for SDXL also pooled text, size and crop."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ SizeAndCrop = tuple[int, int, int, int, int, int]
 
 @dataclass(frozen=True)
 class Condition:
-    """states: float (B, tokens, D). pooled: float (B, P), SDXL only."""
+    """Encoded prompts. states: float (B, tokens, D). pooled: float (B, P), SDXL only."""
 
     states: Any
     pooled: Any = None
 
     @classmethod
-    def joined(cls, parts: Iterable[Condition]) -> Condition:
+    def joined(cls, conditions: Iterable[Condition]) -> Condition:
         """Several conditions as one batch."""
-        held = list(parts)
-        pooled = None if held[0].pooled is None else torch.cat([part.pooled for part in held])
-        return cls(torch.cat([part.states for part in held]), pooled)
+        parts = list(conditions)
+        pooled = None if parts[0].pooled is None else torch.cat([part.pooled for part in parts])
+        return cls(torch.cat([part.states for part in parts]), pooled)
 
     def repeated(self, count: int) -> Condition:
         """This condition `count` times in a row."""
         return Condition.joined([self] * count)
 
     def arguments(self, sizes: Sequence[SizeAndCrop]) -> dict[str, Any]:
-        """The keyword arguments of the UNet; `sizes`, one an image, are for SDXL."""
+        """Keyword arguments for the UNet. sizes: one for each image; used by SDXL only."""
         if self.pooled is None:
             return {"encoder_hidden_states": self.states}
         time_ids = torch.tensor(sizes, dtype=self.pooled.dtype, device=self.pooled.device)
@@ -40,13 +40,13 @@ class Condition:
 
 
 def encode(pipe: Any, prompt: str) -> Condition:
-    """The prompt as the pipeline's text encoders see it, a batch of one; gradients flow if they are on."""
-    made = pipe.encode_prompt(prompt, device=pipe.device, num_images_per_prompt=1, do_classifier_free_guidance=False)
-    return Condition(made[0], made[2] if len(made) == 4 else None)
+    """The prompt, encoded by the pipeline's text encoders: a batch of one, with gradients if they are enabled."""
+    encoded = pipe.encode_prompt(prompt, device=pipe.device, num_images_per_prompt=1, do_classifier_free_guidance=False)
+    return Condition(encoded[0], encoded[2] if len(encoded) == 4 else None)  # SDXL's returns four: the third is pooled
 
 
 def encode_negative(pipe: Any, prompt: str) -> Condition:
-    """What guidance leads away from; SDXL takes zeros where the prompt is empty, if its configuration says so."""
+    """The encoded negative prompt. For an empty one SDXL uses zeros, if the pipeline's configuration says so."""
     if not prompt and pipe.config.get("force_zeros_for_empty_prompt", False):
         empty = encode(pipe, "")
         return Condition(torch.zeros_like(empty.states), torch.zeros_like(empty.pooled))
@@ -54,17 +54,17 @@ def encode_negative(pipe: Any, prompt: str) -> Condition:
 
 
 def token_weights(tokenizer: Any, prompt: str, word: str) -> Any:
-    """How much each token's attention map counts towards `word`: float32 (tokens,), the word's tokens share 1.
+    """The weight of each token's attention map in the map of `word`: float32 (tokens,), with sum 1.
 
-    None where the word is not in the prompt, or lies behind the last token that the text encoder reads.
+    None if the word is not in the prompt, or comes after the last token that the text encoder reads.
     """
     length = tokenizer.model_max_length
-    inside = tokenizer(prompt, truncation=True, max_length=length).input_ids
-    wanted = tokenizer(word, add_special_tokens=False).input_ids
-    ends = [token.endswith("</w>") for token in tokenizer.convert_ids_to_tokens(inside)]
+    tokens = tokenizer(prompt, truncation=True, max_length=length).input_ids
+    searched = tokenizer(word, add_special_tokens=False).input_ids
+    ends = [token.endswith("</w>") for token in tokenizer.convert_ids_to_tokens(tokens)]
     weights = torch.zeros(length)
-    for start in range(1, len(inside) - len(wanted) + 1):
-        begins_a_word = start == 1 or ends[start - 1]  # "apples" is not in "pineapples", whose last tokens may be the same
-        if begins_a_word and inside[start : start + len(wanted)] == wanted:
-            weights[start : start + len(wanted)] = 1
+    for start in range(1, len(tokens) - len(searched) + 1):
+        is_word_start = start == 1 or ends[start - 1]  # the last tokens of "pineapples" may be those of "apples"
+        if is_word_start and tokens[start : start + len(searched)] == searched:
+            weights[start : start + len(searched)] = 1
     return weights / weights.sum() if weights.any() else None

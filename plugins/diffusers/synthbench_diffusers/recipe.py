@@ -1,10 +1,11 @@
-"""The options that both generators have. Nothing heavy is imported here."""
+"""The options that both generators have. This module imports nothing heavy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -14,121 +15,154 @@ if TYPE_CHECKING:
     from synthbench import Boxes, ImageSet, Run, Sample, SampleRequest
 
 Count = Annotated[int, Meta(ge=1)]
+RENAMED_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "checkpoint": "pretrained_model_name_or_path",
+        "steps": "max_train_steps",
+        "schedule": "lr_scheduler",
+        "batch": "batch_size",
+        "accumulation": "gradient_accumulation_steps",
+        "crop": "center_crop",
+        "flip": "random_flip",
+        "min_snr_gamma": "snr_gamma",
+        "prior_preservation": "with_prior_preservation",
+        "class_images": "num_class_images",
+        "prior_weight": "prior_loss_weight",
+        "precision": "mixed_precision",
+        "adam_8bit": "use_8bit_adam",
+        "checkpoint_every": "checkpointing_steps",
+        "sampler_steps": "num_inference_steps",
+        "guidance": "guidance_scale",
+        "sampling_batch": "sample_batch_size",
+        "box_area": "min_box_area",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Fine-tuning of a Stable Diffusion checkpoint on the references, and sampling from it.
 
-    The defaults are those of diffusers' training examples at full size. Fields marked `stage="sample"` change what is
-    sampled and located; the fitted weights stay.
+    Options have the names of diffusers' training scripts and pipelines where those have the same option. The defaults
+    are those of the scripts and their README at full size. Options marked `stage="sample"` do not affect `fit`.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
+    renamed_options: ClassVar[Mapping[str, str]] = RENAMED_OPTIONS
     pipeline: ClassVar[str]
-    """The class of diffusers that the checkpoint must be of."""
+    """The diffusers class that the checkpoint must be saved from."""
 
-    checkpoint: Weights
-    """A shipped checkpoint's name, a folder in diffusers' layout, or a hub id."""
+    pretrained_model_name_or_path: Weights
+    """The checkpoint: the name of a shipped one, a folder in diffusers' layout, or a hub id."""
     instance_prompt: str = "a photo of sks apples on a tree"
-    """What the references are called: a rare token, and the class."""
-    steps: Count | None = None
-    """Optimiser steps; none given: 400 for full weights, 800 with prior preservation, 500 for LoRA."""
+    """The prompt for the references: a rare token and the class."""
+    max_train_steps: Count | None = None
+    """Optimizer steps. Default: 400 for full weights, 800 for full weights with prior preservation, 500 for LoRA."""
     learning_rate: Annotated[float, Meta(gt=0)] | None = None
-    """None given: 5e-6 for full weights, 1e-4 for LoRA."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    batch: Count = 1
-    """References in a forward pass; with prior preservation as many class images go with them."""
-    accumulation: Count = 1
-    """Forward passes in a step."""
+    """Default: 5e-6 for full weights, 1e-4 for LoRA."""
+    lr_scheduler: Literal["constant", "cosine"] = "constant"
+    """How the learning rate changes: not at all, or along half a cosine down to 0. There is no warm-up."""
+    batch_size: Count = 1
+    """References in one forward pass. With prior preservation, as many class images are added."""
+    gradient_accumulation_steps: Count = 1
+    """Forward passes in one optimizer step."""
     resolution: Annotated[int, Meta(ge=8)] = 512
-    """Side of the training squares in pixels."""
-    crop: Literal["random", "center"] = "random"
-    flip: bool = False
-    """Mirror half of the references."""
+    """Side of the square training images in pixels."""
+    center_crop: bool = False
+    """Crop the centre of each resized image instead of a random part."""
+    random_flip: bool = False
+    """Flip images horizontally with probability 0.5."""
     rank: Count = 4
-    """Of the LoRA matrices; alpha is the same."""
+    """Rank of the LoRA matrices; their alpha is the same."""
     train_text_encoder: bool = False
-    min_snr_gamma: Annotated[float, Meta(gt=0)] | None = None
-    """Weigh time steps by min(SNR, gamma) (arXiv 2303.09556); 5 is usual."""
-    prior_preservation: bool = False
-    """Learn from images of the class too, which the checkpoint samples first, so that it does not forget the class."""
+    """Train the text encoders too."""
+    snr_gamma: Annotated[float, Meta(gt=0)] | None = None
+    """Gamma of the Min-SNR weights of the loss (arXiv 2303.09556); 5 is usual. Default: no weights."""
+    with_prior_preservation: bool = False
+    """Train on images of the class too, so that the model does not forget it. The unchanged checkpoint samples them."""
     class_prompt: str = "a photo of apples on a tree"
-    class_images: Count = 200
-    prior_weight: Annotated[float, Meta(ge=0)] = 1.0
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
-    """Of the passes and of weights that are not trained; what is trained stays fp32. fp16 on a processor is fp32."""
+    """The prompt that class images are sampled with."""
+    num_class_images: Count = 200
+    """How many class images are sampled."""
+    prior_loss_weight: Annotated[float, Meta(ge=0)] = 1.0
+    """Weight of the class images' loss."""
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    """Dtype of forward passes and of frozen weights; "no" is fp32. Weights are trained in fp32. On a CPU, fp16 runs as fp32."""
     gradient_checkpointing: bool = False
-    adam_8bit: bool = False
-    """AdamW with 8-bit state; needs bitsandbytes and a CUDA device."""
-    checkpoint_every: Annotated[int, Meta(ge=0)] = 200
-    """Steps between two states from which an interrupted fit goes on; 0: none."""
+    """Recompute activations in the backward pass: less memory, more time."""
+    use_8bit_adam: bool = False
+    """Keep AdamW's state in 8 bits; needs bitsandbytes and a CUDA device."""
+    checkpointing_steps: Annotated[int, Meta(ge=0)] = 200
+    """Steps between two saved states, from which an interrupted fit resumes. 0: save none."""
 
     prompts: tuple[str, ...] = option((), stage="sample")
-    """Each image takes one of them by its number; none given: the instance prompt."""
+    """The prompts to sample with: each image uses one, chosen by the seed and the image's number. Default: `instance_prompt`."""
     negative_prompt: str = option("", stage="sample")
+    """The prompt that classifier-free guidance leads away from."""
     scheduler: Literal["ddim", "dpm++", "euler"] = option("ddim", stage="sample")
-    sampler_steps: Annotated[int, Meta(ge=1)] = option(30, stage="sample")
-    guidance: float = option(7.5, stage="sample")
-    """Of classifier-free guidance; 1 or less is without."""
-    sampling_batch: Annotated[int, Meta(ge=1)] = option(4, stage="sample")
-    """Images at once on a GPU; on a processor it is always one."""
+    """diffusers' DDIMScheduler, DPMSolverMultistepScheduler or EulerDiscreteScheduler. All are deterministic."""
+    num_inference_steps: Annotated[int, Meta(ge=1)] = option(30, stage="sample")
+    """Denoising steps for each image."""
+    guidance_scale: float = option(7.5, stage="sample")
+    """Scale of classifier-free guidance; 1 or less turns it off."""
+    sample_batch_size: Annotated[int, Meta(ge=1)] = option(4, stage="sample")
+    """Images sampled at once on a GPU. On a CPU it is always 1."""
     sampling_resolution: Annotated[int, Meta(ge=8)] | None = option(None, stage="sample")
-    """Side of the sampled images in pixels; none given: that of training."""
+    """Side of the square sampled images in pixels. Default: `resolution`."""
     boxes: bool = option(True, stage="sample")
-    """Give boxes with the images, from the cross-attention of `class_word`."""
+    """Yield boxes with the images, from the cross-attention maps of `class_word`."""
     class_word: str = option("apples", stage="sample")
-    """The word, or words, of the prompts that name what the boxes enclose."""
+    """The word or words of the prompts that name the objects."""
     map_scales: tuple[Annotated[int, Meta(ge=1)], ...] = option((), stage="sample")
-    """Which layers' maps count, by latent side over map side: 1 is the finest; none given: all."""
+    """Use the attention maps of these scales only: latent side over map side, so 1 is the finest. Default: all."""
     map_blocks: tuple[Literal["down", "mid", "up"], ...] = option(("down", "mid", "up"), stage="sample")
-    """Which parts of the UNet count."""
+    """Use the attention maps of these blocks of the UNet only."""
     map_times: tuple[Annotated[float, Meta(ge=0, le=1)], Annotated[float, Meta(ge=0, le=1)]] = option((0.2, 0.8), stage="sample")
-    """Which time steps count: from 0, no noise, to 1, noise alone."""
+    """Use the attention maps of timesteps in this range only, as shares of all timesteps: 0 is no noise, 1 is pure noise."""
     locate_steps: Annotated[int, Meta(ge=1)] = option(4, stage="sample")
-    """Time steps, spread over `map_times`, at which an image that was not sampled here is looked at."""
+    """Timesteps, spread evenly over `map_times`, at which `locate` reads the attention maps of an image that was not sampled."""
     box_threshold: Annotated[float, Meta(ge=0, le=1)] | Literal["otsu"] = option(0.5, stage="sample")
-    """Of a map that is stretched to 0..1 per image; or Otsu's choice for each image."""
-    box_area: Annotated[float, Meta(ge=0, le=1)] = option(0.0003, stage="sample")
-    """The smallest box region, as a share of the image's area."""
+    """Threshold on an image's attention map, normalized to 0..1; "otsu" chooses one for each image by Otsu's method."""
+    min_box_area: Annotated[float, Meta(ge=0, le=1)] = option(0.0003, stage="sample")
+    """Area of the smallest region above the threshold that makes a box, as a share of the image's area."""
 
     def __post_init__(self) -> None:
-        if not self.checkpoint:
-            raise ValueError("checkpoint: empty; give a shipped checkpoint's name, a folder or a hub id")
+        if not self.pretrained_model_name_or_path:
+            raise ValueError("pretrained_model_name_or_path: empty; set it to a shipped checkpoint's name, a folder or a hub id")
         if self.map_times[0] >= self.map_times[1]:
-            raise ValueError(f"map_times: from {self.map_times[0]} to {self.map_times[1]} there is no time step; the first must be smaller")
+            raise ValueError(f"map_times: {self.map_times[0]} is not smaller than {self.map_times[1]}, so the range has no timestep")
         without = [prompt for prompt in self.sampled_prompts if self.class_word.lower() not in prompt.lower()]
         if self.boxes and (without or not self.class_word):
             raise ValueError(
-                f"class_word: boxes are taken from the attention of {self.class_word!r}, which is not in the prompt "
+                f"class_word: boxes come from the attention to {self.class_word!r}, which is not in the prompt "
                 f"{self.sampled_prompts[0] if not without else without[0]!r}; change one of them, or set boxes = false"
             )
 
     @property
     def full(self) -> bool:
-        """Whether whole weights are trained, and not LoRA matrices beside them."""
+        """Whether full weights are trained; otherwise LoRA matrices are."""
         return False
 
     @property
     def separate_vae(self) -> str:
-        """Where the VAE comes from; empty: the checkpoint."""
+        """The folder or hub id of another VAE; empty: the checkpoint's own VAE is used."""
         return ""
 
     @property
     def total_steps(self) -> int:
-        """Steps as given, or the recipe's."""
-        return self.steps or (500 if not self.full else 800 if self.prior_preservation else 400)
+        """`max_train_steps`, or its default."""
+        return self.max_train_steps or (500 if not self.full else 800 if self.with_prior_preservation else 400)
 
     @property
     def rate(self) -> float:
-        """Learning rate as given, or the recipe's."""
+        """`learning_rate`, or its default."""
         return self.learning_rate or (5e-6 if self.full else 1e-4)
 
     @property
     def sampled_prompts(self) -> tuple[str, ...]:
-        """The prompts that images are sampled with."""
+        """`prompts`, or their default."""
         return self.prompts or (self.instance_prompt,)
 
     @property
@@ -143,13 +177,13 @@ class Recipe:
         fit(self, references, run)
 
     def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
-        """Samples images; their boxes, where asked for, are those of the one category."""
+        """Samples images, with boxes of the one category if `boxes` is set."""
         from synthbench_diffusers.sampling import sample
 
         return sample(self, fitted, request, run)
 
     def locate(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Boxes from the cross-attention while the fitted model removes noise from these images."""
+        """Boxes from the cross-attention maps of the fitted model while it denoises these images."""
         from synthbench_diffusers.locating import locate
 
         return locate(self, fitted, images, run)

@@ -1,10 +1,10 @@
-"""References as training squares and as latents."""
+"""Training images: square crops of the references, and their latents."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,82 +16,83 @@ if TYPE_CHECKING:
     from synthbench_diffusers.conditioning import SizeAndCrop
 
 
-class View(NamedTuple):
-    """A square of an image, top and left in pixels of the resized (and mirrored) image."""
+class Crop(NamedTuple):
+    """A square crop of an image. image: its position. top and left: in pixels of the resized, perhaps flipped, image."""
 
-    number: int
-    mirrored: bool
+    image: int
+    flipped: bool
     top: int
     left: int
 
 
 def to_batch(pixels: NDArray[np.uint8]) -> Any:
-    """float32 (1, 3, H, W) in -1..1 of uint8 (H, W, 3)."""
+    """float32 (1, 3, H, W) in -1..1, from uint8 (H, W, 3)."""
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 class Squares:
-    """Images whose shorter side was made `size`, and squares of them: as diffusers' examples resize, flip and crop."""
+    """Square crops of images: resized to a shorter side of `size` pixels, flipped and cropped as in diffusers' scripts."""
 
-    def __init__(self, images: Sequence[NDArray[np.uint8]], size: int, crop: Literal["random", "center"], flip: bool) -> None:
-        self.size, self.crop, self.flip = size, crop, flip
-        self.originals = [image.shape[:2] for image in images]
-        self.resized = [_shorter_side(image, size) for image in images]
+    def __init__(self, images: Sequence[NDArray[np.uint8]], size: int, center_crop: bool, random_flip: bool) -> None:
+        self.size, self.center_crop, self.random_flip = size, center_crop, random_flip
+        self.original_sizes = [image.shape[:2] for image in images]
+        self.resized = [_resize(image, size) for image in images]
 
     def __len__(self) -> int:
         return len(self.resized)
 
-    def choose(self, number: int, generator: Any) -> View:
-        """A view of image `number`, drawn from the generator where there is something to draw."""
-        height, width = self.resized[number].shape[:2]
-        mirrored = self.flip and bool(torch.rand((), generator=generator) < 0.5)
-        if self.crop == "center":
-            return View(number, mirrored, round((height - self.size) / 2), round((width - self.size) / 2))
+    def draw(self, index: int, generator: Any) -> Crop:
+        """A crop of image `index`; what is random is drawn from the generator."""
+        height, width = self.resized[index].shape[:2]
+        flipped = self.random_flip and bool(torch.rand((), generator=generator) < 0.5)
+        if self.center_crop:
+            return Crop(index, flipped, round((height - self.size) / 2), round((width - self.size) / 2))
         top, left = (int(torch.randint(slack + 1, (), generator=generator)) for slack in (height - self.size, width - self.size))
-        return View(number, mirrored, top, left)
+        return Crop(index, flipped, top, left)
 
-    def pixels(self, view: View) -> Any:
-        """float32 (1, 3, size, size) in -1..1."""
-        image = self.resized[view.number][:, ::-1] if view.mirrored else self.resized[view.number]
-        return to_batch(image[view.top : view.top + self.size, view.left : view.left + self.size])
+    def pixels(self, crop: Crop) -> Any:
+        """The crop: float32 (1, 3, size, size) in -1..1."""
+        image = self.resized[crop.image][:, ::-1] if crop.flipped else self.resized[crop.image]
+        return to_batch(image[crop.top : crop.top + self.size, crop.left : crop.left + self.size])
 
-    def size_and_crop(self, view: View) -> SizeAndCrop:
-        """What SDXL is told of the view."""
-        height, width = self.originals[view.number]
-        return height, width, view.top, view.left, self.size, self.size
+    def size_and_crop(self, crop: Crop) -> SizeAndCrop:
+        """SDXL's `add_time_ids` for the crop."""
+        height, width = self.original_sizes[crop.image]
+        return height, width, crop.top, crop.left, self.size, self.size
 
-    def repeats(self, view: View) -> bool:
-        """Whether the view will come again, so that its latents are worth keeping."""
-        return self.crop == "center" or self.resized[view.number].shape[:2] == (self.size, self.size)
+    def is_repeated(self, crop: Crop) -> bool:
+        """Whether the crop will be drawn again, so that caching its latents pays."""
+        return self.center_crop or self.resized[crop.image].shape[:2] == (self.size, self.size)
 
 
 @dataclass
 class Latents:
-    """Squares encoded by the VAE; where views repeat, each is encoded once, since the VAE is not trained."""
+    """Crops encoded by the VAE. The VAE is not trained, so crops that repeat are encoded once."""
 
     vae: Any
     squares: Squares
 
     def __post_init__(self) -> None:
-        self.kept: dict[View, tuple[Any, Any]] = {}
+        self.cached: dict[Crop, tuple[Any, Any]] = {}
 
-    def draw(self, number: int, generator: Any) -> tuple[Any, SizeAndCrop]:
-        """Latents float32 (1, C, h, w) on the processor, drawn from the VAE's distribution of a view of the image."""
-        view = self.squares.choose(number, generator)
-        mean, deviation = self.kept.get(view) or self._encode(view)
-        drawn = mean + deviation * torch.randn(mean.shape, generator=generator)
-        return drawn * self.vae.config.scaling_factor, self.squares.size_and_crop(view)
+    def draw(self, index: int, generator: Any) -> tuple[Any, SizeAndCrop]:
+        """Latents float32 (1, C, h, w) on the CPU, drawn from the VAE's distribution for a crop of image `index`."""
+        crop = self.squares.draw(index, generator)
+        mean, std = self.cached.get(crop) or self._encode(crop)
+        drawn = mean + std * torch.randn(mean.shape, generator=generator)
+        return drawn * self.vae.config.scaling_factor, self.squares.size_and_crop(crop)
 
-    def _encode(self, view: View) -> tuple[Any, Any]:
+    def _encode(self, crop: Crop) -> tuple[Any, Any]:
         with torch.no_grad():
-            spread = self.vae.encode(self.squares.pixels(view).to(self.vae.device, self.vae.dtype)).latent_dist
-        made = spread.mean.float().cpu(), spread.std.float().cpu()
-        if self.squares.repeats(view):
-            self.kept[view] = made
-        return made
+            distribution = self.vae.encode(self.squares.pixels(crop).to(self.vae.device, self.vae.dtype)).latent_dist
+        encoded = distribution.mean.float().cpu(), distribution.std.float().cpu()
+        if self.squares.is_repeated(crop):
+            self.cached[crop] = encoded
+        return encoded
 
 
-def _shorter_side(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The image with a shorter side of `size` pixels."""
     height, width = image.shape[:2]
     shorter = min(height, width)
     if shorter == size:

@@ -1,4 +1,4 @@
-"""Sampling images, and boxes from the cross-attention while they are sampled."""
+"""Sampling images, and boxes from their cross-attention maps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteS
 from synthbench import Sample, SynthbenchError, derive_seed
 
 from synthbench_diffusers.attention import AttentionMaps
-from synthbench_diffusers.boxes import boxes_of
+from synthbench_diffusers.boxes import boxes_from_map
 from synthbench_diffusers.checkpoint import open_pipeline, working_dtype
 from synthbench_diffusers.conditioning import Condition, encode, encode_negative, token_weights
 
@@ -29,14 +29,14 @@ SCHEDULERS = {"ddim": DDIMScheduler, "dpm++": DPMSolverMultistepScheduler, "eule
 
 @dataclass(frozen=True)
 class Sampler:
-    """How images are sampled: with deterministic schedulers, so that the first latents decide. `size` is in pixels."""
+    """Samples images. All schedulers are deterministic, so an image depends on its first latents. size: in pixels."""
 
     pipe: Any
     dtype: Any
     size: int
     scheduler: str = "ddim"
-    steps: int = 30
-    guidance: float = 7.5
+    num_inference_steps: int = 30
+    guidance_scale: float = 7.5
     negative_prompt: str = ""
 
     def __post_init__(self) -> None:
@@ -45,14 +45,17 @@ class Sampler:
     def images(
         self, prompts: Sequence[Condition], seeds: Sequence[int], maps: AttentionMaps | None = None, times: tuple[float, float] = (0, 1)
     ) -> NDArray[np.uint8]:
-        """uint8 (B, size, size, 3) RGB, one image a prompt and seed; `maps` listens at the share `times` of the noise schedule."""
+        """uint8 (B, size, size, 3) RGB, one image for each prompt and seed.
+
+        maps: record at timesteps within `times`, as shares of the scheduler's timesteps.
+        """
         unet, vae, device = self.pipe.unet, self.pipe.vae, self.pipe.device
         scheduler = SCHEDULERS[self.scheduler].from_config(self.pipe.scheduler.config)
-        scheduler.set_timesteps(self.steps, device=device)
-        guided = self.guidance > 1
+        scheduler.set_timesteps(self.num_inference_steps, device=device)
+        guided = self.guidance_scale > 1
         with torch.no_grad():
-            told = Condition.joined([*([self._negative] * len(prompts) if guided else ()), *prompts])
-            arguments = told.arguments([(self.size, self.size, 0, 0, self.size, self.size)] * len(told.states))
+            conditions = Condition.joined([*([self._negative] * len(prompts) if guided else ()), *prompts])
+            arguments = conditions.arguments([(self.size, self.size, 0, 0, self.size, self.size)] * len(conditions.states))
             latents = self._noise(seeds).to(device) * scheduler.init_noise_sigma
             for time in scheduler.timesteps:
                 if maps is not None:
@@ -61,8 +64,8 @@ class Sampler:
                 with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
                     noise = unet(noisy.to(self.dtype), time, **arguments).sample.float()
                 if guided:
-                    away, towards = noise.chunk(2)
-                    noise = away + self.guidance * (towards - away)
+                    unconditional, conditional = noise.chunk(2)
+                    noise = unconditional + self.guidance_scale * (conditional - unconditional)
                 latents = scheduler.step(noise, time, latents).prev_sample
             pixels = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample.float()
         return np.asarray((pixels / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
@@ -72,14 +75,14 @@ class Sampler:
         return encode_negative(self.pipe, self.negative_prompt)
 
     def _noise(self, seeds: Sequence[int]) -> Any:
-        """Drawn on the processor for each image by itself: the same on every device and in every batch."""
+        """The first latents, drawn on the CPU for each image separately: the same on every device and in every batch."""
         side = self.size // self.pipe.vae_scale_factor
         shape = (1, self.pipe.unet.config.in_channels, side, side)
         return torch.cat([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
 
 def check_size(pipe: Any, size: int, what: str) -> None:
-    """Raises SynthbenchError where latents of that many pixels do not come out even."""
+    """Raises SynthbenchError if `size`, in pixels, is not a multiple of the VAE's downscaling factor."""
     factor = pipe.vae_scale_factor
     if size % factor:
         raise SynthbenchError(
@@ -88,10 +91,10 @@ def check_size(pipe: Any, size: int, what: str) -> None:
 
 
 def in_batches(numbers: Sequence[int], size: int, device: str) -> list[Sequence[int]]:
-    """Numbers of images that are sampled at once: one on a processor, whatever the size.
+    """Image numbers, split into batches of `size`; of one image on a CPU, whatever the size.
 
-    There a batch of four would save a fifth of the time (a UNet of 6 million parameters, one thread), and sums taken in
-    another order would make the same image another in its last bits: up to one of 256 steps in some pixels.
+    On a CPU a batch of four would take a fifth less time (UNet of 6 million parameters, one thread). But floating-point
+    sums in another order would change some pixels by one of 256 levels, so images would depend on the batch size.
     """
     size = 1 if device == "cpu" else size
     return [numbers[first : first + size] for first in range(0, len(numbers), size)]
@@ -107,54 +110,54 @@ def sample(recipe: Recipe, fitted: Path, request: SampleRequest, run: Run) -> It
         dtype=working_dtype(recipe, run.device),
         size=recipe.side,
         scheduler=recipe.scheduler,
-        steps=recipe.sampler_steps,
-        guidance=recipe.guidance,
+        num_inference_steps=recipe.num_inference_steps,
+        guidance_scale=recipe.guidance_scale,
         negative_prompt=recipe.negative_prompt,
     )
     maps = AttentionMaps(pipe.unet, recipe) if recipe.boxes else None
     weights = {prompt: word_weights(recipe, pipe, prompt) for prompt in recipe.sampled_prompts} if maps else {}
     with torch.no_grad():
         conditions = {prompt: encode(pipe, prompt) for prompt in recipe.sampled_prompts}
-    batches = in_batches(range(request.start, request.stop), recipe.sampling_batch, run.device)
+    batches = in_batches(range(request.start, request.stop), recipe.sample_batch_size, run.device)
     for batch in run.track(batches, "sample", unit="batches"):
         prompts = [recipe.sampled_prompts[derive_seed(run.seed, number, "prompt") % len(recipe.sampled_prompts)] for number in batch]
         if maps:
             side = recipe.side // pipe.vae_scale_factor
-            maps.watch(torch.stack([weights[prompt] for prompt in prompts]).to(run.device), (side, side))
+            maps.reset(torch.stack([weights[prompt] for prompt in prompts]).to(run.device), (side, side))
         seeds = [derive_seed(run.seed, number, "latents") for number in batch]
         images = sampler.images([conditions[prompt] for prompt in prompts], seeds, maps, recipe.map_times)
-        heat = read_maps(recipe, maps, recipe.side, recipe.side) if maps else None
-        for place, prompt in enumerate(prompts):
-            boxes = None if heat is None else boxes_of(heat[place], recipe.box_threshold, recipe.box_area)
-            yield Sample(images[place], boxes, {"prompt": prompt})
+        heatmaps = read_maps(recipe, maps, recipe.side, recipe.side) if maps else None
+        for index, prompt in enumerate(prompts):
+            boxes = None if heatmaps is None else boxes_from_map(heatmaps[index], recipe.box_threshold, recipe.min_box_area)
+            yield Sample(images[index], boxes, {"prompt": prompt})
 
 
 def check_categories(recipe: Recipe, categories: tuple[str, ...]) -> None:
-    """Raises SynthbenchError where one word's boxes cannot be all."""
+    """Raises SynthbenchError unless there is exactly one category: boxes come from one word."""
     if len(categories) != 1:
         raise SynthbenchError(
-            f"{recipe.name}: boxes from attention are of one word, {recipe.class_word!r}, and the data have {len(categories)} categories "
-            f"({', '.join(categories)}); set boxes = false and take another annotator"
+            f"{recipe.name}: boxes come from the attention to one word, {recipe.class_word!r}, but the data have {len(categories)} "
+            f"categories ({', '.join(categories)}); set boxes = false and use another annotator than 'native'"
         )
 
 
 def word_weights(recipe: Recipe, pipe: Any, prompt: str) -> Any:
-    """`token_weights` of the class word. Raises SynthbenchError where the prompt lacks it."""
-    found = token_weights(pipe.tokenizer, prompt, recipe.class_word)
-    if found is None:
+    """`token_weights` of the class word. Raises SynthbenchError if they are None."""
+    weights = token_weights(pipe.tokenizer, prompt, recipe.class_word)
+    if weights is None:
         raise SynthbenchError(
-            f"{recipe.name}: class_word {recipe.class_word!r} is no word of the prompt {prompt!r}, or too far at its end; "
-            "write it in the prompt as it stands, or set boxes = false"
+            f"{recipe.name}: class_word {recipe.class_word!r} is not a word of the prompt {prompt!r}, or comes after the last token that "
+            "is read; put it into the prompt as it is written, nearer to the start, or set boxes = false"
         )
-    return found
+    return weights
 
 
 def read_maps(recipe: Recipe, maps: AttentionMaps, height: int, width: int) -> NDArray[np.float32]:
-    """The maps in pixels, float32 (B, height, width). Raises SynthbenchError where the options leave none over."""
-    heat = maps.read(height, width)
-    if heat is None:
+    """The mean maps, float32 (B, height, width) in pixels. Raises SynthbenchError if the options exclude all maps."""
+    heatmaps = maps.read(height, width)
+    if heatmaps is None:
         raise SynthbenchError(
-            f"{recipe.name}: no attention map at map_scales {recipe.map_scales}, map_blocks {recipe.map_blocks} and map_times "
-            f"{recipe.map_times}; let more of them count"
+            f"{recipe.name}: no attention map has map_scales {recipe.map_scales}, map_blocks {recipe.map_blocks} and map_times "
+            f"{recipe.map_times}; allow more of them"
         )
-    return np.asarray(heat.numpy(), np.float32)
+    return np.asarray(heatmaps.numpy(), np.float32)

@@ -1,4 +1,4 @@
-"""States of an unfinished fit, in its working folder: weights and optimiser as safetensors, the rest as JSON."""
+"""Saved states of an unfinished fit, in its working folder: weights and optimizer as safetensors, the rest as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """What changes while fitting: trained weights by name, optimiser, loss scaler, and the loss of every step so far."""
+    """What changes while fitting: trained weights by name, optimizer, loss scaler, and the loss of every step so far."""
 
     trained: dict[str, Any]
     optimizer: Any
@@ -29,19 +29,19 @@ class Progress:
 
 
 def save(run: Run, recipe: Recipe, progress: Progress) -> None:
-    """Keeps the state, and drops older ones once this one is whole."""
+    """Saves the state, and removes older ones when this one is complete."""
     part = run.workdir / "state.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     tensors: dict[str, Any] = {}
     numbers: dict[str, Any] = {}
-    for index, held in progress.optimizer.state_dict()["state"].items():
-        for key, value in held.items():
+    for index, values in progress.optimizer.state_dict()["state"].items():
+        for key, value in values.items():
             (tensors if torch.is_tensor(value) else numbers)[f"{index}.{key}"] = value
     save_file({name: weight.detach().contiguous() for name, weight in progress.trained.items()}, part / "weights.safetensors")
     save_file(tensors, part / "optimizer.safetensors")
-    about = {"made": _made(run, recipe), "losses": progress.losses, "optimizer": numbers, "scaler": progress.scaler.state_dict()}
-    (part / "state.json").write_text(json.dumps(about))
+    rest = {"fit": _identity(run, recipe), "losses": progress.losses, "optimizer": numbers, "scaler": progress.scaler.state_dict()}
+    (part / "state.json").write_text(json.dumps(rest))
     older = _states(run.workdir)
     part.rename(run.workdir / f"state-{len(progress.losses):08d}")
     for folder in older:
@@ -49,29 +49,29 @@ def save(run: Run, recipe: Recipe, progress: Progress) -> None:
 
 
 def load(run: Run, recipe: Recipe, progress: Progress) -> None:
-    """Puts the last state back, if one is there of the same options and seed."""
+    """Restores the last state that was saved with the same options and seed, if there is one."""
     for folder in reversed(_states(run.workdir)):
-        about = json.loads((folder / "state.json").read_text())
-        if about["made"] != json.loads(json.dumps(_made(run, recipe))):
-            run.log(f"{folder.name}: of other options or another seed, left aside")
+        rest = json.loads((folder / "state.json").read_text())
+        if rest["fit"] != json.loads(json.dumps(_identity(run, recipe))):
+            run.log(f"{folder.name}: saved with other options or another seed, so it is ignored")
             continue
         weights = load_file(folder / "weights.safetensors")
         with torch.no_grad():
             for name, weight in progress.trained.items():
                 weight.copy_(weights[name])
-        held: dict[int, dict[str, Any]] = {}
-        for name, value in [*load_file(folder / "optimizer.safetensors").items(), *about["optimizer"].items()]:
+        values: dict[int, dict[str, Any]] = {}
+        for name, value in [*load_file(folder / "optimizer.safetensors").items(), *rest["optimizer"].items()]:
             index, key = name.split(".", 1)
-            held.setdefault(int(index), {})[key] = value
-        progress.optimizer.load_state_dict({**progress.optimizer.state_dict(), "state": held})
-        progress.scaler.load_state_dict(about["scaler"])
-        progress.losses = list(about["losses"])
-        run.log(f"goes on after step {len(progress.losses)}")
+            values.setdefault(int(index), {})[key] = value
+        progress.optimizer.load_state_dict({**progress.optimizer.state_dict(), "state": values})
+        progress.scaler.load_state_dict(rest["scaler"])
+        progress.losses = list(rest["losses"])
+        run.log(f"resumes after step {len(progress.losses)}")
         return
 
 
 def remove(workdir: Path) -> None:
-    """Drops the states of a fit that is done."""
+    """Removes the states of a finished fit."""
     for folder in _states(workdir):
         shutil.rmtree(folder)
 
@@ -80,5 +80,6 @@ def _states(workdir: Path) -> list[Path]:
     return sorted(workdir.glob("state-*"))
 
 
-def _made(run: Run, recipe: Recipe) -> dict[str, object]:
+def _identity(run: Run, recipe: Recipe) -> dict[str, object]:
+    """What two fits must have in common for one to resume from the other's state."""
     return {"name": recipe.name, "version": recipe.version, "seed": run.seed, **option_values(recipe, late=False)}

@@ -1,4 +1,4 @@
-"""Which weights are trained, and how they are kept."""
+"""Which weights are trained, and how they are saved."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from synthbench_diffusers.conditioning import ENCODERS
 if TYPE_CHECKING:
     from synthbench_diffusers.recipe import Recipe
 
-# As in diffusers' examples: the attention's projections.
+# The attention's projections, as in diffusers' scripts.
 UNET_TARGETS = ["to_k", "to_q", "to_v", "to_out.0"]
 ENCODER_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
 
 
 def trained_parts(recipe: Recipe, pipe: Any) -> list[str]:
-    """Names of the pipeline's parts that are trained."""
+    """Names of the pipeline's components that are trained."""
     return ["unet", *(name for name in ENCODERS if recipe.train_text_encoder and hasattr(pipe, name))]
 
 
 def add_trainable(recipe: Recipe, pipe: Any, seed: int) -> dict[str, Any]:
-    """Makes the pipeline ready for training; gives the trained weights, fp32, by name."""
+    """Prepares the pipeline for training. Returns the trained weights, fp32, by name."""
     for name in ("vae", "unet", *ENCODERS):
         if hasattr(pipe, name):
             getattr(pipe, name).requires_grad_(False)
@@ -50,11 +50,11 @@ def add_trainable(recipe: Recipe, pipe: Any, seed: int) -> dict[str, Any]:
 
 
 def save_fitted(recipe: Recipe, pipe: Any, folder: Path) -> None:
-    """LoRA: `pytorch_lora_weights.safetensors`, as diffusers loads them. Whole: a folder for each part, in `precision`."""
+    """LoRA: writes `pytorch_lora_weights.safetensors`, as diffusers loads it. Full: a folder for each component, in `mixed_precision`."""
     parts = {name: getattr(pipe, name) for name in trained_parts(recipe, pipe)}
     if recipe.full:
         for name, part in parts.items():
-            part.to(DTYPES[recipe.precision]).save_pretrained(folder / name)
+            part.to(DTYPES[recipe.mixed_precision]).save_pretrained(folder / name)
     else:
         layers = {f"{name}_lora_layers": convert_state_dict_to_diffusers(get_peft_model_state_dict(part)) for name, part in parts.items()}
         pipe.save_lora_weights(folder, **layers)

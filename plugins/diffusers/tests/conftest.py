@@ -1,4 +1,4 @@
-"""Checkpoints small enough for a test: the layout of the real ones, random weights, a tokenizer of bytes."""
+"""Checkpoints small enough for a test: the layout of the real ones, random weights, a byte tokenizer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tokenizer() -> Any:
 
 
 def save_sd(folder: Path, **saving: Any) -> Path:
-    """A StableDiffusionPipeline of factor 4."""
+    """A StableDiffusionPipeline whose VAE downscales by 4."""
     import torch
     from diffusers import DDIMScheduler, StableDiffusionPipeline
     from transformers import CLIPTextModel
@@ -48,7 +48,7 @@ def save_sd(folder: Path, **saving: Any) -> Path:
 
 
 def save_sdxl(folder: Path) -> Path:
-    """A StableDiffusionXLPipeline of factor 4: two encoders, pooled text, size and crop."""
+    """A StableDiffusionXLPipeline whose VAE downscales by 4, with two text encoders, pooled text, size and crop."""
     import torch
     from diffusers import DDIMScheduler, StableDiffusionXLPipeline
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
@@ -69,7 +69,7 @@ def save_sdxl(folder: Path) -> Path:
 
 
 def byte_tokenizer() -> Any:
-    """CLIP's tokenizer without merges: each letter is a token."""
+    """CLIP's tokenizer without merges: each byte is a token."""
     from transformers import CLIPTokenizer
 
     letters = [chr(code) for code in _byte_symbols()]
@@ -78,7 +78,7 @@ def byte_tokenizer() -> Any:
 
 
 def _byte_symbols() -> list[int]:
-    """The 256 characters by which byte-level BPE writes bytes: printable ones as they are, others from 256 on."""
+    """The 256 characters that byte-level BPE writes for bytes: printable ones unchanged, the others from 256 on."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     return [*printable, *range(256, 256 + 256 - len(printable))]
 

@@ -18,7 +18,7 @@ from synthbench_diffusers import SD15DreamBooth, SDXLLora, synthbench_generators
 if TYPE_CHECKING:
     from synthbench_diffusers.recipe import Recipe
 
-SMALL: dict[str, Any] = {"resolution": 32, "steps": 3, "learning_rate": 1e-2, "sampler_steps": 4, "checkpoint_every": 2}
+SMALL: dict[str, Any] = {"resolution": 32, "max_train_steps": 3, "learning_rate": 1e-2, "num_inference_steps": 4, "checkpointing_steps": 2}
 METHODS = ("full", "lora", "sdxl")
 APPLE = ("apple",)
 
@@ -41,25 +41,39 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
 @pytest.fixture(scope="session")
 def recipes(checkpoints: dict[str, Path]) -> dict[str, Recipe]:
     sd, sdxl = str(checkpoints["sd"]), str(checkpoints["sdxl"])
-    prior: dict[str, Any] = {"prior_preservation": True, "class_images": 2, "min_snr_gamma": 5.0, "batch": 2}
+    prior: dict[str, Any] = {"with_prior_preservation": True, "num_class_images": 2, "snr_gamma": 5.0, "batch_size": 2}
     return {
-        "full": SD15DreamBooth(checkpoint=sd, **SMALL, train_text_encoder=True, flip=True, crop="center", schedule="cosine"),
-        "lora": SD15DreamBooth(checkpoint=sd, **SMALL, method="lora", scheduler="dpm++", **prior),
-        "sdxl": SDXLLora(
-            checkpoint=sdxl, **SMALL, gradient_checkpointing=True, accumulation=2, train_text_encoder=True, scheduler="euler", flip=True
+        "full": sd15(sd, **SMALL, train_text_encoder=True, random_flip=True, center_crop=True, lr_scheduler="cosine"),
+        "lora": sd15(sd, **SMALL, method="lora", scheduler="dpm++", **prior),
+        "sdxl": sdxl_lora(
+            sdxl,
+            **SMALL,
+            gradient_checkpointing=True,
+            gradient_accumulation_steps=2,
+            train_text_encoder=True,
+            scheduler="euler",
+            random_flip=True,
         ),
     }
 
 
 @pytest.fixture(scope="session")
 def fitted(recipes: dict[str, Recipe], references: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    made = {}
+    folders = {}
     for name, recipe in recipes.items():
         run = StageRun(tmp_path_factory.mktemp(name), seed=7)
         recipe.fit(references, run)
         assert run.records["steps"] == 3
-        made[name] = run.workdir
-    return made
+        folders[name] = run.workdir
+    return folders
+
+
+def sd15(checkpoint: str, **options: Any) -> SD15DreamBooth:
+    return SD15DreamBooth(pretrained_model_name_or_path=checkpoint, **options)
+
+
+def sdxl_lora(checkpoint: str, **options: Any) -> SDXLLora:
+    return SDXLLora(pretrained_model_name_or_path=checkpoint, **options)
 
 
 def images(recipe: Recipe, fitted: Path, stop: int = 4, start: int = 0, seed: int = 1) -> np.ndarray:
@@ -81,14 +95,26 @@ def test_importing_the_plugin_is_light() -> None:
 def test_options_follow_the_recipes_and_are_checked() -> None:
     assert [generator.name for generator in synthbench_generators()] == ["sd15-dreambooth", "sdxl-lora"]
     assert (SD15DreamBooth().total_steps, SD15DreamBooth().rate) == (400, 5e-6)
-    assert SD15DreamBooth(prior_preservation=True).total_steps == 800
+    assert SD15DreamBooth(with_prior_preservation=True).total_steps == 800
     assert (SD15DreamBooth(method="lora").total_steps, SDXLLora().rate, SDXLLora().side) == (500, 1e-4, 1024)
-    made, problems = configure(SD15DreamBooth, {"map_scales": [1, 2], "box_threshold": "otsu", "map_times": [0.1, 0.9]})
-    assert made is not None, problems
+    plugin, problems = configure(SD15DreamBooth, {"map_scales": [1, 2], "box_threshold": "otsu", "map_times": [0.1, 0.9]})
+    assert plugin is not None, problems
     assert "class_word" in configure(SD15DreamBooth, {"class_word": "cherries"})[1][0]
     assert "map_times" in configure(SDXLLora, {"map_times": [0.9, 0.1]})[1][0]
     assert not configure(SD15DreamBooth, {"class_word": "cherries", "boxes": False})[1]
     assert configure(SD15DreamBooth, {"method": "half"})[1]
+
+
+@pytest.mark.parametrize("plugin", [SD15DreamBooth, SDXLLora])
+def test_an_old_option_name_gets_the_new_one_as_an_error(plugin: type[Recipe]) -> None:
+    options = {field.name for field in dataclasses.fields(plugin)}
+    for old, new in plugin.renamed_options.items():
+        assert new in options
+        assert configure(plugin, {old: 1}) == (None, [f"{old}: renamed to '{new}'"])
+    assert "batch: renamed to 'batch_size'" in configure(plugin, {"batch": 4, "rank": 4})[1]
+    assert ("vae" in plugin.renamed_options) == (plugin is SDXLLora)
+    [problem] = configure(plugin, {"mixed_precision": "fp32"})[1]
+    assert problem.startswith("mixed_precision: unknown value 'fp32'")
 
 
 def test_a_fit_leaves_only_what_sampling_needs(fitted: dict[str, Path]) -> None:
@@ -110,10 +136,10 @@ def test_the_fitted_weights_are_sampled_from(method: str, recipes: dict[str, Rec
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_image_depends_on_seed_and_number_alone(method: str, recipes: dict[str, Recipe], fitted: dict[str, Path]) -> None:
-    recipe = dataclasses.replace(recipes[method], prompts=("a photo of sks apples", "many apples at night"), sampling_batch=8)
+    recipe = dataclasses.replace(recipes[method], prompts=("a photo of sks apples", "many apples at night"), sample_batch_size=8)
     together = images(recipe, fitted[method], 5)
     for batch in (1, 3):
-        assert np.array_equal(images(dataclasses.replace(recipe, sampling_batch=batch), fitted[method], 5), together)
+        assert np.array_equal(images(dataclasses.replace(recipe, sample_batch_size=batch), fitted[method], 5), together)
     assert np.array_equal(images(recipe, fitted[method], 5, start=3), together[3:])
     assert not np.array_equal(images(recipe, fitted[method], 2, seed=2), together[:2])
     assert not np.array_equal(together[0], together[1])
@@ -137,7 +163,7 @@ def test_boxes_come_with_the_images(method: str, recipes: dict[str, Recipe], fit
 
 
 class Stopped(StageRun):
-    """Breaks off while the third step is shown."""
+    """Raises KeyboardInterrupt when the third step shows its metrics."""
 
     shown = 0
 
@@ -149,22 +175,24 @@ class Stopped(StageRun):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_interrupted_fit_goes_on(
+def test_an_interrupted_fit_resumes(
     method: str, recipes: dict[str, Recipe], fitted: dict[str, Path], references: ImageSet, tmp_path: Path
 ) -> None:
-    heard: list[object] = []
+    messages: list[object] = []
     with pytest.raises(KeyboardInterrupt):
         recipes[method].fit(references, Stopped(tmp_path, seed=7))
-    recipes[method].fit(references, StageRun(tmp_path, seed=7, emit=lambda event: heard.append(event.get("message"))))
-    assert "goes on after step 2" in heard
-    whole, resumed = (sorted(weights(folder).items(), key=lambda pair: pair[0].split("/")[1]) for folder in (fitted[method], tmp_path))
-    assert all(np.array_equal(one.numpy(), two.numpy()) for (_, one), (_, two) in zip(whole, resumed, strict=True))
+    recipes[method].fit(references, StageRun(tmp_path, seed=7, emit=lambda event: messages.append(event.get("message"))))
+    assert "resumes after step 2" in messages
+    uninterrupted, resumed = (
+        sorted(weights(folder).items(), key=lambda pair: pair[0].split("/")[1]) for folder in (fitted[method], tmp_path)
+    )
+    assert all(np.array_equal(one.numpy(), two.numpy()) for (_, one), (_, two) in zip(uninterrupted, resumed, strict=True))
 
 
 def test_the_loss_falls(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:
-    options: dict[str, Any] = {**SMALL, "steps": 60, "learning_rate": 3e-3, "batch": 4}
+    options: dict[str, Any] = {**SMALL, "max_train_steps": 60, "learning_rate": 3e-3, "batch_size": 4}
     run = StageRun(tmp_path, seed=7)
-    SD15DreamBooth(checkpoint=str(checkpoints["sd"]), **options).fit(references[:1], run)
+    sd15(str(checkpoints["sd"]), **options).fit(references[:1], run)
     assert float(run.records["last_loss"]) < 0.9 * float(run.records["first_loss"])
 
 
@@ -179,35 +207,35 @@ def test_a_word_of_several_tokens_is_found(tokenizer: Any) -> None:
     assert token_weights(tokenizer, "a " * 80 + "apples", "apples") is None
 
 
-def test_boxes_enclose_what_is_above_the_threshold() -> None:
-    from synthbench_diffusers.boxes import boxes_of, otsu
+def test_boxes_enclose_the_regions_above_the_threshold() -> None:
+    from synthbench_diffusers.boxes import boxes_from_map, otsu
 
     heat = np.full((40, 60), 0.1, np.float32)
     heat[10:20, 5:15] = 0.9
     heat[25:31, 40:52] = 0.7
     heat[0, 0] = 0.9
     for threshold in (0.5, "otsu"):
-        found = boxes_of(heat, threshold, 0.001)
+        found = boxes_from_map(heat, threshold, 0.001)
         assert found.xyxy.tolist() == [[5, 10, 15, 20], [40, 25, 52, 31]]
         assert found.scores[0] > found.scores[1] > 0.5
-    assert len(boxes_of(heat, 0.5, 0)) == 3
-    assert not len(boxes_of(np.ones((8, 8), np.float32), 0.5, 0))
+    assert len(boxes_from_map(heat, 0.5, 0)) == 3
+    assert not len(boxes_from_map(np.ones((8, 8), np.float32), 0.5, 0))
     assert 0.2 < otsu(np.array([0, 0.1, 0.9, 1], np.float32)) < 0.9
 
 
 def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:
     sd, sdxl, pickled = (str(checkpoints[name]) for name in ("sd", "sdxl", "pickled"))
     cases: list[tuple[Recipe, str]] = [
-        (SD15DreamBooth(checkpoint="nobody/nothing"), "hf download nobody/nothing"),
-        (SD15DreamBooth(checkpoint=str(tmp_path)), "model_index.json"),
-        (SD15DreamBooth(checkpoint=sdxl), "use the generator sdxl-lora"),
-        (SDXLLora(checkpoint=sdxl, vae="nobody/vae"), "hf download nobody/vae"),
-        (SD15DreamBooth(checkpoint=sd, resolution=33), "multiple of 4"),
-        (SD15DreamBooth(checkpoint=sd, resolution=32, adam_8bit=True), "bitsandbytes"),
-        (SD15DreamBooth(checkpoint=pickled, resolution=32, steps=1), "--allow-pickle"),
+        (sd15("nobody/nothing"), "hf download nobody/nothing"),
+        (sd15(str(tmp_path)), "model_index.json"),
+        (sd15(sdxl), "use the generator sdxl-lora"),
+        (sdxl_lora(sdxl, pretrained_vae_model_name_or_path="nobody/vae"), "hf download nobody/vae"),
+        (sd15(sd, resolution=33), "multiple of 4"),
+        (sd15(sd, resolution=32, use_8bit_adam=True), "bitsandbytes"),
+        (sd15(pickled, resolution=32, max_train_steps=1), "--allow-pickle"),
     ]
-    for recipe, said in cases:
-        with pytest.raises(SynthbenchError, match=said):
+    for recipe, message in cases:
+        with pytest.raises(SynthbenchError, match=message):
             recipe.fit(references, StageRun(tmp_path, seed=0))
     with pytest.raises(SynthbenchError, match="no references"):
         cases[0][0].fit(references[:0], StageRun(tmp_path))
