@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from synthbench.cli import main
-from synthbench.cli.new import KINDS
+from synthbench.cli.parser import KINDS
 from synthbench.contract.stages import PLUGIN_KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -85,13 +85,13 @@ def test_what_is_written_keeps_the_contract(written: Path, kind: str):
 
 @pytest.mark.parametrize("kind", PLUGIN_KINDS)
 def test_the_suite_that_is_written_names_options_that_exist(written: Path, kind: str, tmp_path: Path):
-    assert "to run" in told("synthbench.cli", "plan", str(folder_of(written, kind) / "suite.toml"), folder=tmp_path)
+    assert "to run" in told("synthbench", "plan", str(folder_of(written, kind) / "suite.toml"), folder=tmp_path)
 
 
 @pytest.mark.usefixtures("written")
 def test_all_that_is_written_works_together_in_one_suite(tmp_path: Path):
     (tmp_path / "suite.toml").write_text(TOGETHER)
-    told("synthbench.cli", "run", "suite.toml", "--in-process", "--device", "cpu", folder=tmp_path)
+    told("synthbench", "run", "suite.toml", "--in-process", "--device", "cpu", folder=tmp_path)
     held = json.loads((tmp_path / "reports" / "suite.json").read_text())
     scores = {cell["training_set"]: cell["metrics"]["AP50"] for cell in held["cells"]}
     assert {*scores} == {"real", "references", "some-generator x native", "some-generator x some-annotator"}

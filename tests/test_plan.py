@@ -24,7 +24,7 @@ def keys(plan: Plan) -> dict[str, str]:
 
 def changed(before: Plan, after: Plan) -> set[str]:
     """The labels of the stages whose keys differ."""
-    return {label for label, key in keys(after).items() if keys(before)[label] != key}
+    return {label for label, key in keys(after).items() if keys(before).get(label) != key}
 
 
 def stage(plan: Plan, label: str) -> Stage:

@@ -6,9 +6,7 @@ The other packages are the harness's own.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # not from typing: importing this package takes next to no time
 if TYPE_CHECKING:
     from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, NoBoxes
     from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Environment, Generator, Locator, hookimpl
@@ -75,6 +73,8 @@ def __getattr__(name: str) -> object:
     """Loads a public name from the module that defines it."""
     if name not in _HOME_OF:
         raise AttributeError(f"module 'synthbench' has no attribute '{name}'")
+    import importlib
+
     value: object = getattr(importlib.import_module(f"synthbench.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value

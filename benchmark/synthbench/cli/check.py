@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synthbench.errors import SynthbenchError, suggest
 
@@ -16,16 +16,6 @@ if TYPE_CHECKING:
     from synthbench.testing import Result
 
 KEPT, BROKEN = 0, 1
-
-
-def add(commands: Any) -> None:
-    """Adds the command."""
-    check = commands.add_parser("check", help="check whether a plugin keeps the contract, on toy pictures")
-    check.add_argument("name", help="a plugin's name, or KIND:NAME where two kinds have that name")
-    check.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option, besides or instead of its trial's")
-    check.add_argument("--make-environments", action="store_true", help="make the environment that it needs, without asking")
-    check.add_argument("--json", action="store_true", help="for programs")
-    check.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:

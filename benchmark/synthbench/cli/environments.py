@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synthbench.cli.tables import print_table
 from synthbench.errors import SynthbenchError
@@ -17,20 +17,6 @@ if TYPE_CHECKING:
     from synthbench.execution.environments import Wanted
 
 UNITS = 1000.0
-
-
-def add(commands: Any) -> None:
-    """Adds the command with its own three."""
-    command = commands.add_parser("env", help="list, show or remove the environments that plugins run in")
-    parts = command.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    listing = parts.add_parser("list", help="what there is")
-    listing.set_defaults(command=list_command)
-    showing = parts.add_parser("show", help="what one holds, as JSON")
-    removing = parts.add_parser("remove", help="take them away; a run that needs one again asks to make it")
-    showing.add_argument("name", help="or how it begins")
-    removing.add_argument("name", nargs="+", help="or how it begins")
-    showing.set_defaults(command=show_command)
-    removing.set_defaults(command=remove_command)
 
 
 def agree(wanted: Sequence[Wanted], folder: Path) -> None:

@@ -7,28 +7,17 @@ import keyword
 import re
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from synthbench.errors import SynthbenchError
 
-KINDS = ("detector", "generator", "annotator", "data-source")
 TEMPLATES = Path(__file__).parents[1] / "templates"
 SUFFIX = ".template"  # so that no tool takes one for what it makes
-
-
-def add(commands: Any) -> None:
-    """Adds the command."""
-    new = commands.add_parser("new", help="write a plugin of your own that runs at once")
-    new.add_argument("kind", choices=KINDS, help="what the plugin is")
-    new.add_argument("name", help="its name in suites: letters, digits, '-' and '_'")
-    new.add_argument("--folder", type=Path, help="where it goes (default: synthbench-NAME)")
-    new.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Writes the folder, and says what is in it and what comes next."""
     check_name(arguments.kind, arguments.name)
-    folder = arguments.folder or Path(f"synthbench-{arguments.name}")
+    folder = Path(arguments.folder) if arguments.folder else Path(f"synthbench-{arguments.name}")
     written = write(arguments.kind, arguments.name, folder)
     print("\n".join(f"wrote {file}" for file in written))
     print(f"""

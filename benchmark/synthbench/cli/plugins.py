@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from synthbench.cli.tables import print_table
-
-
-def add(commands: Any) -> None:
-    """Adds the command."""
-    plugins = commands.add_parser("plugins", help="list what is installed, the broken among it")
-    plugins.add_argument("--json", action="store_true", help="for programs")
-    plugins.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -7,44 +7,15 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from synthbench.experiment import Experiment
+from synthbench.experiment import Experiment
+from synthbench.results.collect import without_folders
 
 FAILED = 1
 
 
-def add(commands: Any) -> None:
-    """Adds both commands."""
-    run = commands.add_parser("run", help="run a suite and write its report")
-    plan = commands.add_parser("plan", help="say what a suite would do, and what of it is in the store already")
-    for command in (run, plan):
-        command.add_argument("suite", help="a TOML file")
-        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value, as in data.path=photos")
-        command.add_argument("--store", default=".synthbench", help="where artifacts are kept (default: %(default)s)")
-    run.add_argument("--out", default="reports", help="where the report goes (default: %(default)s)")
-    run.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator where there is one)")
-    run.add_argument("--workers", type=count, help="stages at a time (default: 1 with a GPU, else 2)")
-    run.add_argument("--in-process", action="store_true", help="run stages in this process, for debugging")
-    run.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
-    run.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
-    run.add_argument("--allow-pickle", action="store_true", help="open weights that are pickles, which run code: for those you trust")
-    run.set_defaults(command=run_command)
-    plan.set_defaults(command=plan_command)
-
-
-def count(text: str) -> int:
-    """A whole number from 1 on. Raises ValueError, which argparse reports."""
-    if (number := int(text)) < 1:
-        raise ValueError
-    return number
-
-
 def experiment_of(arguments: argparse.Namespace) -> Experiment:
     """The experiment that was asked for. Warns of plugins whose results may be out of date."""
-    from synthbench.experiment import Experiment
-
     experiment = Experiment(arguments.suite, changes=arguments.set, store=arguments.store)
     for name in experiment.changed_plugins:
         message = f"{name}: its code has changed since stages in the store were computed; if its results change, raise its `version`"
@@ -84,7 +55,6 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def typed(arguments: list[str]) -> str:
     """The command as it was typed, with paths outside the current folder cut to their names: it ends in a published report."""
-    from synthbench.results.collect import without_folders
 
     def tidy(argument: str) -> str:
         key, equals, value = argument.rpartition("=")

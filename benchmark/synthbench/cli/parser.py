@@ -1,0 +1,108 @@
+"""The command line: every command with its arguments. Imports nothing but argparse, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+
+TYPE_CHECKING = False  # not from typing, which takes long to import
+if TYPE_CHECKING:
+    from typing import Any
+
+KINDS = ("detector", "generator", "annotator", "data-source")
+"""What `synthbench new` can write."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser. What it returns has `command`, as `MODULE:FUNCTION` of this package."""
+    from synthbench import __version__
+
+    top = argparse.ArgumentParser(prog="synthbench", description="Can generated images replace the photographs you don't have?")
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (add_run, add_plan, add_plugins, add_report, add_new, add_check, add_env):
+        add(commands)
+    return top
+
+
+def add_suite(command: argparse.ArgumentParser) -> None:
+    """The arguments of commands that read a suite."""
+    command.add_argument("suite", help="a TOML file")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value, as in data.path=photos")
+    command.add_argument("--store", default=".synthbench", help="where artifacts are kept (default: %(default)s)")
+
+
+def add_run(commands: Any) -> None:
+    """`synthbench run`."""
+    run = commands.add_parser("run", help="run a suite and write its report")
+    add_suite(run)
+    run.add_argument("--out", default="reports", help="where the report goes (default: %(default)s)")
+    run.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator where there is one)")
+    run.add_argument("--workers", type=count, help="stages at a time (default: 1 with a GPU, else 2)")
+    run.add_argument("--in-process", action="store_true", help="run stages in this process, for debugging")
+    run.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
+    run.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
+    run.add_argument("--allow-pickle", action="store_true", help="open weights that are pickles, which run code: for those you trust")
+    run.set_defaults(command="run:run_command")
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on. Raises ValueError, which argparse reports."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+def add_plan(commands: Any) -> None:
+    """`synthbench plan`."""
+    plan = commands.add_parser("plan", help="say what a suite would do, and what of it is in the store already")
+    add_suite(plan)
+    plan.set_defaults(command="run:plan_command")
+
+
+def add_plugins(commands: Any) -> None:
+    """`synthbench plugins`."""
+    plugins = commands.add_parser("plugins", help="list the installed plugins, and those that are broken")
+    plugins.add_argument("--json", action="store_true", help="for programs")
+    plugins.set_defaults(command="plugins:command")
+
+
+def add_report(commands: Any) -> None:
+    """`synthbench report`."""
+    report = commands.add_parser("report", help="make reports again from their stored results")
+    report.add_argument("results", nargs="*", help="JSON files (default: all in reports/)")
+    report.set_defaults(command="report:command")
+
+
+def add_new(commands: Any) -> None:
+    """`synthbench new`."""
+    new = commands.add_parser("new", help="write a plugin of your own that runs at once")
+    new.add_argument("kind", choices=KINDS, help="what the plugin is")
+    new.add_argument("name", help="its name in suites: letters, digits, '-' and '_'")
+    new.add_argument("--folder", help="where it goes (default: synthbench-NAME)")
+    new.set_defaults(command="new:command")
+
+
+def add_check(commands: Any) -> None:
+    """`synthbench check`."""
+    check = commands.add_parser("check", help="check whether a plugin keeps the contract, on toy pictures")
+    check.add_argument("name", help="a plugin's name, or KIND:NAME if plugins of two kinds have that name")
+    check.add_argument(
+        "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option, besides or instead of its smoke_options"
+    )
+    check.add_argument("--make-environments", action="store_true", help="make the environment that it needs, without asking")
+    check.add_argument("--json", action="store_true", help="for programs")
+    check.set_defaults(command="check:command")
+
+
+def add_env(commands: Any) -> None:
+    """`synthbench env` with its own three commands."""
+    env = commands.add_parser("env", help="list, show or remove the environments that plugins run in")
+    parts = env.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    listing = parts.add_parser("list", help="what there is")
+    listing.set_defaults(command="environments:list_command")
+    showing = parts.add_parser("show", help="what one contains, as JSON")
+    showing.add_argument("name", help="or how it begins")
+    showing.set_defaults(command="environments:show_command")
+    removing = parts.add_parser("remove", help="delete them; a run that needs one again asks to make it")
+    removing.add_argument("name", nargs="+", help="or how it begins")
+    removing.set_defaults(command="environments:remove_command")
