@@ -9,23 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from synthbench import errors, hookspecs, options, types
+from synthbench import errors
+from synthbench.contract import box_sources, environment, hookspecs, options, types, weights
 
 PAGE = Path(__file__).parents[1] / "HOOKS.md"
 FACTS = ("When", "How often", "Assume", "Raises")
 WORD = r"(?:How often|\w+)"
 HEAD = """# Hooks
 
-What a plugin gives and what it is given, word for word from the code: `tests/hooks_page.py` renders this page, and a
-test keeps the two the same. How to write a plugin: [CONTRIBUTING.md](CONTRIBUTING.md).
+Every hook, method and value of the contract between synthbench and its plugins, rendered from the code by
+`tests/hooks_page.py`; a test keeps both the same. How to write a plugin: [CONTRIBUTING.md](CONTRIBUTING.md).
 
-A plugin is code. It runs with your rights from the moment its module is imported, which is when plugins are listed or a
-suite is read, whether or not the suite names it. Nothing keeps it from reading your files or using the network. Install
-those you trust."""
+A plugin is code. It runs with your rights as soon as its module is imported: when plugins are listed, or a suite is read,
+whether or not the suite names it. It can read your files and use the network. Install only plugins that you trust."""
 HOOKS = """## The hooks
 
-Functions of the module that the entry point of the group `synthbench` names, marked with `@hookimpl`. A hook that a
-plugin has no use for is left out."""
+Functions of the module that the entry point of the group `synthbench` names, marked with `@hookimpl`. Leave out the
+hooks that a plugin does not need."""
 BORDER = """## What crosses the border
 
 Numpy arrays, paths and plain values: no framework's types."""
@@ -33,16 +33,19 @@ Numpy arrays, paths and plain values: no framework's types."""
 
 def page() -> str:
     """The whole page."""
-    contract, values, helpers = Source(hookspecs), Source(types), Source(options)
+    contract, values, helpers = map(Source, (hookspecs, types, options))
+    sources, starts, own = map(Source, (box_sources, weights, environment))
     hooks = [name for name in contract.found if name.startswith("synthbench_")]
-    said = ["Plugin", "Extras", "Environment"]
+    said = ["Plugin", "Extras"]
     kinds = [name for name in contract.classes() if name not in said]
     parts = [
         HEAD,
         *[HOOKS, *map(contract.section, hooks)],
-        *["## What a plugin says of itself", *map(contract.section, said)],
+        *["## What a plugin says of itself", *map(contract.section, said), own.section("Environment")],
         *["## The kinds and their methods", *map(contract.section, kinds)],
         *[BORDER, *map(values.section, values.classes())],
+        *["## Whose boxes an annotator starts from", *map(sources.section, [*sources.classes(), "BoxSource"])],
+        *["## Starting weights", *map(starts.section, starts.functions())],
         *["## Helpers", helpers.section("option"), helpers.section("Weights"), values.section("derive_seed")],
         Source(errors).section("SynthbenchError"),
     ]
@@ -65,6 +68,10 @@ class Source:
     def classes(self) -> list[str]:
         """The names of the classes."""
         return [name for name, each in self.found.items() if isinstance(each, ast.ClassDef)]
+
+    def functions(self) -> list[str]:
+        """The names of the functions."""
+        return [name for name, each in self.found.items() if isinstance(each, ast.FunctionDef)]
 
     def section(self, name: str) -> str:
         """A class with its members, a function or an alias, under its name."""

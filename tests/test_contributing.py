@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from synthbench.contract.hookspecs import Environment
+from synthbench.contract.environment import Environment
 from synthbench.execution.environments import find_uv
 from synthbench.registry import installed
 

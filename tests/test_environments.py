@@ -14,7 +14,7 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
-from synthbench.contract.hookspecs import Environment
+from synthbench.contract.environment import Environment
 from synthbench.errors import SynthbenchError
 from synthbench.execution.environments import Environments, Wanted, requirement
 from synthbench_fakes import SUITE

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import pytest
-from synthbench.contract.hookspecs import environment_of
+from synthbench.contract.environment import environment_of
 from synthbench.contract.options import Weights, configure, is_weights, option, option_values
 from synthbench.errors import SynthbenchError
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 TYPE_CHECKING = False  # not from typing: importing this package takes next to no time
 if TYPE_CHECKING:
     from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, NoBoxes
-    from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Environment, Generator, Locator, hookimpl
+    from synthbench.contract.environment import Environment
+    from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Generator, Locator, hookimpl
     from synthbench.contract.options import Weights, option
     from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
     from synthbench.contract.weights import check_pickle, fetched, find_weights, hub_file, is_address, is_hub_id, read_weights
@@ -21,7 +22,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "NoBoxes"),
-    "contract.hookspecs": ("Annotator", "DataSource", "Detector", "Environment", "Generator", "Locator", "hookimpl"),
+    "contract.environment": ("Environment",),
+    "contract.hookspecs": ("Annotator", "DataSource", "Detector", "Generator", "Locator", "hookimpl"),
     "contract.options": ("Weights", "option"),
     "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
     "contract.weights": ("check_pickle", "fetched", "find_weights", "hub_file", "is_address", "is_hub_id", "read_weights"),

@@ -14,6 +14,7 @@ from typing import Any
 import pluggy
 
 from synthbench.contract import hookspecs
+from synthbench.contract.environment import Environment
 from synthbench.contract.options import option_marks_of, option_types
 from synthbench.errors import suggest
 
@@ -141,7 +142,7 @@ def _wrong_extras(plugin: type, options: Mapping[str, object]) -> Iterator[str]:
         yield f"seeded should be True or False, not {seeded!r}"
     environment = member_of(plugin, "environment")
     described = hasattr(environment, "__get__") and not isinstance(environment, FunctionType)  # a property or its like
-    if not described and not isinstance(environment, (hookspecs.Environment, type(None))):
+    if not described and not isinstance(environment, (Environment, type(None))):
         yield "environment should be an Environment, None, or a property that gives one of them"
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from synthbench.contract.hookspecs import Environment, environment_of
+from synthbench.contract.environment import Environment, environment_of
 from synthbench.errors import SynthbenchError, suggest
 from synthbench.execution.provenance import requirement_name
 

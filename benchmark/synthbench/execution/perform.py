@@ -17,7 +17,7 @@ from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
-from synthbench.contract.hookspecs import environment_of
+from synthbench.contract.environment import environment_of
 from synthbench.contract.options import configure
 from synthbench.contract.stages import PLUGIN_KINDS, STAGES, StageKind
 from synthbench.contract.types import ImageSet

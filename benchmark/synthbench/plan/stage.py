@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from synthbench.contract.hookspecs import environment_of
+from synthbench.contract.environment import environment_of
 from synthbench.contract.options import option_values
 from synthbench.contract.stages import STAGES, StageKind
 from synthbench.suite.model import Entry

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from synthbench.contract.hookspecs import environment_of
+from synthbench.contract.environment import environment_of
 from synthbench.contract.options import option_values
 from synthbench.contract.stages import cost_headings
 from synthbench.execution.provenance import commit
