@@ -37,7 +37,7 @@ def typed(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytes
     signal.signal(signal.SIGTERM, terminate)
 
 
-def test_a_run_writes_its_report_and_a_second_one_does_nothing(typed: Typed, tmp_path: Path):
+def test_a_run_writes_its_report_and_a_second_one_does_nothing(typed: Typed, tmp_path: Path) -> None:
     status, out, err = typed("run", SUITE, "--in-process", *SMALL)
     assert (status, err) == (0, "")
     assert "cells 6/6" in out
@@ -58,7 +58,7 @@ def test_a_run_writes_its_report_and_a_second_one_does_nothing(typed: Typed, tmp
     assert report.read_text() == written
 
 
-def test_a_failing_detector_is_in_the_report_and_in_the_exit_status(typed: Typed, tmp_path: Path):
+def test_a_failing_detector_is_in_the_report_and_in_the_exit_status(typed: Typed, tmp_path: Path) -> None:
     status, out, err = typed("run", SUITE, *SMALL, "--set", "detectors.strict.fail=crash", "--out", "out")
     assert status == 1
     assert "failed train strict on references: the worker ended with status 7" in out
@@ -71,7 +71,7 @@ def test_a_failing_detector_is_in_the_report_and_in_the_exit_status(typed: Typed
     assert (tmp_path / "out" / "squares.md").exists()
 
 
-def test_a_plan_says_what_is_cached_and_what_will_run(typed: Typed):
+def test_a_plan_says_what_is_cached_and_what_will_run(typed: Typed) -> None:
     status, out, _ = typed("plan", SUITE)
     *stages, whole = out.splitlines()
     assert status == 0
@@ -83,7 +83,7 @@ def test_a_plan_says_what_is_cached_and_what_will_run(typed: Typed):
     assert not any("on real" in line for line in cached)
 
 
-def test_plugins_are_listed_with_their_licences(typed: Typed):
+def test_plugins_are_listed_with_their_licences(typed: Typed) -> None:
     _, out, _ = typed("plugins")
     assert out.splitlines()[0].split() == ["kind", "name", "version", "license", "distribution"]
     assert any(line.split() == ["detector", "fake-threshold", "1", "Apache-2.0", "synthbench-fakes", "1.0"] for line in out.splitlines())
@@ -92,7 +92,7 @@ def test_plugins_are_listed_with_their_licences(typed: Typed):
     assert wanted in listed["plugins"]
 
 
-def test_a_broken_plugin_is_listed_with_its_error(tmp_path: Path):
+def test_a_broken_plugin_is_listed_with_its_error(tmp_path: Path) -> None:
     folder = tmp_path / "broken_thing-2.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-thing\nVersion: 2.0\n")
@@ -121,7 +121,7 @@ def test_a_broken_plugin_is_listed_with_its_error(tmp_path: Path):
         (["report", "nowhere.json"], "nowhere.json"),
     ],
 )
-def test_what_a_user_can_mend_is_told_without_a_traceback(typed: Typed, arguments: list[object], told: str):
+def test_what_a_user_can_mend_is_told_without_a_traceback(typed: Typed, arguments: list[object], told: str) -> None:
     status, out, err = typed(*arguments)
     assert (status, out) == (2, "")
     assert told in err
@@ -129,7 +129,7 @@ def test_what_a_user_can_mend_is_told_without_a_traceback(typed: Typed, argument
 
 
 @pytest.mark.parametrize("arguments", [[], ["walk"], ["run"], ["run", "a.toml", "--workers", "0"]])
-def test_a_mistyped_command_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+def test_a_mistyped_command_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
@@ -138,7 +138,7 @@ def test_a_mistyped_command_is_told(arguments: list[str], capsys: pytest.Capture
 
 @needs_proc
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_later(typed: Typed, tmp_path: Path, how: signal.Signals):
+def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_later(typed: Typed, tmp_path: Path, how: signal.Signals) -> None:
     mark = uuid.uuid4().hex
     store = tmp_path / "store"
     asked = [sys.executable, "-m", "synthbench", "run", str(SUITE), "--store", str(store), *SMALL]

@@ -55,7 +55,7 @@ def write_suite(folder: Path) -> Path:
     return folder
 
 
-def test_nothing_is_installed_unasked_and_what_would_be_is_shown(variables: dict[str, str], tmp_path: Path):
+def test_nothing_is_installed_unasked_and_what_would_be_is_shown(variables: dict[str, str], tmp_path: Path) -> None:
     variables = variables | {"SYNTHBENCH_ENVIRONMENTS": str(tmp_path / "none")}
     said = told(RUN, write_suite(tmp_path), variables, rc=2)
     assert "numpy==1.26.4" in said
@@ -88,7 +88,7 @@ def ask(folder: Path, variables: dict[str, str], answer: str) -> int:
     return status
 
 
-def test_its_library_cannot_live_here_and_gets_its_row_beside_the_others(made: dict[str, object]):
+def test_its_library_cannot_live_here_and_gets_its_row_beside_the_others(made: dict[str, object]) -> None:
     import numpy as np
 
     assert int(np.__version__.partition(".")[0]) >= 2
@@ -103,7 +103,7 @@ def test_its_library_cannot_live_here_and_gets_its_row_beside_the_others(made: d
 
 
 @pytest.mark.usefixtures("made")
-def test_what_was_made_serves_the_next_run_and_is_listed_shown_and_removed(variables: dict[str, str], tmp_path: Path):
+def test_what_was_made_serves_the_next_run_and_is_listed_shown_and_removed(variables: dict[str, str], tmp_path: Path) -> None:
     said = told(RUN, write_suite(tmp_path), variables)
     assert "making" not in said
     listed = told([SYNTHBENCH, "env", "list"], tmp_path, variables).splitlines()
@@ -120,7 +120,7 @@ def test_what_was_made_serves_the_next_run_and_is_listed_shown_and_removed(varia
     assert "no environments" in told([SYNTHBENCH, "env", "list"], tmp_path, variables)
 
 
-def test_of_two_makers_one_waits_for_the_other(variables: dict[str, str], tmp_path: Path):
+def test_of_two_makers_one_waits_for_the_other(variables: dict[str, str], tmp_path: Path) -> None:
     variables = variables | {"SYNTHBENCH_ENVIRONMENTS": str(tmp_path / "both")}
     runs = []
     for name in ("one", "two"):
@@ -136,7 +136,7 @@ def test_of_two_makers_one_waits_for_the_other(variables: dict[str, str], tmp_pa
     assert not list((tmp_path / "both").glob("*.building"))
 
 
-def test_in_process_says_that_it_cannot_enter_it(variables: dict[str, str], tmp_path: Path):
+def test_in_process_says_that_it_cannot_enter_it(variables: dict[str, str], tmp_path: Path) -> None:
     variables = variables | {"SYNTHBENCH_ENVIRONMENTS": str(tmp_path / "none")}
     said = told([*RUN, "--in-process", "--make-environments"], write_suite(tmp_path), variables, rc=2)
     assert "synthbench-elsewhere: runs in an environment of its own, which needs a worker: leave --in-process away" in said
@@ -146,7 +146,7 @@ def test_in_process_says_that_it_cannot_enter_it(variables: dict[str, str], tmp_
 WANTED = Wanted("synthbench-none", Environment(dependencies=("numpy==0.0.1",)), ("pluggy",), (), "")
 
 
-def test_one_that_cannot_be_made_is_told_in_uvs_words_and_leaves_nothing(tmp_path: Path):
+def test_one_that_cannot_be_made_is_told_in_uvs_words_and_leaves_nothing(tmp_path: Path) -> None:
     environments = Environments(tmp_path)
     left = tmp_path / f"{WANTED.name}.killed.building"
     left.mkdir()
@@ -157,7 +157,7 @@ def test_one_that_cannot_be_made_is_told_in_uvs_words_and_leaves_nothing(tmp_pat
     assert [each.suffix for each in tmp_path.iterdir()] == [".lock"]
 
 
-def test_what_a_maker_at_work_has_made_is_not_swept_away(tmp_path: Path):
+def test_what_a_maker_at_work_has_made_is_not_swept_away(tmp_path: Path) -> None:
     environments = Environments(tmp_path)
     built = tmp_path / f"{WANTED.name}.now.building"
     built.mkdir()
@@ -169,7 +169,7 @@ def test_what_a_maker_at_work_has_made_is_not_swept_away(tmp_path: Path):
     assert not built.exists()
 
 
-def test_one_whose_python_is_gone_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_one_whose_python_is_gone_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNTHBENCH_ENVIRONMENTS", str(tmp_path))
     environments = Environments(tmp_path)
     (tmp_path / WANTED.name / "bin").mkdir(parents=True)
@@ -192,7 +192,7 @@ def test_one_whose_python_is_gone_is_made_anew(tmp_path: Path, monkeypatch: pyte
         ),
     ],
 )
-def test_a_distribution_is_taken_from_where_it_came_from(tmp_path: Path, origin: dict[str, object], wanted: str):
+def test_a_distribution_is_taken_from_where_it_came_from(tmp_path: Path, origin: dict[str, object], wanted: str) -> None:
     (tmp_path / "METADATA").write_text("Metadata-Version: 2.1\nName: some\nVersion: 1.0\n")
     (tmp_path / "direct_url.json").write_text(json.dumps(origin))
     assert requirement(Distribution.at(tmp_path)) == (wanted,)
@@ -209,7 +209,7 @@ def test_a_distribution_is_taken_from_where_it_came_from(tmp_path: Path, origin:
         replace(WANTED, identity="of another release"),
     ],
 )
-def test_its_name_says_what_is_in_it(changed: Wanted):
+def test_its_name_says_what_is_in_it(changed: Wanted) -> None:
     assert changed.name != WANTED.name
     assert WANTED.name.startswith("none-")
     assert replace(WANTED).name == WANTED.name

@@ -23,18 +23,18 @@ def renderer() -> ModuleType:
     return module
 
 
-def test_the_page_says_what_the_code_says(renderer: ModuleType):
+def test_the_page_says_what_the_code_says(renderer: ModuleType) -> None:
     assert renderer.PAGE.read_text() == renderer.page(), "renew the page: uv run python tests/hooks_page.py"
 
 
-def test_everything_a_plugin_imports_is_on_the_page(renderer: ModuleType):
+def test_everything_a_plugin_imports_is_on_the_page(renderer: ModuleType) -> None:
     page = renderer.page()
     scripts = {"Experiment", "Results", "plan", "report", "run"}  # for scripts; README shows them
     names = set(synthbench.__all__) - scripts
     assert [name for name in sorted(names) if f"### `{name}`\n" not in page and f"@{name}" not in page] == []
 
 
-def test_every_hook_and_method_says_when_how_often_what_to_assume_and_what_is_raised(renderer: ModuleType):
+def test_every_hook_and_method_says_when_how_often_what_to_assume_and_what_is_raised(renderer: ModuleType) -> None:
     contract = renderer.Source(hookspecs)
     kinds = [contract.found[name] for name in ("DataSource", "Generator", "Locator", "Annotator", "Detector", "Plugin")]
     functions = [each for kind in kinds for each in kind.body if isinstance(each, ast.FunctionDef)]

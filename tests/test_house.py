@@ -22,24 +22,24 @@ def loaded_by(code: str) -> set[str]:
     return {*json.loads(told.stdout.splitlines()[-1])}
 
 
-def test_no_module_of_the_core_loads_a_framework():
+def test_no_module_of_the_core_loads_a_framework() -> None:
     loaded = loaded_by(CORE + "\nimport importlib\nfor name in names: importlib.import_module(name)")
     assert "numpy" in loaded
     assert not loaded.intersection(HEAVY)
 
 
-def test_no_installed_plugin_loads_a_framework_or_numpy_before_it_is_used():
+def test_no_installed_plugin_loads_a_framework_or_numpy_before_it_is_used() -> None:
     loaded = loaded_by("from synthbench.registry import installed\nassert installed().found")
     assert not loaded.intersection((*HEAVY, "numpy", "PIL", "matplotlib"))
 
 
 @pytest.mark.parametrize("command", [["--help"], ["--version"], ["plugins"], ["plugins", "--json"], ["run", "--help"]])
-def test_a_quick_command_loads_nothing_heavy(command: list[str]):
+def test_a_quick_command_loads_nothing_heavy(command: list[str]) -> None:
     code = f"from synthbench.cli import main\ntry: main({command})\nexcept SystemExit as end: assert not end.code"
     assert not loaded_by(code).intersection((*HEAVY, "numpy", "rich", "PIL", "matplotlib"))
 
 
-def test_every_module_of_the_core_has_its_floor():
+def test_every_module_of_the_core_has_its_floor() -> None:
     """import-linter passes over what no floor names."""
     root = Path(synthbench.__file__).parent
     contracts = tomllib.loads((root.parents[1] / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]

@@ -91,7 +91,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return plan, scores(plan, carry_out(plan, store, [InProcess(store)]))
 
 
-def test_a_worker_killed_at_any_moment_costs_one_stage(undisturbed: Undisturbed, tmp_path: Path):
+def test_a_worker_killed_at_any_moment_costs_one_stage(undisturbed: Undisturbed, tmp_path: Path) -> None:
     plan, figures = undisturbed
     draw = random.Random(8)
     lost: Counter[str] = Counter()
@@ -129,7 +129,7 @@ def wait_for_stages(store: Path, count: int) -> None:
 
 
 @needs_proc
-def test_a_runner_killed_at_any_moment_leaves_no_worker_and_goes_on(undisturbed: Undisturbed, tmp_path: Path):
+def test_a_runner_killed_at_any_moment_leaves_no_worker_and_goes_on(undisturbed: Undisturbed, tmp_path: Path) -> None:
     plan, figures = undisturbed
     draw = random.Random(5)
     seen, finished = [], []

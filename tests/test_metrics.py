@@ -75,32 +75,32 @@ def _snap(corners, step):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_random_scenes_score_as_in_pycocotools(seed):
+def test_random_scenes_score_as_in_pycocotools(seed) -> None:
     rng = np.random.default_rng(seed)
     agree(*scene(rng, categories=1 + seed % 3, images=60, boxes=12, detections=30), 1 + seed % 3)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_ties_in_scores_and_overlaps_fall_as_in_pycocotools(seed):
+def test_ties_in_scores_and_overlaps_fall_as_in_pycocotools(seed) -> None:
     rng = np.random.default_rng([1, seed])
     agree(*scene(rng, categories=2, images=60, boxes=10, detections=25, size=60, step=4, levels=3, crowds=0.3), 2)
 
 
 @pytest.mark.parametrize(("second", "hits"), [([0, 0, 10, 10], 2), ([4, 0, 14, 10], 1)])
-def test_of_two_equally_good_boxes_the_last_is_taken(second, hits):
+def test_of_two_equally_good_boxes_the_last_is_taken(second, hits) -> None:
     truth = [Boxes.of([[0, 0, 10, 10], [4, 0, 14, 10]])]
     predictions = [Boxes.of([[2, 0, 12, 10], second], scores=[0.9, 0.8])]
     assert agree(truth, predictions, 1)["AR100"] < 1
     assert precision_recall(truth, predictions).hits == hits
 
 
-def test_more_than_a_hundred_detections_in_an_image():
+def test_more_than_a_hundred_detections_in_an_image() -> None:
     rng = np.random.default_rng(2)
     figures = agree(*scene(rng, categories=2, images=6, boxes=80, detections=400, size=200, levels=50), 2)
     assert figures["AR1"] < figures["AR10"] < figures["AR100"]
 
 
-def test_several_hundred_images():
+def test_several_hundred_images() -> None:
     rng = np.random.default_rng(3)
     agree(*scene(rng, categories=4, images=400, boxes=6, detections=10, empty=0.3), 5)
 
@@ -120,19 +120,19 @@ def boxes(draw):
 
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(st.lists(st.tuples(boxes(), boxes()), min_size=1, max_size=4))
-def test_whatever_the_boxes_the_figures_are_those_of_pycocotools(images):
+def test_whatever_the_boxes_the_figures_are_those_of_pycocotools(images) -> None:
     truth, predictions = zip(*images, strict=True)
     agree(truth, predictions, 2)
     agree(truth, truth, 2)
 
 
 @pytest.mark.parametrize("side", [32.0, np.nextafter(np.float32(32), np.float32(33)), 96.0, np.nextafter(np.float32(96), np.float32(97))])
-def test_boxes_on_the_area_bounds(side):
+def test_boxes_on_the_area_bounds(side) -> None:
     truth = [Boxes.of([[0, 0, side, side], [100, 100, 100 + side, 100 + side]])]
     agree(truth, [Boxes.of([[0, 0, side, side], [100, 100, 101 + side, 100 + side]], scores=[0.4, 0.8])], 1)
 
 
-def test_a_box_on_a_bound_is_in_both_ranges():
+def test_a_box_on_a_bound_is_in_both_ranges() -> None:
     square = [Boxes.of([[0, 0, 32, 32]])]
     figures = evaluate(square, square, 1)
     assert figures["APs"] == figures["APm"] == pytest.approx(1)
@@ -153,18 +153,18 @@ def test_a_box_on_a_bound_is_in_both_ranges():
     ],
     ids=["no image", "nothing", "no detection", "no truth", "crowds alone", "degenerate", "huge", "rounded"],
 )
-def test_the_corners(truth, predictions):
+def test_the_corners(truth, predictions) -> None:
     agree(truth, predictions, 1)
 
 
-def test_undefined_figures_are_none_and_missed_ones_zero():
+def test_undefined_figures_are_none_and_missed_ones_zero() -> None:
     one = [Boxes.of([[0, 0, 9, 9]])]
     assert set(evaluate([Boxes.none()], one, 1).values()) == {None}
     assert evaluate(one, [Boxes.none()], 1)["AP"] == 0
     assert tuple(evaluate(one, one, 1)) == NAMES
 
 
-def test_wrong_input_is_refused():
+def test_wrong_input_is_refused() -> None:
     one = [Boxes.of([[0, 0, 9, 9]], [3])]
     with pytest.raises(ValueError, match="predictions, image 0: a label is not within 0 to 2"):
         evaluate([Boxes.none()], one, 3)
@@ -172,7 +172,7 @@ def test_wrong_input_is_refused():
         evaluate(one, one * 2, 4)
 
 
-def test_matches_of_some_images_are_the_matches_of_these_alone():
+def test_matches_of_some_images_are_the_matches_of_these_alone() -> None:
     truth, predictions = scene(np.random.default_rng(5), categories=2, images=12, boxes=8, detections=12)
     whole, part = match(truth, predictions), match(truth[4:9], predictions[4:9])
     drawn = (whole.image >= 4) & (whole.image < 9)
@@ -184,7 +184,7 @@ def test_matches_of_some_images_are_the_matches_of_these_alone():
     assert summarize(part, 2) == evaluate(truth[4:9], predictions[4:9], 2)
 
 
-def test_precision_and_recall_at_one_iou():
+def test_precision_and_recall_at_one_iou() -> None:
     truth = [
         Boxes.of([[0, 0, 10, 10], [20, 0, 30, 10], [50, 50, 90, 90]], [0, 1, 0], crowd=[False, False, True]),
         Boxes.of([[0, 0, 10, 10]]),
@@ -205,12 +205,12 @@ def test_precision_and_recall_at_one_iou():
     assert nothing.recall is None
 
 
-def test_precision_and_recall_count_every_detection():
+def test_precision_and_recall_count_every_detection() -> None:
     many = Boxes.of(np.tile([[0, 0, 9, 9]], (150, 1)))
     assert precision_recall([Boxes.none()], [many]).false_positives == 150
 
 
-def test_iou():
+def test_iou() -> None:
     boxes = np.array([[0, 0, 10, 10], [5, 5, 5, 9]], np.float32)
     others = np.array([[5, 0, 15, 10], [0, 0, 20, 20], [10, 0, 20, 10]], np.float32)
     assert iou_matrix(boxes, others) == pytest.approx(np.array([[1 / 3, 1 / 4, 0], [0, 0, 0]]))
@@ -218,7 +218,7 @@ def test_iou():
     assert iou_matrix(boxes[:0], others).shape == (0, 3)
 
 
-def test_nms_keeps_the_best_of_each_cluster_and_label():
+def test_nms_keeps_the_best_of_each_cluster_and_label() -> None:
     boxes = Boxes.of(
         [[0, 0, 10, 10], [1, 0, 11, 10], [2, 0, 12, 10], [0, 0, 10, 10], [50, 0, 60, 10]],
         labels=[0, 0, 0, 1, 0],
@@ -233,6 +233,6 @@ def test_nms_keeps_the_best_of_each_cluster_and_label():
     assert len(nms(Boxes.none(), 0.5)) == 0
 
 
-def test_the_core_scores_without_pycocotools():
+def test_the_core_scores_without_pycocotools() -> None:
     code = "import sys, synthbench.metrics; sys.exit('pycocotools' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

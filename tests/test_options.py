@@ -35,13 +35,13 @@ class Plugin:
         ({"limt": 1}, "limt: unknown option, did you mean 'limit'?"),
     ],
 )
-def test_what_cannot_be_an_option_is_told(given: Mapping[str, object], told: str):
+def test_what_cannot_be_an_option_is_told(given: Mapping[str, object], told: str) -> None:
     made, problems = configure(Plugin, given)
     assert made is None
     assert [problem.startswith(told) for problem in problems] == [True], problems
 
 
-def test_weights_may_be_none():
+def test_weights_may_be_none() -> None:
     assert is_weights(Weights)
     assert is_weights(Weights | None)
     assert not is_weights(str | None)
@@ -55,11 +55,11 @@ class Renamed:
     threshold: float = option(0.5, stage="predict")
 
 
-def test_an_old_name_is_told_the_new_one():
+def test_an_old_name_is_told_the_new_one() -> None:
     assert configure(Renamed, {"batch": 2}) == (None, ["batch: renamed to 'batch_size'"])
 
 
-def test_options_with_a_mark_count_where_they_are_asked_for():
+def test_options_with_a_mark_count_where_they_are_asked_for() -> None:
     assert option_values(Renamed()) == option_values(Renamed(), ["predict"]) == {"batch_size": 1, "threshold": 0.5}
     assert option_values(Renamed(), []) == {"batch_size": 1}
 
@@ -77,7 +77,7 @@ class Wrong:
     environment = "torch==2.1.2"
 
 
-def test_an_environment_that_is_none_is_told():
+def test_an_environment_that_is_none_is_told() -> None:
     assert environment_of(Plugin()) is None
     with pytest.raises(SynthbenchError, match="some: environment: KeyError: 'size'"):
         environment_of(Raises())

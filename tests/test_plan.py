@@ -31,7 +31,7 @@ def stage(plan: Plan, label: str) -> Stage:
     return next(stage for stage in plan.stages if stage.label == label)
 
 
-def test_each_stage_comes_after_those_it_needs_and_once(plan_of: PlanOf):
+def test_each_stage_comes_after_those_it_needs_and_once(plan_of: PlanOf) -> None:
     plan = plan_of("seeds=[0, 1]")
     seen: set[str] = set()
     for each in plan.stages:
@@ -40,7 +40,7 @@ def test_each_stage_comes_after_those_it_needs_and_once(plan_of: PlanOf):
         seen.add(each.key)
 
 
-def test_there_is_a_cell_for_each_training_set_detector_and_seed(plan_of: PlanOf):
+def test_there_is_a_cell_for_each_training_set_detector_and_seed(plan_of: PlanOf) -> None:
     plan = plan_of("seeds=[0, 1]")
     rows = ["real", "references", "paint x native", "paint x teacher", "references + painted"]
     assert [row.name for row in plan.suite.rows] == rows
@@ -48,34 +48,34 @@ def test_there_is_a_cell_for_each_training_set_detector_and_seed(plan_of: PlanOf
     assert [(cell.training_set.name, cell.detector, cell.seed) for cell in plan.cells] == wanted
 
 
-def test_baselines_can_be_left_out(plan_of: PlanOf):
+def test_baselines_can_be_left_out(plan_of: PlanOf) -> None:
     assert "real" not in [row.name for row in plan_of('baselines=["references"]').suite.rows]
 
 
-def test_the_same_suite_has_the_same_keys_wherever_the_store_lies(plan_of: PlanOf, tmp_path: Path):
+def test_the_same_suite_has_the_same_keys_wherever_the_store_lies(plan_of: PlanOf, tmp_path: Path) -> None:
     assert keys(plan_of()) == keys(plan_of(store=LocalStore(tmp_path / "other")))
 
 
-def test_a_detectors_option_changes_that_detectors_stages_alone(plan_of: PlanOf):
+def test_a_detectors_option_changes_that_detectors_stages_alone(plan_of: PlanOf) -> None:
     before = plan_of()
     strict = {stage.label for stage in before.stages if " strict on " in stage.label}
     assert strict
     assert changed(before, plan_of("detectors.strict.margin=9")) == strict
 
 
-def test_a_late_option_of_a_detector_does_not_train_again(plan_of: PlanOf):
+def test_a_late_option_of_a_detector_does_not_train_again(plan_of: PlanOf) -> None:
     before = plan_of()
     told = changed(before, plan_of("detectors.strict.score=0.5"))
     assert told == {stage.label for stage in before.stages if " strict on " in stage.label and stage.kind in ("predict", "score")}
 
 
-def test_the_teachers_detector_moves_what_it_labels(plan_of: PlanOf):
+def test_the_teachers_detector_moves_what_it_labels(plan_of: PlanOf) -> None:
     told = changed(plan_of(), plan_of("detectors.threshold.score=0.5"))
     assert {"annotate paint x teacher", "train strict on paint x teacher", "judge teacher"} <= told
     assert not told & {"sample paint", "train strict on paint x native", "train threshold on references"}
 
 
-def test_the_teachers_model_is_that_of_the_references_cell(plan_of: PlanOf):
+def test_the_teachers_model_is_that_of_the_references_cell(plan_of: PlanOf) -> None:
     plan = plan_of()
     cell = next(cell for cell in plan.cells if (cell.training_set.name, cell.detector) == ("references", "threshold"))
     boxes = stage(plan, "annotate paint x teacher").views["images"][0].boxes
@@ -83,24 +83,24 @@ def test_the_teachers_model_is_that_of_the_references_cell(plan_of: PlanOf):
     assert boxes.stage.reads["fitted"] is cell.train
 
 
-def test_more_images_do_not_fit_again(plan_of: PlanOf):
+def test_more_images_do_not_fit_again(plan_of: PlanOf) -> None:
     told = changed(plan_of(), plan_of("images=8"))
     assert "sample paint" in told
     assert "fit paint" not in told
     assert "train strict on real" not in told
 
 
-def test_a_late_option_of_a_generator_does_not_fit_again(plan_of: PlanOf):
+def test_a_late_option_of_a_generator_does_not_fit_again(plan_of: PlanOf) -> None:
     told = changed(plan_of(), plan_of("generators.paint.noise=10"))
     assert "sample paint" in told
     assert not told & {"fit paint", "load fake-squares"}
 
 
-def test_the_order_of_seeds_changes_no_key(plan_of: PlanOf):
+def test_the_order_of_seeds_changes_no_key(plan_of: PlanOf) -> None:
     assert {s.key for s in plan_of("seeds=[0, 1]").stages} == {s.key for s in plan_of("seeds=[1, 0]").stages}
 
 
-def test_each_key_holds_the_seeds_it_depends_on_and_no_others(plan_of: PlanOf):
+def test_each_key_holds_the_seeds_it_depends_on_and_no_others(plan_of: PlanOf) -> None:
     def kinds(which: str) -> set[str]:
         before = plan_of(f"seeds={{ {which} = 0 }}")
         return {label.split()[0] for label in changed(before, plan_of(f"seeds={{ {which} = 1 }}"))}
@@ -113,7 +113,7 @@ def test_each_key_holds_the_seeds_it_depends_on_and_no_others(plan_of: PlanOf):
     assert not {label for label in changed(before, after) if label.endswith(" on real")}
 
 
-def test_draws_of_references_and_generators_multiply_where_they_matter(plan_of: PlanOf):
+def test_draws_of_references_and_generators_multiply_where_they_matter(plan_of: PlanOf) -> None:
     plan = plan_of("seeds={ references = [0, 1], generators = [0, 1, 2], detectors = [5] }")
     cells = Counter(cell.training_set.name for cell in plan.cells if cell.detector == "strict")
     assert cells == {"real": 1, "references": 2, "paint x native": 6, "paint x teacher": 6, "references + painted": 6}
@@ -123,7 +123,7 @@ def test_draws_of_references_and_generators_multiply_where_they_matter(plan_of: 
     ), "labels tell draws apart"
 
 
-def test_no_plugin_is_given_the_data_with_the_true_boxes_of_the_test_images(plan_of: PlanOf):
+def test_no_plugin_is_given_the_data_with_the_true_boxes_of_the_test_images(plan_of: PlanOf) -> None:
     for each in plan_of("seeds=[0, 1]").stages:
         if each.entry is not None and each.kind != "data":
             assert all(needed.kind != "data" for needed in each.needs), each.label
@@ -137,19 +137,19 @@ def test_no_plugin_is_given_the_data_with_the_true_boxes_of_the_test_images(plan
     )
 
 
-def test_the_first_images_are_the_same_in_a_longer_sampling(plan_of: PlanOf):
+def test_the_first_images_are_the_same_in_a_longer_sampling(plan_of: PlanOf) -> None:
     short, long = (stage(plan_of(f"images={count}"), "sample paint") for count in (4, 8))
     assert short.key != long.key
     assert short.series == long.series
     assert View(short, OwnBoxes(), 4).recipe == View(long, OwnBoxes(), 4).recipe
 
 
-def test_whole_numbers_give_one_key_however_they_are_written(plan_of: PlanOf):
+def test_whole_numbers_give_one_key_however_they_are_written(plan_of: PlanOf) -> None:
     assert keys(plan_of("detectors.strict.margin=5")) == keys(plan_of("detectors.strict.margin=5.0"))
     assert key_of({"a": 0}) == key_of({"a": 0.0}) != key_of({"a": False})
 
 
-def test_paths_in_a_list_are_keyed_by_what_is_there(plan_of: PlanOf, tmp_path: Path):
+def test_paths_in_a_list_are_keyed_by_what_is_there(plan_of: PlanOf, tmp_path: Path) -> None:
     for name, content in (("one", "a"), ("two", "a"), ("three", "b")):
         (tmp_path / name).write_text(content)
     one, two, three = (plan_of(f"data.more=['{tmp_path / name}']") for name in ("one", "two", "three"))
@@ -160,14 +160,14 @@ def test_paths_in_a_list_are_keyed_by_what_is_there(plan_of: PlanOf, tmp_path: P
         plan_of("data.more=['nowhere']")
 
 
-def test_several_seeds_share_one_generator_and_one_teacher(plan_of: PlanOf):
+def test_several_seeds_share_one_generator_and_one_teacher(plan_of: PlanOf) -> None:
     one, two = plan_of(), plan_of("seeds=[0, 1]")
     for kind in ("data", "fit", "sample", "locate", "annotate", "judge"):
         assert [s.key for s in two.stages if s.kind == kind] == [s.key for s in one.stages if s.kind == kind], kind
     assert {s.key for s in one.stages} <= {s.key for s in two.stages}
 
 
-def test_another_seed_changes_everything_but_the_data(plan_of: PlanOf):
+def test_another_seed_changes_everything_but_the_data(plan_of: PlanOf) -> None:
     before = plan_of()
     assert changed(before, plan_of("seeds=[1]")) == {stage.label for stage in before.stages} - {
         "load fake-squares",
@@ -176,18 +176,18 @@ def test_another_seed_changes_everything_but_the_data(plan_of: PlanOf):
     }
 
 
-def test_names_titles_and_patience_are_not_in_the_keys(plan_of: PlanOf):
+def test_names_titles_and_patience_are_not_in_the_keys(plan_of: PlanOf) -> None:
     before = {stage.key for stage in plan_of().stages}
     assert {stage.key for stage in plan_of("title=Else", "timeout=5", "detectors.strict.name=other").stages} == before
 
 
-def test_the_version_of_a_plugin_is_in_the_keys(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch):
+def test_the_version_of_a_plugin_is_in_the_keys(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch) -> None:
     before = plan_of()
     monkeypatch.setattr(installed().get("generator", "fake-paint").cls, "version", 2)
     assert {"fit paint", "sample paint", "train strict on paint x native"} <= changed(before, plan_of())
 
 
-def test_a_checkpoints_content_is_in_the_key_and_its_place_is_not(plan_of: PlanOf, tmp_path: Path):
+def test_a_checkpoints_content_is_in_the_key_and_its_place_is_not(plan_of: PlanOf, tmp_path: Path) -> None:
     for folder, content in (("one", "a"), ("two", "a"), ("three", "b")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "model.safetensors").write_text(content)
@@ -198,7 +198,7 @@ def test_a_checkpoints_content_is_in_the_key_and_its_place_is_not(plan_of: PlanO
     assert one.suite.detectors[1].plugin.weights == str(tmp_path / "one")
 
 
-def test_a_shipped_checkpoint_is_found_by_its_name_and_keyed_by_its_content(tmp_path: Path, store: LocalStore):
+def test_a_shipped_checkpoint_is_found_by_its_name_and_keyed_by_its_content(tmp_path: Path, store: LocalStore) -> None:
     shipped = tmp_path / "shipped.safetensors"
     shipped.write_text("weights")
     registry = Registry(installed().found, {"tiny": shipped})
@@ -209,11 +209,11 @@ def test_a_shipped_checkpoint_is_found_by_its_name_and_keyed_by_its_content(tmp_
     assert by_name.suite.detectors[1].plugin.weights == str(shipped)
 
 
-def test_a_hub_id_stands_for_itself(plan_of: PlanOf):
+def test_a_hub_id_stands_for_itself(plan_of: PlanOf) -> None:
     assert plan_of("detectors.strict.weights=someone/model").suite.detectors[1].plugin.weights == "someone/model"
 
 
-def test_inputs_that_are_not_there_are_told_all_at_once(plan_of: PlanOf):
+def test_inputs_that_are_not_there_are_told_all_at_once(plan_of: PlanOf) -> None:
     with pytest.raises(SuiteError) as caught:
         plan_of("data.folder=nowhere", "detectors.strict.weights=tiny", "detectors.threshold.weights=./tiny")
     told = caught.value.problems
@@ -223,7 +223,7 @@ def test_inputs_that_are_not_there_are_told_all_at_once(plan_of: PlanOf):
     assert "threshold.weights: './tiny' is no shipped checkpoint, file, folder, hub id or address" in told[1]
 
 
-def test_a_path_is_keyed_by_what_lies_there(plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_path_is_keyed_by_what_lies_there(plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -236,7 +236,7 @@ def test_a_path_is_keyed_by_what_lies_there(plan_of: PlanOf, tmp_path: Path, mon
     assert "load fake-squares" in changed(before, plan_of(f"data.folder={tmp_path / 'moved'}"))
 
 
-def test_the_recipe_is_readable(plan_of: PlanOf):
+def test_the_recipe_is_readable(plan_of: PlanOf) -> None:
     recipe = stage(plan_of("detectors.strict.score=0.5"), "train strict on real").recipe
     assert (recipe["plugin"], recipe["version"]) == ("fake-threshold", 1)
     assert recipe["options"]["margin"] == 20

@@ -64,7 +64,7 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PluginInfo:
     return found
 
 
-def test_a_sound_plugin_is_found(found: PluginInfo):
+def test_a_sound_plugin_is_found(found: PluginInfo) -> None:
     registry = found(good=DETECTOR + HOOK)
     assert registry.broken == []
     assert registry.names("detector") == ["some"]
@@ -156,7 +156,7 @@ def test_a_sound_plugin_is_found(found: PluginInfo):
         ("class Panic(BaseException): ...\nraise Panic('in native code')", "Panic: in native code"),
     ],
 )
-def test_a_broken_plugin_is_listed_with_its_error_and_ends_nothing(found: PluginInfo, source: str, error: str):
+def test_a_broken_plugin_is_listed_with_its_error_and_ends_nothing(found: PluginInfo, source: str, error: str) -> None:
     registry = found(bad=source, good=DETECTOR.replace('"some"', '"other"') + HOOK)
     assert [(each.entry_point, error in each.error) for each in registry.broken] == [("bad", True)], registry.broken
     assert registry.names("detector") == ["other"]
@@ -177,12 +177,12 @@ def test_a_broken_plugin_is_listed_with_its_error_and_ends_nothing(found: Plugin
         "environment = None\n    smoke_options = {'epochs': 1}\n    seeded = False\n    def train(self, data, run): ...",
     ],
 )
-def test_whatever_the_core_can_call_is_sound(found: PluginInfo, method: str):
+def test_whatever_the_core_can_call_is_sound(found: PluginInfo, method: str) -> None:
     imports = "from functools import cached_property, partialmethod\n"
     assert found(a=imports + DETECTOR.replace("def train(self, data, run): ...", method) + HOOK).broken == []
 
 
-def test_the_place_of_an_error_is_told(found: PluginInfo, tmp_path: Path):
+def test_the_place_of_an_error_is_told(found: PluginInfo, tmp_path: Path) -> None:
     (tmp_path / "deeper.py").write_text("\n1 / 0\n")
     registry = found(
         deep="import deeper",
@@ -202,7 +202,7 @@ def test_the_place_of_an_error_is_told(found: PluginInfo, tmp_path: Path):
     }
 
 
-def test_a_broken_class_or_hook_does_not_take_its_neighbours_along(found: PluginInfo):
+def test_a_broken_class_or_hook_does_not_take_its_neighbours_along(found: PluginInfo) -> None:
     nameless = DETECTOR.replace("Some", "Nameless").replace("name: ClassVar", "nom: ClassVar")
     hooks = HOOK.replace("(Some,)", "(Nameless, Some)") + HOOK.replace("detectors", "generators").replace("(Some,)", "1 / 0")
     registry = found(a=DETECTOR + nameless + hooks)
@@ -213,7 +213,7 @@ def test_a_broken_class_or_hook_does_not_take_its_neighbours_along(found: Plugin
     ]
 
 
-def test_a_class_that_is_registered_twice_is_there_once(found: PluginInfo):
+def test_a_class_that_is_registered_twice_is_there_once(found: PluginInfo) -> None:
     registry = found(a=DETECTOR + HOOK.replace("(Some,)", "(Some, Some)"), b="from plugin_a import *\n" + HOOK)
     assert registry.names("detector") == ["some"]
     assert [(each.entry_point, each.error) for each in registry.broken] == [
@@ -222,18 +222,18 @@ def test_a_class_that_is_registered_twice_is_there_once(found: PluginInfo):
     ]
 
 
-def test_ctrl_c_while_a_plugin_is_imported_is_the_users(found: PluginInfo):
+def test_ctrl_c_while_a_plugin_is_imported_is_the_users(found: PluginInfo) -> None:
     with pytest.raises(KeyboardInterrupt):
         found(a="raise KeyboardInterrupt")
 
 
-def test_of_two_of_one_name_the_first_stays(found: PluginInfo):
+def test_of_two_of_one_name_the_first_stays(found: PluginInfo) -> None:
     registry = found(a=DETECTOR + HOOK, b=DETECTOR.replace("epochs: int = 3", "epochs: int = 4") + HOOK)
     assert registry.get("detector", "some").cls().epochs == 3
     assert [each.error for each in registry.broken] == ["detector 'some': the name is in use by ?"]
 
 
-def test_a_suite_that_names_a_broken_one_gets_its_error(found: PluginInfo, tmp_path: Path):
+def test_a_suite_that_names_a_broken_one_gets_its_error(found: PluginInfo, tmp_path: Path) -> None:
     registry = found(bad="import nothing_of_the_kind", good=DETECTOR + HOOK)
     (tmp_path / "some.toml").write_text('[[detectors]]\nuse = "sone"\n[[detectors]]\nuse = "some"\n')
     with pytest.raises(SuiteError) as caught:
@@ -244,7 +244,7 @@ def test_a_suite_that_names_a_broken_one_gets_its_error(found: PluginInfo, tmp_p
     assert not any("detectors[1]" in problem for problem in caught.value.problems)
 
 
-def test_shipped_checkpoints_are_named_once(found: PluginInfo, tmp_path: Path):
+def test_shipped_checkpoints_are_named_once(found: PluginInfo, tmp_path: Path) -> None:
     hook = """
 from pathlib import Path
 @hookimpl
@@ -257,12 +257,12 @@ def synthbench_checkpoints():
     assert [each.error.split(":")[0] for each in registry.broken] == ["checkpoint 'some/one'", "checkpoint 'lost'", "checkpoint 'tiny'"]
 
 
-def test_an_unknown_name_is_told_with_what_is_there():
+def test_an_unknown_name_is_told_with_what_is_there() -> None:
     with pytest.raises(SynthbenchError, match=r"no detector named 'fake-treshold' is installed, did you mean 'fake-threshold'\?"):
         installed().get("detector", "fake-treshold")
 
 
-def test_a_suite_that_names_one_broken_thing_gets_its_error_alone(found: PluginInfo):
+def test_a_suite_that_names_one_broken_thing_gets_its_error_alone(found: PluginInfo) -> None:
     registry = found(a=DETECTOR.replace("predict", "predikt") + HOOK)
     with pytest.raises(SynthbenchError, match=r"a is broken: detector 'some': lacks predict \(.*plugin_a.py:\d+\)$"):
         registry.get("detector", "some")
@@ -271,7 +271,7 @@ def test_a_suite_that_names_one_broken_thing_gets_its_error_alone(found: PluginI
     assert "broken" not in str(caught.value)
 
 
-def test_the_plugins_of_the_core_are_sound():
+def test_the_plugins_of_the_core_are_sound() -> None:
     assert not [each for each in installed().broken if each.distribution in ("synthbench", "synthbench-fakes")]
     assert {("annotator", "native"), ("annotator", "teacher"), ("data-source", "coco")} <= {*installed().found}
 
@@ -302,7 +302,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def test_installed_distributions_that_are_broken_are_listed_and_hurt_nobody(site: Site):
+def test_installed_distributions_that_are_broken_are_listed_and_hurt_nobody(site: Site) -> None:
     site.install("alone", DETECTOR.replace('"some"', '"alone"') + HOOK)
     site.install("again", "from alone import *\n" + HOOK)
     site.install("taker", DETECTOR.replace('"some"', '"fake-threshold"') + HOOK)
@@ -334,7 +334,7 @@ def test_installed_distributions_that_are_broken_are_listed_and_hurt_nobody(site
     assert f"({site.folder / 'chatty.py'}:{FIRST_LINE + 2})" in site.typed("plugins").stdout
 
 
-def test_a_suite_runs_beside_broken_plugins_unless_it_names_one(site: Site):
+def test_a_suite_runs_beside_broken_plugins_unless_it_names_one(site: Site) -> None:
     site.install("absent", "import nothing_of_the_kind")
     site.install("wrong", DETECTOR.replace('"some"', '"wrong"').replace("self, data, run", "self, data") + HOOK)
     small = ["--set", 'baselines=["references"]', "--set", "mix=[]", "--set", "generators=[]", "--set", "annotators=[]", "--device", "cpu"]

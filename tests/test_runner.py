@@ -84,7 +84,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, LocalStore
     return plan, store, carry_out(plan, store, engines, heard), heard
 
 
-def test_every_cell_is_scored(finished: tuple[Plan, LocalStore, RunState, Heard]):
+def test_every_cell_is_scored(finished: tuple[Plan, LocalStore, RunState, Heard]) -> None:
     plan, _, state, heard = finished
     assert len(state.artifacts) == len(plan.stages) == len(heard.outcomes)
     cells = results(plan, state).cells
@@ -95,21 +95,21 @@ def test_every_cell_is_scored(finished: tuple[Plan, LocalStore, RunState, Heard]
     assert not list((finished[1].root / "building").iterdir())
 
 
-def test_annotators_are_held_against_the_truth(finished: tuple[Plan, LocalStore, RunState, Heard]):
+def test_annotators_are_held_against_the_truth(finished: tuple[Plan, LocalStore, RunState, Heard]) -> None:
     plan, _, state, _ = finished
     judged = {each.annotator: each for each in results(plan, state).judged}
     assert {*judged} == {"native", "teacher"}
     assert all(each.precision and each.recall and each.hits for each in judged.values())
 
 
-def test_no_stage_begins_before_what_it_needs_and_none_twice(finished: tuple[Plan, LocalStore, RunState, Heard]):
+def test_no_stage_begins_before_what_it_needs_and_none_twice(finished: tuple[Plan, LocalStore, RunState, Heard]) -> None:
     plan, _, _, heard = finished
     assert sorted(heard.begun) == sorted(stage.label for stage in plan.stages)
     for stage in plan.stages:
         assert all(heard.begun.index(needed.label) < heard.begun.index(stage.label) for needed in stage.needs)
 
 
-def test_a_second_run_does_nothing(finished: tuple[Plan, LocalStore, RunState, Heard]):
+def test_a_second_run_does_nothing(finished: tuple[Plan, LocalStore, RunState, Heard]) -> None:
     plan, store, state, _ = finished
 
     class Never(InProcess):
@@ -123,12 +123,12 @@ def test_a_second_run_does_nothing(finished: tuple[Plan, LocalStore, RunState, H
 
 def test_another_store_and_no_workers_give_the_same_figures_digit_for_digit(
     finished: tuple[Plan, LocalStore, RunState, Heard], plan_of: PlanOf, store: LocalStore
-):
+) -> None:
     plan = plan_of("seeds=[0, 1]")
     assert scores(plan, carry_out(plan, store)) == scores(finished[0], finished[2])
 
 
-def test_a_run_goes_on_from_what_is_there(plan_of: PlanOf, store: LocalStore):
+def test_a_run_goes_on_from_what_is_there(plan_of: PlanOf, store: LocalStore) -> None:
     small = plan_of('baselines=["references"]')
     carry_out(small, store)
     heard = Heard()
@@ -138,7 +138,7 @@ def test_a_run_goes_on_from_what_is_there(plan_of: PlanOf, store: LocalStore):
     assert all(" strict " in label and label.split()[0] in ("predict", "score") for label in heard.begun)
 
 
-def test_a_failing_detector_costs_its_cells_alone(plan_of: PlanOf, store: LocalStore):
+def test_a_failing_detector_costs_its_cells_alone(plan_of: PlanOf, store: LocalStore) -> None:
     plan = plan_of("detectors.strict.fail=raise", "detectors.strict.fail_with=6")
     state = carry_out(plan, store)
     found = results(plan, state)
@@ -154,7 +154,7 @@ def test_a_failing_detector_costs_its_cells_alone(plan_of: PlanOf, store: LocalS
     assert store.get("train", failure.key) is None
 
 
-def test_a_failing_teacher_costs_what_it_would_have_labelled(plan_of: PlanOf, store: LocalStore):
+def test_a_failing_teacher_costs_what_it_would_have_labelled(plan_of: PlanOf, store: LocalStore) -> None:
     plan = plan_of("detectors.threshold.fail=raise", "detectors.threshold.fail_with=3")
     found = results(plan, carry_out(plan, store))
     lost = [(cell.training_set, cell.detector) for cell in found.cells if not cell.metrics]
@@ -166,7 +166,7 @@ def test_a_failing_teacher_costs_what_it_would_have_labelled(plan_of: PlanOf, st
 
 def test_a_plugin_whose_code_has_changed_since_is_told_and_made_again_with_another_version(
     plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     plan = plan_of()
     carry_out(plan, store)
     assert changed_plugins(plan, look_up(plan, store)) == []
@@ -178,7 +178,7 @@ def test_a_plugin_whose_code_has_changed_since_is_told_and_made_again_with_anoth
     assert len(look_up(again, store).cached) < len(again.stages)
 
 
-def test_a_failure_is_tried_again(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch):
+def test_a_failure_is_tried_again(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: str) -> None:
         raise RuntimeError("of this one time")
 
@@ -189,13 +189,13 @@ def test_a_failure_is_tried_again(plan_of: PlanOf, store: LocalStore, monkeypatc
     assert not carry_out(plan, store).failures
 
 
-def test_more_references_than_images_are_told(plan_of: PlanOf, store: LocalStore):
+def test_more_references_than_images_are_told(plan_of: PlanOf, store: LocalStore) -> None:
     state = carry_out(plan_of("references=7"), store)
     told = {outcome.error for outcome in state.failures.values()}
     assert told == {"references = 7, but the real training set holds only 6 images"}
 
 
-def test_a_full_disk_ends_the_run_and_keeps_what_is_finished(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_ends_the_run_and_keeps_what_is_finished(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of()
     publish = store.publish
 
@@ -256,7 +256,9 @@ def pid(worker: Worker) -> int:
         ("hang", 2.0, "took longer than the suite's timeout of 2 s and was stopped", ""),
     ],
 )
-def test_a_worker_that_is_lost_costs_its_stage_and_is_started_again(worker: Worker, fail: str, timeout: float, told: str, last: str):
+def test_a_worker_that_is_lost_costs_its_stage_and_is_started_again(
+    worker: Worker, fail: str, timeout: float, told: str, last: str
+) -> None:
     assert not train(worker).error
     lost = pid(worker)
     outcome = train(worker, timeout, fail=fail)
@@ -268,7 +270,7 @@ def test_a_worker_that_is_lost_costs_its_stage_and_is_started_again(worker: Work
     assert pid(worker) != lost
 
 
-def test_a_worker_outlives_what_a_plugin_raises(worker: Worker):
+def test_a_worker_outlives_what_a_plugin_raises(worker: Worker) -> None:
     assert not train(worker).error
     same = pid(worker)
     outcome = train(worker, fail="raise")
@@ -278,13 +280,13 @@ def test_a_worker_outlives_what_a_plugin_raises(worker: Worker):
     assert pid(worker) == same
 
 
-def test_a_worker_killed_from_outside_in_mid_job_costs_its_stage(worker: Worker):
+def test_a_worker_killed_from_outside_in_mid_job_costs_its_stage(worker: Worker) -> None:
     outcome = train(worker, emit=lambda _: os.kill(pid(worker), signal.SIGKILL), slow=60.0)
     assert "SIGKILL" in outcome.error
     assert not train(worker).error
 
 
-def test_the_timeout_does_not_count_the_start_of_the_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch):
+def test_the_timeout_does_not_count_the_start_of_the_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     worker.environment["SYNTHBENCH_FAKE_SLOW_START"] = "3"
     if worker.process is not None:
         kill(worker.process)
@@ -296,7 +298,7 @@ def test_the_timeout_does_not_count_the_start_of_the_worker(worker: Worker, monk
     assert train(worker).error == "the worker did not start within 0.05 s"
 
 
-def test_a_longer_sampling_samples_the_missing_images_only(plan_of: PlanOf, store: LocalStore):
+def test_a_longer_sampling_samples_the_missing_images_only(plan_of: PlanOf, store: LocalStore) -> None:
     carry_out(plan_of("images=4"), store)
     plan = plan_of("images=8")
     state = carry_out(plan, store)
@@ -310,7 +312,9 @@ def test_a_longer_sampling_samples_the_missing_images_only(plan_of: PlanOf, stor
     assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]
 
 
-def test_what_a_plugin_logs_cannot_change_the_results_of_the_core(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch):
+def test_what_a_plugin_logs_cannot_change_the_results_of_the_core(
+    plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     learn = Threshold.train
 
     def train_and_log(self: Threshold, data: Any, run: Any) -> None:
@@ -326,7 +330,7 @@ def test_what_a_plugin_logs_cannot_change_the_results_of_the_core(plan_of: PlanO
     assert cell.metrics["AP"] < 1
 
 
-def test_a_new_kind_of_stage_is_one_entry_and_one_function(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch):
+def test_a_new_kind_of_stage_is_one_entry_and_one_function(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STAGES, "count", StageKind(name="count", function=f"{__name__}:count_images", inputs=("images",), cost="count"))
     monkeypatch.setitem(sys.modules, __name__, sys.modules[count_images.__module__])
     plan = plan_of()
@@ -342,19 +346,19 @@ def count_images(task: Task) -> None:
     task.facts["images"] = len(task.images("images"))
 
 
-def test_a_worker_that_cannot_be_started_costs_its_stage(tmp_path: Path):
+def test_a_worker_that_cannot_be_started_costs_its_stage(tmp_path: Path) -> None:
     worker = Worker(tmp_path / "log", 1, True, [str(tmp_path / "bin" / "python")])
     assert "its worker could not be started: " in train(worker).error
 
 
-def test_a_closed_worker_starts_no_more(tmp_path: Path):
+def test_a_closed_worker_starts_no_more(tmp_path: Path) -> None:
     worker = Worker(tmp_path / "log", 1, True, worker_command(sys.executable, str(tmp_path)))
     worker.close()
     assert train(worker).error == "stopped before it began"
     assert worker.process is None
 
 
-def test_a_stage_tells_how_far_it_is(worker: Worker):
+def test_a_stage_tells_how_far_it_is(worker: Worker) -> None:
     events: list[Event] = []
     outcome = train(worker, emit=events.append)
     told = [event for event in events if event["event"] == "progress"]
@@ -365,7 +369,7 @@ def test_a_stage_tells_how_far_it_is(worker: Worker):
     assert outcome.record.peak_memory > 10 * 2**20
 
 
-def test_a_full_disk_ends_the_run_with_a_sentence_and_what_is_finished_stays(plan_of: PlanOf, store: LocalStore):
+def test_a_full_disk_ends_the_run_with_a_sentence_and_what_is_finished_stays(plan_of: PlanOf, store: LocalStore) -> None:
     class Full(InProcess):
         def run(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
             if job.kind == "train":
@@ -378,7 +382,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_what_is_finished_stays(pla
     assert store.get("data", plan.data.key) is not None
 
 
-def test_what_a_plugin_logs_is_in_the_workers_log(finished: tuple[Plan, LocalStore, RunState, Heard]):
+def test_what_a_plugin_logs_is_in_the_workers_log(finished: tuple[Plan, LocalStore, RunState, Heard]) -> None:
     _, store, _, heard = finished
     logged = [str(event["message"]) for event in heard.events if event["event"] == "log"]
     written = "".join(file.read_text() for file in (store.root / "logs").iterdir())

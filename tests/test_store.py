@@ -39,7 +39,7 @@ def settle(*paths: Path) -> None:
         os.utime(path, ns=(time.time_ns() - 60 * 10**9,) * 2)
 
 
-def test_what_was_published_is_found_again(store: LocalStore):
+def test_what_was_published_is_found_again(store: LocalStore) -> None:
     folder = put(store, "one")
     found = LocalStore(store.root).get("fit", KEY)
     assert found is not None
@@ -48,7 +48,7 @@ def test_what_was_published_is_found_again(store: LocalStore):
     assert not leftovers(store)
 
 
-def test_a_half_built_folder_is_never_seen_and_goes(store: LocalStore):
+def test_a_half_built_folder_is_never_seen_and_goes(store: LocalStore) -> None:
     def build_half() -> None:
         with store.build("fit", KEY) as build:
             (build.folder / "model").write_text("half")
@@ -61,7 +61,7 @@ def test_a_half_built_folder_is_never_seen_and_goes(store: LocalStore):
     assert not leftovers(store)
 
 
-def test_of_two_makers_the_first_stays(store: LocalStore):
+def test_of_two_makers_the_first_stays(store: LocalStore) -> None:
     put(store, "first")
     put(store, "second")
     found = store.get("fit", KEY)
@@ -71,7 +71,7 @@ def test_of_two_makers_the_first_stays(store: LocalStore):
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]"])
-def test_a_damaged_description_is_set_aside_not_deleted(store: LocalStore, damage: bytes):
+def test_a_damaged_description_is_set_aside_not_deleted(store: LocalStore, damage: bytes) -> None:
     folder = put(store, "old")
     (folder / "stage.json").write_bytes(damage)
     assert store.get("fit", KEY) is None
@@ -83,7 +83,7 @@ def test_a_damaged_description_is_set_aside_not_deleted(store: LocalStore, damag
     assert (folder.parent / aside / "model").read_text() == "old"
 
 
-def test_a_foreign_folder_is_refused_and_untouched(tmp_path: Path):
+def test_a_foreign_folder_is_refused_and_untouched(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "apple.jpg").write_text("mine")
@@ -92,7 +92,7 @@ def test_a_foreign_folder_is_refused_and_untouched(tmp_path: Path):
     assert [path.name for path in photos.iterdir()] == ["apple.jpg"]
 
 
-def test_a_file_is_no_store(tmp_path: Path):
+def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(SynthbenchError, match="--store"):
         LocalStore(tmp_path / "file")
@@ -100,7 +100,7 @@ def test_a_file_is_no_store(tmp_path: Path):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
-def test_a_disk_that_cannot_be_written_is_told(store: LocalStore, monkeypatch: pytest.MonkeyPatch, number: int):
+def test_a_disk_that_cannot_be_written_is_told(store: LocalStore, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -115,7 +115,7 @@ def test_a_disk_that_cannot_be_written_is_told(store: LocalStore, monkeypatch: p
         pass
 
 
-def test_the_hash_of_a_folder_is_that_of_names_and_contents(store: LocalStore, tmp_path: Path):
+def test_the_hash_of_a_folder_is_that_of_names_and_contents(store: LocalStore, tmp_path: Path) -> None:
     folders = []
     for number, (name, content) in enumerate([("a", "1"), ("a", "1"), ("a", "2"), ("b", "1")]):
         folder = tmp_path / str(number) / "data"
@@ -126,7 +126,7 @@ def test_the_hash_of_a_folder_is_that_of_names_and_contents(store: LocalStore, t
     assert len({*folders}) == 3
 
 
-def test_what_a_link_leads_to_counts(store: LocalStore, tmp_path: Path):
+def test_what_a_link_leads_to_counts(store: LocalStore, tmp_path: Path) -> None:
     folder, images = tmp_path / "data", tmp_path / "elsewhere"
     for each in (folder, images):
         each.mkdir()
@@ -138,7 +138,7 @@ def test_what_a_link_leads_to_counts(store: LocalStore, tmp_path: Path):
     assert store.content_hash(folder) != first
 
 
-def test_changed_content_under_the_same_name_is_noticed(store: LocalStore, tmp_path: Path):
+def test_changed_content_under_the_same_name_is_noticed(store: LocalStore, tmp_path: Path) -> None:
     file = tmp_path / "weights"
     file.write_text("one")
     fresh = store.content_hash(file)
@@ -151,7 +151,7 @@ def test_changed_content_under_the_same_name_is_noticed(store: LocalStore, tmp_p
     assert LocalStore(store.root).content_hash(file) != fresh
 
 
-def test_a_file_that_did_not_change_is_read_once(store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_that_did_not_change_is_read_once(store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "weights"
     file.write_text("one")
     settle(file)
@@ -161,22 +161,22 @@ def test_a_file_that_did_not_change_is_read_once(store: LocalStore, tmp_path: Pa
     assert again.content_hash(file) == value
 
 
-def test_hashing_nothing_is_told(store: LocalStore, tmp_path: Path):
+def test_hashing_nothing_is_told(store: LocalStore, tmp_path: Path) -> None:
     with pytest.raises(SynthbenchError, match=r"nowhere: no such file or folder"):
         store.content_hash(tmp_path / "nowhere")
 
 
-def test_a_key_is_the_same_however_its_recipe_is_ordered():
+def test_a_key_is_the_same_however_its_recipe_is_ordered() -> None:
     assert key_of({"a": 1, "b": [1, 2]}) == key_of({"b": [1, 2], "a": 1})
     assert key_of({"a": 1}) != key_of({"a": 2})
 
 
-def test_the_store_says_what_it_is(store: LocalStore):
+def test_the_store_says_what_it_is(store: LocalStore) -> None:
     assert json.loads((store.root / "synthbench-store.json").read_text()) == {"schema": 2}
     assert LocalStore(store.root).root == store.root
 
 
-def test_a_stopped_fit_is_continued_and_other_stages_are_not(store: LocalStore):
+def test_a_stopped_fit_is_continued_and_other_stages_are_not(store: LocalStore) -> None:
     def stop(*, resumable: bool) -> Path:
         with suppress(RuntimeError), store.build("fit", KEY, resumable=resumable) as build:
             (build.folder / "state").write_text("step 200")
@@ -205,7 +205,7 @@ with LocalStore(Path(sys.argv[1])).build("fit", "k" * 64) as build:
 """
 
 
-def test_what_a_killed_process_left_is_swept_away_and_what_lives_is_not(store: LocalStore):
+def test_what_a_killed_process_left_is_swept_away_and_what_lives_is_not(store: LocalStore) -> None:
     assert subprocess.run([sys.executable, "-c", KILLED, store.address], check=False).returncode == -signal.SIGKILL
     assert len(leftovers(store)) == 2, "a folder and its lease"
     with store.build("fit", KEY) as build:
@@ -223,7 +223,7 @@ def other_hosts_lease(store: LocalStore, age: float) -> Path:
     return folder
 
 
-def test_another_hosts_work_stays_while_its_heart_beats(store: LocalStore):
+def test_another_hosts_work_stays_while_its_heart_beats(store: LocalStore) -> None:
     folder = other_hosts_lease(store, 30)
     store.sweep()
     assert folder.exists(), "its process id says nothing on this host"
@@ -232,7 +232,7 @@ def test_another_hosts_work_stays_while_its_heart_beats(store: LocalStore):
     assert not folder.exists()
 
 
-def test_a_process_id_that_was_reused_is_not_the_owner(store: LocalStore):
+def test_a_process_id_that_was_reused_is_not_the_owner(store: LocalStore) -> None:
     folder = other_hosts_lease(store, 0)
     lease = Path(f"{folder}.lease")
     lease.write_text(json.dumps({"host": this_host(), "process": os.getpid(), "started": "1", "id": "x"}))
@@ -240,7 +240,7 @@ def test_a_process_id_that_was_reused_is_not_the_owner(store: LocalStore):
     assert not folder.exists(), "this process has that id, but started at another time"
 
 
-def test_a_lease_is_held_by_one_and_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_lease_is_held_by_one_and_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("synthbench.storage.leases.HEARTBEAT", 0.02)
     path = tmp_path / "a.lease"
     first = acquire(path)
@@ -256,7 +256,7 @@ def test_a_lease_is_held_by_one_and_touched(tmp_path: Path, monkeypatch: pytest.
     second.release()
 
 
-def test_a_stage_that_another_process_took_over_is_not_stored(store: LocalStore):
+def test_a_stage_that_another_process_took_over_is_not_stored(store: LocalStore) -> None:
     with store.build("fit", KEY) as build:
         Path(f"{build.folder}.lease").write_text("another's")
         with pytest.raises(SynthbenchError, match="another process took over"):
@@ -264,7 +264,7 @@ def test_a_stage_that_another_process_took_over_is_not_stored(store: LocalStore)
     assert store.get("fit", KEY) is None
 
 
-def test_hidden_files_do_not_change_a_folders_hash(store: LocalStore, tmp_path: Path):
+def test_hidden_files_do_not_change_a_folders_hash(store: LocalStore, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "a.jpg").write_text("a")

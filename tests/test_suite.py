@@ -32,7 +32,7 @@ def problems(text: str, folder: Path, *changes: str) -> list[str]:
     return [problem.removeprefix(file) for problem in caught.value.problems]
 
 
-def test_a_suite_has_every_name_resolved_and_every_default_filled_in():
+def test_a_suite_has_every_name_resolved_and_every_default_filled_in() -> None:
     suite = read_suite(SUITE, installed())
     assert suite.name == "squares"
     assert [entry.name for entry in suite.detectors] == ["threshold", "strict"]
@@ -43,7 +43,7 @@ def test_a_suite_has_every_name_resolved_and_every_default_filled_in():
     assert pairs == [("paint", "native"), ("paint", "teacher")]
 
 
-def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path):
+def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     told = problems(
         """
         refrences = 3
@@ -91,14 +91,14 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path):
     ]
 
 
-def test_two_entries_of_one_plugin_need_names(tmp_path: Path):
+def test_two_entries_of_one_plugin_need_names(tmp_path: Path) -> None:
     assert problems(DATA + DETECTOR + DETECTOR, tmp_path) == [
         "detectors: the name 'fake-threshold' is used twice; give one of them another with name = …"
     ]
     assert len(read(DATA + DETECTOR + DETECTOR + 'name = "other"\n', tmp_path).detectors) == 2
 
 
-def test_what_is_missing_is_told(tmp_path: Path):
+def test_what_is_missing_is_told(tmp_path: Path) -> None:
     assert problems("", tmp_path) == [
         f"data.use: missing: the name of a data-source; installed: {', '.join(installed().names('data-source'))}",
         "detectors: missing: a suite needs at least one [[detectors]] table",
@@ -112,13 +112,13 @@ def test_what_is_missing_is_told(tmp_path: Path):
     ]
 
 
-def test_shapes_that_are_not_a_suites_are_told(tmp_path: Path):
+def test_shapes_that_are_not_a_suites_are_told(tmp_path: Path) -> None:
     assert problems('detectors = "fake-threshold"\n' + DATA, tmp_path) == ["detectors: expected [[detectors]], an array of tables"]
     assert problems(DATA + DETECTOR + 'name = "a b"\n', tmp_path) == ["detectors[0].name: expected letters, digits and '_.+-', got 'a b'"]
     assert problems("data = 3\n" + DETECTOR, tmp_path)[0].startswith("data.use: missing")
 
 
-def test_a_mix_may_not_take_anothers_name(tmp_path: Path):
+def test_a_mix_may_not_take_anothers_name(tmp_path: Path) -> None:
     mix = '[[mix]]\nname = "{}"\nparts = ["real", "references"]\n'
     assert problems(DATA + DETECTOR + mix.format("real"), tmp_path) == ["mix.real.name: the name of another training set"]
     assert problems(DATA + DETECTOR + 2 * mix.format("all"), tmp_path) == ["mix.all.name: the name of another training set"]
@@ -133,16 +133,16 @@ def test_a_mix_may_not_take_anothers_name(tmp_path: Path):
         ("detectors[threshold].margin=7.5", 7.5),
     ],
 )
-def test_a_value_is_set_by_name_and_by_number(change: str, value: float):
+def test_a_value_is_set_by_name_and_by_number(change: str, value: float) -> None:
     assert read_suite(SUITE, installed(), [change]).detectors[0].plugin.margin == value
 
 
-def test_settings_and_single_tables_are_set_too():
+def test_settings_and_single_tables_are_set_too() -> None:
     suite = read_suite(SUITE, installed(), ["data.train=9", "seeds=[0, 1]", "title=Not TOML, so a string"])
     assert (suite.data.plugin.train, suite.settings.seeds, suite.settings.title) == (9, (0, 1), "Not TOML, so a string")
 
 
-def test_a_name_with_a_dot_is_set_in_brackets():
+def test_a_name_with_a_dot_is_set_in_brackets() -> None:
     content = {"detectors": [{"use": "fake-threshold", "name": "v1.5"}]}
     apply_change(content, "detectors[v1.5].margin=2")
     assert content["detectors"][0]["margin"] == 2
@@ -158,33 +158,33 @@ def test_a_name_with_a_dot_is_set_in_brackets():
         ("detectors.threshold.mragin=1", "detectors[0].mragin: unknown option, did you mean 'margin'?"),
     ],
 )
-def test_a_change_that_fits_nothing_is_told(change: str, told: str):
+def test_a_change_that_fits_nothing_is_told(change: str, told: str) -> None:
     with pytest.raises(SuiteError) as caught:
         read_suite(SUITE, installed(), [change])
     assert told in str(caught.value)
 
 
-def test_a_syntax_error_is_told_with_its_line(tmp_path: Path):
+def test_a_syntax_error_is_told_with_its_line(tmp_path: Path) -> None:
     assert "line 2" in problems("images = 3\nseeds == [0]\n", tmp_path)[0]
 
 
-def test_a_missing_suite_is_told_with_the_nearest(tmp_path: Path):
+def test_a_missing_suite_is_told_with_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "apples.toml").write_text("")
     with pytest.raises(SuiteError, match=r"aples\.toml: no such suite, did you mean '.*apples\.toml'\?"):
         read_suite(tmp_path / "aples.toml", installed())
 
 
-def test_a_folder_is_no_suite(tmp_path: Path):
+def test_a_folder_is_no_suite(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match=r"directory"):
         read_suite(tmp_path, installed())
 
 
-def test_relative_paths_stay_relative_to_where_the_command_is_typed(tmp_path: Path):
+def test_relative_paths_stay_relative_to_where_the_command_is_typed(tmp_path: Path) -> None:
     suite = read('[data]\nuse = "fake-squares"\nfolder = "photos/red"\n' + DETECTOR, tmp_path)
     assert suite.data.plugin.folder == Path("photos/red")
 
 
-def test_seeds_are_a_list_or_a_table(tmp_path: Path):
+def test_seeds_are_a_list_or_a_table(tmp_path: Path) -> None:
     def seeds(text: str) -> Seeds:
         return read(f"seeds = {text}\n" + DATA + DETECTOR, tmp_path).seeds
 
@@ -196,7 +196,7 @@ def test_seeds_are_a_list_or_a_table(tmp_path: Path):
     ]
 
 
-def test_training_sets_can_be_renamed_and_mixed_by_either_name():
+def test_training_sets_can_be_renamed_and_mixed_by_either_name() -> None:
     names = ["names={ 'paint x teacher' = 'painted', real = 'photographs' }", "mix=[{ name = 'all', parts = ['painted', 'real'] }]"]
     suite = read_suite(SUITE, installed(), names)
     assert [row.name for row in suite.rows] == ["photographs", "references", "paint x native", "painted", "all"]
@@ -207,7 +207,7 @@ def test_training_sets_can_be_renamed_and_mixed_by_either_name():
         read_suite(SUITE, installed(), ["names={ 'paint x teacher' = 'real' }"])
 
 
-def test_a_suite_can_be_python_values():
+def test_a_suite_can_be_python_values() -> None:
     content = {"name": "mine", "images": 7, "data": {"use": "fake-squares"}, "detectors": [{"use": "fake-threshold"}]}
     suite = read_suite(content, installed(), ["images=8"])
     assert (suite.name, suite.settings.images) == ("mine", 8)

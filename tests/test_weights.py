@@ -30,7 +30,7 @@ except SynthbenchError as error:
 """
 
 
-def test_a_missing_file_of_the_hub_is_named_with_the_way_to_get_it(tmp_path: Path):
+def test_a_missing_file_of_the_hub_is_named_with_the_way_to_get_it(tmp_path: Path) -> None:
     environment = {"HF_HOME": str(tmp_path), "PATH": ""}
     told = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env=environment).stdout
     assert "model.safetensors of somebody/something" in told
@@ -38,12 +38,12 @@ def test_a_missing_file_of_the_hub_is_named_with_the_way_to_get_it(tmp_path: Pat
     assert "--download" in told
 
 
-def test_a_hub_id_is_told_from_a_path(tmp_path: Path):
+def test_a_hub_id_is_told_from_a_path(tmp_path: Path) -> None:
     assert is_hub_id("owner/name")
     assert not any(is_hub_id(other) for other in ("name", "./name", "~/name", "/owner/name", "owner/name/more", str(tmp_path)))
 
 
-def test_a_file_or_a_folder_is_found_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_or_a_folder_is_found_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     save_file({"a": torch.ones(2)}, tmp_path / "model.safetensors")
     for name in (str(tmp_path), str(tmp_path / "model.safetensors"), "~/model.safetensors"):
@@ -57,7 +57,7 @@ class Harm:
         return exec, ("raise SystemExit('a pickle ran code')",)
 
 
-def test_pickles_are_opened_where_allowed_and_run_nothing(tmp_path: Path):
+def test_pickles_are_opened_where_allowed_and_run_nothing(tmp_path: Path) -> None:
     held = {"a": torch.ones(2)}
     for number, wrapped in enumerate((held, {"state_dict": held, "epoch": 3}, {"model": held})):
         path = tmp_path / f"{number}.pth"
@@ -79,7 +79,7 @@ def test_pickles_are_opened_where_allowed_and_run_nothing(tmp_path: Path):
             read_weights(tmp_path / name, PICKLES)
 
 
-def test_an_address_says_what_lies_there():
+def test_an_address_says_what_lies_there() -> None:
     assert is_address("https://example.org/models/faster_rcnn_r50-047c8118.pth")
     assert is_address("https://example.org/a-047c8118aa.safetensors")
     for other in (
@@ -91,7 +91,7 @@ def test_an_address_says_what_lies_there():
         assert not is_address(other)
 
 
-def test_an_address_is_fetched_under_download_alone_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_address_is_fetched_under_download_alone_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     torch.save({"state_dict": {"a": torch.ones(2)}}, tmp_path / "held")
     digest = hashlib.sha256((tmp_path / "held").read_bytes()).hexdigest()
