@@ -56,7 +56,7 @@ def own_fasterrcnn(options: Any, data: ImageSet, folder: Path) -> Loop:
     """A plain loop around torchvision's model; torchvision has none to call."""
     import torch
     from safetensors.torch import save_file
-    from synthbench_fasterrcnn.data import load, typical_sizes, vary
+    from synthbench_fasterrcnn.data import augment, load, typical_sizes
     from synthbench_fasterrcnn.weights import start
 
     def loop() -> tuple[int, float]:
@@ -68,7 +68,7 @@ def own_fasterrcnn(options: Any, data: ImageSet, folder: Path) -> Loop:
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d) and not module.weight.requires_grad:
                 module.eval()
-        order = [picks for _ in range(options.epochs) for picks in torch.randperm(len(examples), generator=rng).split(options.batch)]
+        order = [picks for _ in range(options.epochs) for picks in torch.randperm(len(examples), generator=rng).split(options.batch_size)]
         optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], 1e-3, weight_decay=options.weight_decay)
         steps, warm = len(order), max(round(0.1 * len(order)), 1)
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -76,13 +76,14 @@ def own_fasterrcnn(options: Any, data: ImageSet, folder: Path) -> Loop:
             lambda step: (step + 1) / warm if step < warm else (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1))) / 2,
         )
         for picks in order:
-            images, targets = zip(
-                *(vary(examples[pick], options.flip, options.zoom, options.image_size, rng) for pick in picks.tolist()), strict=True
-            )
+            batch = [
+                augment(examples[pick], options.horizontal_flip, options.scale_jitter, options.image_size, rng) for pick in picks.tolist()
+            ]
+            images, targets = zip(*batch, strict=True)
             loss = sum(model(list(images), list(targets)).values())
             optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), options.gradient_norm)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
             optimizer.step()
             schedule.step()
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
