@@ -102,21 +102,23 @@ def own_detr(options: Any, data: ImageSet, folder: Path) -> Loop:
     def loop() -> tuple[int, float]:
         quiet()
         torch.manual_seed(SEED)
-        chance = torch.Generator().manual_seed(SEED)
+        rng = torch.Generator().manual_seed(SEED)
         squares = Squares.of(data, options.image_size)
         model = start(options, data.categories, StageRun(folder, SEED)).train()
-        steps = options.epochs * math.ceil(len(squares) / options.batch)
+        steps = options.epochs * math.ceil(len(squares) / options.batch_size)
         optimizer, schedule = optimization(options, model, steps)
         normalised = VARIANTS[options.variant].normalised
         for _ in range(options.epochs):
-            for picks in torch.randperm(len(squares), generator=chance).split(options.batch):
+            for picks in torch.randperm(len(squares), generator=rng).split(options.batch_size):
                 values = pixel_values(squares.images[picks], normalised=normalised)
                 boxes, labels = [squares.boxes[pick] for pick in picks], [squares.labels[pick] for pick in picks]
-                values, boxes, labels = augment(values, boxes, labels, flip=options.flip, zoom=options.zoom, chance=chance)
+                values, boxes, labels = augment(
+                    values, boxes, labels, horizontal_flip=options.horizontal_flip, scale_jitter=options.scale_jitter, rng=rng
+                )
                 loss = model(pixel_values=values, labels=targets(boxes, labels, torch.device("cpu"))).loss
                 optimizer.zero_grad()
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), options.gradient_norm)
+                torch.nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
                 optimizer.step()
                 schedule.step()
         model.save_pretrained(folder)
