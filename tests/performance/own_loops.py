@@ -138,7 +138,7 @@ def own_mmdet(options: Any, data: ImageSet, folder: Path) -> Loop:
 
     write_set(folder / "data", data.categories, (Sample(picture.path, picture.boxes) for picture in data))
     settings = resolve(options, len(data.categories))
-    steps = options.epochs * math.ceil(len(data) / options.batch)
+    steps = options.epochs * math.ceil(len(data) / options.batch_size)
     losses = []
 
     class Losses(Hook):  # type: ignore[misc]
@@ -149,7 +149,7 @@ def own_mmdet(options: Any, data: ImageSet, folder: Path) -> Loop:
         {"type": "LoadImageFromFile"},
         {"type": "LoadAnnotations", "with_bbox": True},
         {"type": "Resize", "scale": (options.image_size, options.image_size), "keep_ratio": True},
-        {"type": "RandomFlip", "prob": options.flip},
+        {"type": "RandomFlip", "prob": options.horizontal_flip},
         {"type": "PackDetInputs"},
     ]
     images = {
@@ -166,7 +166,7 @@ def own_mmdet(options: Any, data: ImageSet, folder: Path) -> Loop:
         work_dir=str(folder / "run"),
         train_dataloader={
             "dataset": images,
-            "batch_size": options.batch,
+            "batch_size": options.batch_size,
             "num_workers": 0,
             "sampler": {"type": "DefaultSampler", "shuffle": True},
             "collate_fn": {"type": "pseudo_collate"},
