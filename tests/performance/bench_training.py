@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 IMAGES, SIDE = 160, 96
 TIMEOUT = 3600.0
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "yolov8": {"image_size": 96, "batch": 8, "learning_rate": 0.003, "warmup_epochs": 1.0, "close_mosaic": 4, "validation": 0.0},
-    "fasterrcnn": {"image_size": 128, "stride": 4, "validation": 0.0},
-    "detr": {"image_size": 96, "validation": 0.0},
-    # No zoom: mmdet's own pipelines have none of the kind.
-    "fasterrcnn-mmdet": {"config": "small-faster-rcnn", "image_size": 96, "zoom": 1.0},
-    "detr-mmdet": {"config": "small-deformable-detr", "image_size": 96, "zoom": 1.0},
+    "yolov8": {"image_size": 96, "batch_size": 8, "learning_rate": 0.003, "warmup_epochs": 1.0, "close_mosaic": 4, "keep": "last"},
+    "fasterrcnn": {"image_size": 128, "stride": 4},
+    "detr": {"image_size": 96},
+    # Without scale jitter: these configs' own pipelines have none.
+    "fasterrcnn-mmdet": {"config": "small-faster-rcnn", "image_size": 96, "scale_jitter": 1.0},
+    "detr-mmdet": {"config": "small-deformable-detr", "image_size": 96, "scale_jitter": 1.0},
 }
 
 

@@ -56,7 +56,7 @@ def own_fasterrcnn(options: Any, data: ImageSet, folder: Path) -> Loop:
     """A plain loop around torchvision's model; torchvision has none to call."""
     import torch
     from safetensors.torch import save_file
-    from synthbench_fasterrcnn.data import load, typical_sizes, vary
+    from synthbench_fasterrcnn.data import augment, load, typical_sizes
     from synthbench_fasterrcnn.weights import start
 
     def loop() -> tuple[int, float]:
@@ -68,7 +68,7 @@ def own_fasterrcnn(options: Any, data: ImageSet, folder: Path) -> Loop:
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d) and not module.weight.requires_grad:
                 module.eval()
-        order = [picks for _ in range(options.epochs) for picks in torch.randperm(len(examples), generator=rng).split(options.batch)]
+        order = [picks for _ in range(options.epochs) for picks in torch.randperm(len(examples), generator=rng).split(options.batch_size)]
         optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], 1e-3, weight_decay=options.weight_decay)
         steps, warm = len(order), max(round(0.1 * len(order)), 1)
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -76,13 +76,14 @@ def own_fasterrcnn(options: Any, data: ImageSet, folder: Path) -> Loop:
             lambda step: (step + 1) / warm if step < warm else (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1))) / 2,
         )
         for picks in order:
-            images, targets = zip(
-                *(vary(examples[pick], options.flip, options.zoom, options.image_size, rng) for pick in picks.tolist()), strict=True
-            )
+            batch = [
+                augment(examples[pick], options.horizontal_flip, options.scale_jitter, options.image_size, rng) for pick in picks.tolist()
+            ]
+            images, targets = zip(*batch, strict=True)
             loss = sum(model(list(images), list(targets)).values())
             optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), options.gradient_norm)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
             optimizer.step()
             schedule.step()
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
@@ -101,21 +102,23 @@ def own_detr(options: Any, data: ImageSet, folder: Path) -> Loop:
     def loop() -> tuple[int, float]:
         quiet()
         torch.manual_seed(SEED)
-        chance = torch.Generator().manual_seed(SEED)
+        rng = torch.Generator().manual_seed(SEED)
         squares = Squares.of(data, options.image_size)
         model = start(options, data.categories, StageRun(folder, SEED)).train()
-        steps = options.epochs * math.ceil(len(squares) / options.batch)
+        steps = options.epochs * math.ceil(len(squares) / options.batch_size)
         optimizer, schedule = optimization(options, model, steps)
         normalised = VARIANTS[options.variant].normalised
         for _ in range(options.epochs):
-            for picks in torch.randperm(len(squares), generator=chance).split(options.batch):
+            for picks in torch.randperm(len(squares), generator=rng).split(options.batch_size):
                 values = pixel_values(squares.images[picks], normalised=normalised)
                 boxes, labels = [squares.boxes[pick] for pick in picks], [squares.labels[pick] for pick in picks]
-                values, boxes, labels = augment(values, boxes, labels, flip=options.flip, zoom=options.zoom, chance=chance)
+                values, boxes, labels = augment(
+                    values, boxes, labels, horizontal_flip=options.horizontal_flip, scale_jitter=options.scale_jitter, rng=rng
+                )
                 loss = model(pixel_values=values, labels=targets(boxes, labels, torch.device("cpu"))).loss
                 optimizer.zero_grad()
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), options.gradient_norm)
+                torch.nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
                 optimizer.step()
                 schedule.step()
         model.save_pretrained(folder)
@@ -135,7 +138,7 @@ def own_mmdet(options: Any, data: ImageSet, folder: Path) -> Loop:
 
     write_set(folder / "data", data.categories, (Sample(picture.path, picture.boxes) for picture in data))
     settings = resolve(options, len(data.categories))
-    steps = options.epochs * math.ceil(len(data) / options.batch)
+    steps = options.epochs * math.ceil(len(data) / options.batch_size)
     losses = []
 
     class Losses(Hook):  # type: ignore[misc]
@@ -146,7 +149,7 @@ def own_mmdet(options: Any, data: ImageSet, folder: Path) -> Loop:
         {"type": "LoadImageFromFile"},
         {"type": "LoadAnnotations", "with_bbox": True},
         {"type": "Resize", "scale": (options.image_size, options.image_size), "keep_ratio": True},
-        {"type": "RandomFlip", "prob": options.flip},
+        {"type": "RandomFlip", "prob": options.horizontal_flip},
         {"type": "PackDetInputs"},
     ]
     images = {
@@ -163,7 +166,7 @@ def own_mmdet(options: Any, data: ImageSet, folder: Path) -> Loop:
         work_dir=str(folder / "run"),
         train_dataloader={
             "dataset": images,
-            "batch_size": options.batch,
+            "batch_size": options.batch_size,
             "num_workers": 0,
             "sampler": {"type": "DefaultSampler", "shuffle": True},
             "collate_fn": {"type": "pseudo_collate"},

@@ -1,7 +1,4 @@
-"""The plugins of the core: a folder of labelled photographs, and two ways to label generated images.
-
-They use the same hooks as everybody's.
-"""
+"""The built-in plugins: a folder of labelled photographs, and two annotators of generated images. They use the public hooks."""
 
 from __future__ import annotations
 
@@ -23,24 +20,23 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """Labels images with a detector that was trained on the references.
-
-    detector: the suite's entry for that detector.
-    score: boxes the detector is less sure of are left out.
-    nms: of two boxes of a category that overlap more than this (IoU), the surer one stays.
-    max_boxes: the surest boxes of an image that are kept.
-    """
+    """Labels images with a detector that was trained on the references."""
 
     name: ClassVar[str] = "teacher"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
     smoke_options: ClassVar[Mapping[str, object]] = {"detector": "any"}
+    renamed_options: ClassVar[Mapping[str, str]] = {"max_boxes": "max_detections", "nms": "nms_iou", "score": "score_threshold"}
     seeded: ClassVar[bool] = False
 
     detector: str
-    score: Share = 0.5
-    nms: Share = 0.5
-    max_boxes: Annotated[int, Meta(ge=1)] = 100
+    """The name of the detector in the suite."""
+    score_threshold: Share = 0.5
+    """Boxes with a lower score are dropped."""
+    nms_iou: Share = 0.5
+    """Of two boxes of a category with a higher IoU than this, the one with the lower score is dropped."""
+    max_detections: Annotated[int, Meta(ge=1)] = 100
+    """The most boxes that are kept in an image: those with the highest scores."""
 
     @property
     def boxes_from(self) -> BoxSource:
@@ -48,29 +44,31 @@ class Teacher:
         return FromDetector(self.detector)
 
     def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:  # noqa: ARG002 - the contract's
-        """Yields the detector's boxes that stand, surest first, with its scores for information."""
-        from synthbench.builtin.annotators import teach
+        """Yields the boxes of the detector that are kept, highest score first, with their scores.
 
-        return teach(self, images, run)
+        Raises SynthbenchError if an image has no `boxes`.
+        """
+        from synthbench.builtin.annotators import select_detections
+
+        return select_detections(self, images, run)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Native:
-    """Takes the boxes that the generator gave with its images.
-
-    score: boxes the generator is less sure of are left out.
-    min_side: boxes narrower or lower than this, in pixels within the image, are left out.
-    nms: of two boxes of a category that overlap more than this (IoU), the surer one stays.
-    """
+    """Uses the boxes that the generator returned with its images."""
 
     name: ClassVar[str] = "native"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
+    renamed_options: ClassVar[Mapping[str, str]] = {"nms": "nms_iou", "score": "score_threshold"}
     seeded: ClassVar[bool] = False
 
-    score: Share = 0.0
+    score_threshold: Share = 0.0
+    """Boxes with a lower score are dropped."""
     min_side: Annotated[float, Meta(ge=0)] = 2.0
-    nms: Share = 0.7
+    """Pixels: boxes whose width or height, within the image, is smaller are dropped."""
+    nms_iou: Share = 0.7
+    """Of two boxes of a category with a higher IoU than this, the one with the lower score is dropped."""
 
     @property
     def boxes_from(self) -> BoxSource:
@@ -78,10 +76,13 @@ class Native:
         return FromGenerator()
 
     def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:  # noqa: ARG002 - the contract's
-        """Yields the generator's boxes, clipped to their image. Raises SynthbenchError where it gave none."""
-        from synthbench.builtin.annotators import take_over
+        """Yields the generator's boxes that are kept, clipped to their image, highest score first.
 
-        return take_over(self, images, run)
+        Raises SynthbenchError if an image has no `boxes`.
+        """
+        from synthbench.builtin.annotators import select_generated
+
+        return select_generated(self, images, run)
 
 
 @hookimpl

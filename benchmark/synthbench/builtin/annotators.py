@@ -1,4 +1,4 @@
-"""Which of the boxes that came with generated images become their labels."""
+"""Selects the labels of generated images from the boxes of a detector, or of the generator."""
 
 from __future__ import annotations
 
@@ -16,43 +16,32 @@ if TYPE_CHECKING:
     from synthbench.contract.types import Boxes, ImageSet, Picture, Run
 
 
-def teach(options: Teacher, images: ImageSet, run: Run) -> Iterator[Boxes]:
-    """Yields the boxes of each image that the detector is sure of, surest first."""
+def select_detections(options: Teacher, images: ImageSet, run: Run) -> Iterator[Boxes]:
+    """See `Teacher.annotate`."""
 
-    def chosen(picture: Picture) -> Boxes:
+    def selected(picture: Picture) -> Boxes:
         if picture.boxes is None:
-            raise SynthbenchError(f"teacher: {picture.path.name} came without boxes of the detector '{options.detector}'")
-        sure = picture.boxes.keep(picture.boxes.scores >= options.score)
-        alone = nms(sure, options.nms)
-        return alone.keep(np.arange(min(len(alone), options.max_boxes)))
+            raise SynthbenchError(f"teacher: {picture.path.name} has no boxes of the detector '{options.detector}'")
+        boxes = nms(picture.boxes.keep(picture.boxes.scores >= options.score_threshold), options.nms_iou)
+        return boxes.keep(np.arange(min(len(boxes), options.max_detections)))
 
-    return _counted(map(chosen, images), len(images), run)
+    return map(selected, run.track(images, "annotate", unit="images"))
 
 
-def take_over(options: Native, images: ImageSet, run: Run) -> Iterator[Boxes]:
-    """Yields the boxes that the generator gave with each image, within that image."""
+def select_generated(options: Native, images: ImageSet, run: Run) -> Iterator[Boxes]:
+    """See `Native.annotate`."""
 
-    def chosen(picture: Picture) -> Boxes:
+    def selected(picture: Picture) -> Boxes:
         if picture.boxes is None:
             raise SynthbenchError(
-                f"native: the generator gave no boxes with {picture.path.name}; set boxes = true at the generator where it has "
-                "that option, or use the annotator 'teacher'"
+                f"native: the generator returned no boxes with {picture.path.name}; use a generator that returns boxes, with the "
+                "options it needs for that, or another annotator, such as 'teacher'"
             )
         edges = np.array([picture.width, picture.height, picture.width, picture.height], np.float32)
-        within = replace(picture.boxes, xyxy=picture.boxes.xyxy.clip(0, edges))
-        sides = within.xyxy[:, 2:] - within.xyxy[:, :2]
-        # A box wholly outside has no side left, whatever the smallest one asked for.
-        stands = (sides >= options.min_side).all(1) & (sides > 0).all(1) & (within.scores >= options.score)
-        return nms(within.keep(stands), options.nms)
+        clipped = replace(picture.boxes, xyxy=picture.boxes.xyxy.clip(0, edges))
+        sides = clipped.xyxy[:, 2:] - clipped.xyxy[:, :2]
+        # A box outside of the image has a side of 0 after clipping, and is dropped even with `min_side = 0`.
+        kept = (sides >= options.min_side).all(1) & (sides > 0).all(1) & (clipped.scores >= options.score_threshold)
+        return nms(clipped.keep(kept), options.nms_iou)
 
-    return _counted(map(chosen, images), len(images), run)
-
-
-def _counted(chosen: Iterator[Boxes], total: int, run: Run) -> Iterator[Boxes]:
-    """Passes the boxes on and records how many there were: an annotator that finds nothing should show."""
-    count = without = 0
-    for boxes in run.track(chosen, "annotate", total=total, unit="images"):
-        count += len(boxes)
-        without += not len(boxes)
-        yield boxes
-    run.log_metrics(boxes=count, images_without_boxes=without)
+    return map(selected, run.track(images, "annotate", unit="images"))

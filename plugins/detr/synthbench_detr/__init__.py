@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench import Boxes, ImageSet, Run, Weights, hookimpl, option
+from synthbench import Boxes, ImageSet, Run, SynthbenchError, Weights, hookimpl, option
 
 if TYPE_CHECKING:
     from synthbench import Detector
@@ -21,10 +21,10 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class Detr:
-    """Set prediction with transformers: DETR (Carion et al., arXiv 2005.12872) and what grew from it.
+    """Set prediction with transformers: DETR (Carion et al., arXiv 2005.12872) and three models that are based on it.
 
     Conditional DETR: arXiv 2108.06152; deformable DETR, with box refinement: 2010.04159; RT-DETR: 2304.08069.
-    Plain DETR needs `weights` where there are only some hundred images; the other three were made to learn sooner.
+    Plain DETR needs `weights` if there are only some hundred images; the other three need fewer steps and images.
     """
 
     name: ClassVar[str] = "detr"
@@ -35,59 +35,83 @@ class Detr:
         "image_size": 64,
         "epochs": 20,
         "learning_rate": 0.001,
-        "validation": 0.0,
+    }
+    renamed_options: ClassVar[Mapping[str, str]] = {
+        "amp": "mixed_precision",
+        "backbone_rate": "backbone_learning_rate_factor",
+        "batch": "batch_size",
+        "flip": "horizontal_flip",
+        "gradient_norm": "max_grad_norm",
+        "validation": "validation_split",
+        "zoom": "scale_jitter",
     }
 
     variant: Literal["detr", "conditional-detr", "deformable-detr", "rt-detr"] = "detr"
     weights: Weights = ""
-    """A checkpoint in transformers' form to start from: a folder, or a hub id that was downloaded before."""
+    """A checkpoint to start from, as transformers' `save_pretrained` writes it: a shipped name, a folder, or a hub id, which is
+    downloaded only under `--download`."""
 
     width: Annotated[int, Meta(ge=32, multiple_of=32)] = 64
-    """Without `weights`: channels of the transformer. So for `layers`, `queries` and `stride`."""
+    """Channels of the transformer. `width`, `layers`, `queries` and `stride` count without `weights` only."""
     layers: Annotated[int, Meta(ge=2)] = 2
-    """Layers of the encoder (RT-DETR has always one there) and of the decoder. transformers builds no deformable DETR with one."""
+    """Layers of the decoder and of the encoder, except that RT-DETR's encoder always has one. transformers cannot build a
+    deformable DETR with one layer."""
     queries: Count = 40
-    """Objects that an image can hold at most."""
+    """The largest number of objects that can be found in an image."""
     stride: Literal[8, 16, 32] = 8
-    """Pixels between features. Deformable and RT-DETR take two coarser levels in addition."""
+    """Pixels between features. Deformable DETR and RT-DETR have two coarser levels in addition."""
 
     image_size: Annotated[int, Meta(ge=64, multiple_of=32)] = 256
-    """Images are stretched to squares of this many pixels, boxes with them, as RT-DETR does."""
+    """Pixels; images are stretched to squares of this size, boxes with them, as RT-DETR does."""
     epochs: Count = 50
     min_steps: Annotated[int, Meta(ge=0)] = 0
-    """Small training sets are gone through more often, until this many steps are reached."""
-    batch: Count = 8
+    """Trains for more epochs where `epochs` would give fewer optimizer steps than this, as with small training sets."""
+    batch_size: Count = 8
     learning_rate: Positive = 5e-4
-    """Peak, for AdamW; it rises over the first tenth of the steps and falls to nothing along a cosine."""
-    backbone_rate: NotNegative = 1.0
-    """Factor on the learning rate of the backbone; 0 leaves it as it is. The paper: 0.1 with ImageNet weights."""
+    """Peak, for AdamW: a linear warm-up over the first tenth of the steps, and a cosine decay to zero."""
+    backbone_learning_rate_factor: NotNegative = 1.0
+    """The backbone's learning rate as a share of `learning_rate`; 0 freezes the backbone. The paper: 0.1 with ImageNet weights."""
     weight_decay: NotNegative = 1e-4
-    gradient_norm: Positive = 0.1
+    max_grad_norm: Positive = 0.1
     """Gradients are clipped to this norm."""
-    flip: Share = 0.5
-    """Share of training images mirrored."""
-    zoom: Annotated[float, Meta(ge=1)] = 1.25
-    """Training images are scaled by up to this factor, up (a random crop) or down, and moved."""
-    validation: Annotated[float, Meta(ge=0, lt=1)] = 0.2
-    """Share of the training set held back for the validation loss; 0: none."""
+    horizontal_flip: Share = 0.5
+    """Probability that a training image is mirrored left to right."""
+    scale_jitter: Annotated[float, Meta(ge=1)] = 1.25
+    """Each training image is scaled by a random factor between 1 / `scale_jitter` and `scale_jitter`, and cropped or padded to
+    `image_size` at a random position."""
+    validation_split: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    """Share of the training images that is held back, which means that nothing is learned from them: each epoch is measured by the
+    loss on them."""
     keep: Literal["best", "last"] = "last"
-    """The weights of the epoch with the lowest validation loss, or the last epoch's."""
-    amp: bool = False
-    """On a GPU: train in bfloat16 where that is safe."""
+    """The last epoch's weights, or those of the epoch with the lowest loss on the images held back, which needs `validation_split`."""
+    mixed_precision: Literal["no", "bf16"] = "no"
+    """`bf16`: bfloat16 on CUDA, as far as torch's autocast uses it. A CPU always computes in float32."""
 
     score_threshold: Share = option(0.01, stage="predict")
+    """Boxes with a lower score are dropped."""
+
+    def __post_init__(self) -> None:
+        """Raises SynthbenchError for options that contradict each other."""
+        if self.keep == "best" and self.validation_split == 0:
+            raise SynthbenchError(
+                'validation_split: keep = "best" needs images to compare epochs on; set validation_split above 0, or keep = "last"'
+            )
 
     def train(self, data: ImageSet, run: Run) -> None:
-        """Trains and leaves `config.json` and `model.safetensors`.
+        """Writes `config.json` and `model.safetensors` to `run.workdir`.
 
-        Raises SynthbenchError for weights that are not there, that are pickles, or of another variant.
+        Logs `epochs`, `steps`, `parameters` and `kept_epoch` (counted from 1), and, with a `validation_split`, the number of images
+        held back as `validation_images` and the kept epoch's loss on them as `validation_loss`. A single image is not held back:
+        it is both learned from and measured.
+        Raises SynthbenchError if the starting weights are missing, are a pickle that may not be opened, or belong to another
+        variant, or if the loss is not finite.
         """
         from synthbench_detr.training import train
 
         train(self, data, run)
 
     def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Yields at most 100 boxes an image, best first."""
+        """Yields at most 100 boxes per image, in pixels of the image file, highest score first."""
         from synthbench_detr.prediction import predict
 
         return predict(self, fitted, images, run)

@@ -1,4 +1,4 @@
-"""Models of the four variants: new ones of any size, and those of transformers checkpoints."""
+"""Models of the four variants: new ones of any size, and those of transformers' checkpoints."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ LEVELS = 3
 
 @dataclass(frozen=True)
 class Variant:
-    """How transformers names a variant, and what differs in using it.
+    """A variant's class and `model_type` in transformers, and how its inputs and outputs differ.
 
-    normalised: its images are brought to ImageNet's mean and deviation, else they are 0..1.
-    sigmoid: each category is scored by itself, else they share a softmax with `no object`.
+    normalised: images are normalised with ImageNet's mean and standard deviation; otherwise they are in 0..1.
+    sigmoid: each category has a score of its own; otherwise a softmax covers all categories and `no object`.
     """
 
     model: Any
@@ -55,62 +55,62 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
 
 
 def quiet() -> None:
-    """Keeps transformers' bars and warnings off the terminal, which belongs to the caller."""
+    """Turns off transformers' progress bars and warnings."""
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
 
 
 def start(options: Detr, categories: tuple[str, ...], run: Run) -> Any:
-    """The model that training begins with: from `options.weights`, or new. Every parameter may learn."""
+    """The model that training begins with: from `options.weights`, or new. No parameter is frozen."""
     names = dict(enumerate(categories))
     labels = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
     model = load(options.weights, options.variant, run, **labels) if options.weights else build(options, labels)
-    # transformers freezes ResNet backbones, and by a slip (`stage.1`, the names being `stages.1`) all of them.
+    # transformers freezes all of a ResNet backbone: it looks for layers named `stage.1` to train, and they are named `stages.1`.
     model.requires_grad_(True)
     return model
 
 
 def load(weights: str | Path, variant: str, run: Run, **labels: Any) -> Any:
-    """A checkpoint's model in float32; with `labels` of another count the class head begins anew.
+    """A checkpoint's model in float32; if the number of `labels` differs from its own, the class head starts at random.
 
-    Raises SynthbenchError where a file is missing, is a pickle, or belongs to another variant.
+    Raises SynthbenchError if a file is missing, is a pickle that may not be opened, or belongs to another variant.
     """
     kind, folder = VARIANTS[variant], Path(weights)
     if folder.is_dir() and not (folder / CONFIG).is_file():
-        raise SynthbenchError(f"weights: {folder} has no {CONFIG}; give the folder that transformers' save_pretrained wrote")
+        raise SynthbenchError(f"weights: {folder} has no {CONFIG}; name the folder that transformers' save_pretrained wrote")
     if folder.is_file():
-        raise SynthbenchError(f"weights: {folder} is a file; give the folder that holds it and its {CONFIG}")
-    found = f"weights: {weights}"
+        raise SynthbenchError(f"weights: {folder} is a file; name the folder that contains it and its {CONFIG}")
+    where = f"weights: {weights}"
     try:
         config, _ = transformers.PretrainedConfig.get_config_dict(str(weights), local_files_only=run.offline)
         if config.get("model_type") != kind.model_type:
-            held = {other.model_type: name for name, other in VARIANTS.items()}.get(config.get("model_type", ""))
-            mend = f"set variant = '{held}'" if held else f"the variants are {', '.join(VARIANTS)}"
-            raise SynthbenchError(f"{found} holds a model of type {config.get('model_type')!r}, not {variant}; {mend}")
-        model, about = kind.model.from_pretrained(
+            actual = {other.model_type: name for name, other in VARIANTS.items()}.get(config.get("model_type", ""))
+            fix = f"set variant = '{actual}'" if actual else f"the variants are {', '.join(VARIANTS)}"
+            raise SynthbenchError(f"{where} is a model of type {config.get('model_type')!r}, not {variant}; {fix}")
+        model, info = kind.model.from_pretrained(
             str(weights),
             local_files_only=run.offline,
             use_safetensors=None if run.allow_pickle else True,
-            dtype="float32",  # otherwise the precision of the file, and halves do not train
+            dtype="float32",  # the default is the file's own precision, and float16 cannot be trained
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             **labels,
         )
     except ImportError as error:
-        raise SynthbenchError(f"{found} needs a library that is not installed: {' '.join(str(error).split())}") from error
+        raise SynthbenchError(f"{where} needs a library that is not installed: {' '.join(str(error).split())}") from error
     except (OSError, ValueError) as error:
         raise SynthbenchError(
-            f"{found}: no {CONFIG} with {WEIGHTS} there or in the hub's cache. Download it first (`hf download {weights}`); "
-            f"a checkpoint that has pickles only needs --allow-pickle. ({' '.join(str(error).split())})"
+            f"{where}: no {CONFIG} with {WEIGHTS} there or in the hub's cache. Download it first (`hf download {weights}`); "
+            f"a checkpoint that consists of pickles needs --allow-pickle. ({' '.join(str(error).split())})"
         ) from error
-    anew = sorted({key[0] if isinstance(key, tuple) else key for part in ("missing_keys", "mismatched_keys") for key in about[part]})
-    if anew:
-        run.log(f"begin anew: {', '.join(anew)}")
+    missing = sorted({key[0] if isinstance(key, tuple) else key for part in ("missing_keys", "mismatched_keys") for key in info[part]})
+    if missing:
+        run.log(f"these tensors start at random: {', '.join(missing)}")
     return model
 
 
 def build(options: Detr, labels: Mapping[str, Any]) -> Any:
-    """A new model with a small ConvNeXt, which has no batch normalisation that DETR would freeze."""
+    """A new model with a small ConvNeXt as its backbone, which has no batch normalisation that transformers would freeze."""
     width, several = options.width, options.variant in ("deformable-detr", "rt-detr")
     first = {8: 2, 16: 3, 32: 4}[options.stride]
     last = first + LEVELS - 1 if several else first
@@ -119,7 +119,7 @@ def build(options: Detr, labels: Mapping[str, Any]) -> Any:
         num_stages=last,
         hidden_sizes=[width // 2] + [width] * (last - 1),
         depths=[2] * last,
-        layer_scale_init_value=0.0,  # for deep networks; it slows shallow ones
+        layer_scale_init_value=0.0,  # layer scale helps deep networks; shallow ones learn more slowly with it
         out_features=[f"stage{number}" for number in range(first, last + 1)],
     )
     common: dict[str, Any] = {

@@ -19,39 +19,41 @@ if TYPE_CHECKING:
 
 
 def train(options: Detr, data: ImageSet, run: Run) -> None:
-    """Trains on `data` and leaves the model in `run.workdir`. Raises SynthbenchError where there is nothing to learn from."""
+    """See `Detr.train`. Raises SynthbenchError if there are no images."""
     if not len(data):
         raise SynthbenchError("detr: the training set has no images")
     quiet()
     torch.set_num_threads(run.threads)
     torch.manual_seed(run.seed)
     device = torch.device(run.device)
-    learned, held = (Squares.of(part, options.image_size) for part in data.split(options.validation, run.seed))
+    training, validation = (Squares.of(part, options.image_size) for part in data.split(options.validation_split, run.seed))
     model = start(options, data.categories, run).to(device).train()
-    per_epoch = math.ceil(len(learned) / options.batch)
+    per_epoch = math.ceil(len(training) / options.batch_size)
     epochs = max(options.epochs, math.ceil(options.min_steps / per_epoch))
     optimizer, schedule = optimization(options, model, epochs * per_epoch)
-    best, best_epoch, kept = math.inf, epochs, None
-    chance = torch.Generator().manual_seed(run.seed)
-    order = shuffled(len(learned), options.batch, chance)
+    best, best_epoch, best_weights = math.inf, epochs, None
+    rng = torch.Generator().manual_seed(run.seed)
+    batches = shuffled(len(training), options.batch_size, rng)
     for step in run.track(range(epochs * per_epoch), "train", unit="steps"):
-        loss = loss_of(options, model, learned, next(order), chance)
+        loss = loss_of(options, model, training, next(batches), rng)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), options.gradient_norm)
+        nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
         optimizer.step()
         schedule.step()
         run.show_metrics(loss=float(loss.detach()))
-        if (step + 1) % per_epoch == 0 and len(held):
-            current = validation_loss(options, model, held)
+        if (step + 1) % per_epoch == 0 and len(validation):
+            current = validation_loss(options, model, validation)
             run.show_metrics(validation_loss=current)
             if options.keep == "last" or current < best:
                 best, best_epoch = current, (step + 1) // per_epoch
                 if options.keep == "best":
-                    kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    if kept is not None:
-        model.load_state_dict(kept)
-    if len(held):
+                    best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    if best_weights is not None:
+        model.load_state_dict(best_weights)
+    if len(training) < len(data):
+        run.log_metrics(validation_images=len(validation))
+    if len(validation):
         run.log_metrics(validation_loss=best)
     run.log_metrics(
         kept_epoch=best_epoch, epochs=epochs, steps=epochs * per_epoch, parameters=sum(part.numel() for part in model.parameters())
@@ -60,57 +62,63 @@ def train(options: Detr, data: ImageSet, run: Run) -> None:
 
 
 def optimization(options: Detr, model: Any, steps: int) -> tuple[Any, Any]:
-    """AdamW with a warm-up and a cosine: the backbone has its own rate, and norms, biases and embeddings no decay."""
+    """AdamW with a linear warm-up and a cosine decay, for a number of `steps`.
+
+    The backbone has a learning rate of its own; norms, biases and embeddings have no weight decay.
+    """
     groups: dict[tuple[bool, bool], list[Any]] = {}
     for name, weight in model.named_parameters():
         backbone = ".backbone." in name
-        if backbone and options.backbone_rate == 0:
+        if backbone and options.backbone_learning_rate_factor == 0:
             weight.requires_grad_(False)
         else:
             groups.setdefault((backbone, weight.ndim > 1 and "embed" not in name), []).append(weight)
-    rates = [options.learning_rate * (options.backbone_rate if backbone else 1) for backbone, _ in groups]
+    rates = [options.learning_rate * (options.backbone_learning_rate_factor if backbone else 1) for backbone, _ in groups]
     settings = [
         {"params": weights, "lr": rate, "weight_decay": options.weight_decay if decayed else 0.0}
         for ((_, decayed), weights), rate in zip(groups.items(), rates, strict=True)
     ]
     optimizer = torch.optim.AdamW(settings)
     warm = max(steps // 10, 1)
-    # Not OneCycleLR: it divides by zero where there are ten steps.
+    # Not OneCycleLR: it divides by zero if there are ten steps.
     rise_and_fall = [lambda step: min((step + 1) / warm, 1) * (1 + math.cos(math.pi * step / steps)) / 2] * len(settings)
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rise_and_fall)
 
 
-def shuffled(count: int, batch: int, chance: torch.Generator) -> Iterator[list[int]]:
-    """Batches of positions without end, each epoch in a new order."""
+def shuffled(count: int, batch_size: int, rng: torch.Generator) -> Iterator[list[int]]:
+    """Batches of indices below `count`, without end, each epoch in a new order."""
     while True:
-        order = torch.randperm(count, generator=chance).tolist()
-        yield from (order[first : first + batch] for first in range(0, count, batch))
+        order = torch.randperm(count, generator=rng).tolist()
+        yield from (order[first : first + batch_size] for first in range(0, count, batch_size))
 
 
-def loss_of(options: Detr, model: Any, data: Squares, chosen: list[int], chance: torch.Generator | None) -> Any:
-    """The model's own loss on the `chosen` images, augmented where there is a `chance`."""
+def loss_of(options: Detr, model: Any, data: Squares, chosen: list[int], rng: torch.Generator | None) -> Any:
+    """The model's own loss on the `chosen` images: augmented, or as they are if `rng` is None."""
     device = next(model.parameters()).device
     values = pixel_values(data.images[chosen].to(device), normalised=VARIANTS[options.variant].normalised)
     boxes, labels = [data.boxes[number] for number in chosen], [data.labels[number] for number in chosen]
-    if chance is not None:
-        values, boxes, labels = augment(values, boxes, labels, flip=options.flip, zoom=options.zoom, chance=chance)
+    if rng is not None:
+        values, boxes, labels = augment(
+            values, boxes, labels, horizontal_flip=options.horizontal_flip, scale_jitter=options.scale_jitter, rng=rng
+        )
     with autocast(options, device):
         return model(pixel_values=values, labels=targets(boxes, labels, device)).loss
 
 
-def validation_loss(options: Detr, model: Any, held: Squares) -> float:
-    """The mean loss an image, without augmentation."""
+def validation_loss(options: Detr, model: Any, validation: Squares) -> float:
+    """The mean loss per image, without augmentation."""
     model.eval()
     total = 0.0
     with torch.inference_mode():
-        for first in range(0, len(held), options.batch):
-            chosen = list(range(first, min(first + options.batch, len(held))))
-            total += float(loss_of(options, model, held, chosen, None)) * len(chosen)
+        for first in range(0, len(validation), options.batch_size):
+            chosen = list(range(first, min(first + options.batch_size, len(validation))))
+            total += float(loss_of(options, model, validation, chosen, None)) * len(chosen)
     model.train()
-    return total / len(held)
+    return total / len(validation)
 
 
 def autocast(options: Detr, device: Any) -> AbstractContextManager[object]:
-    """Bfloat16 where the options ask for it and a GPU is there."""
-    made: AbstractContextManager[object] = torch.autocast(device.type, dtype=torch.bfloat16, enabled=options.amp and device.type == "cuda")
-    return made
+    """bfloat16 on CUDA, if the options ask for it."""
+    enabled = options.mixed_precision == "bf16" and device.type == "cuda"
+    context: AbstractContextManager[object] = torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    return context

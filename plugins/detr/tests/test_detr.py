@@ -12,19 +12,20 @@ from typing import Literal, get_args
 import numpy as np
 import pytest
 from synthbench import Boxes, ImageSet, Sample, SynthbenchError
+from synthbench.contract.options import configure
 from synthbench.execution.stage_run import StageRun
 from synthbench.storage.coco import write_set
 from synthbench_detr import Detr
 
 Variant = Literal["detr", "conditional-detr", "deformable-detr", "rt-detr"]
 VARIANTS = get_args(Variant)
-TINY = Detr(width=32, queries=8, image_size=64, epochs=1, batch=4, score_threshold=0.0)
+TINY = Detr(width=32, queries=8, image_size=64, epochs=1, batch_size=4, score_threshold=0.0)
 
 
 def discs(count: int, seed: int, width: int = 80, height: int = 50) -> list[Sample]:
-    """Pictures with one to three discs, red (0) or blue (1)."""
+    """Images with one to three discs, red (0) or blue (1)."""
     rng = np.random.default_rng(seed)
-    made = []
+    samples = []
     for _ in range(count):
         image = rng.integers(60, 120, (height, width, 3), dtype=np.uint8)
         boxes, labels = [], []
@@ -35,8 +36,8 @@ def discs(count: int, seed: int, width: int = 80, height: int = 50) -> list[Samp
             image[(across - x) ** 2 + (down - y) ** 2 < r * r] = ((230, 30, 30), (30, 30, 230))[label]
             boxes.append((x - r, y - r, x + r, y + r))
             labels.append(label)
-        made.append(Sample(image, Boxes.of(boxes, labels)))
-    return made
+        samples.append(Sample(image, Boxes.of(boxes, labels)))
+    return samples
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,37 @@ def trained(options: Detr, data: ImageSet, folder: Path, seed: int = 0) -> list[
     folder.mkdir()
     options.train(data, StageRun(folder, seed))
     return list(options.predict(folder, data.without_boxes(), StageRun(folder)))
+
+
+def test_old_names_and_values_are_reported_with_the_new_ones() -> None:
+    old = {"amp": True, "backbone_rate": 0.1, "batch": 4, "flip": 0.5, "gradient_norm": 0.1, "validation": 0.0, "zoom": 1.25}
+    assert configure(Detr, old)[1] == [
+        "amp: renamed to 'mixed_precision'",
+        "backbone_rate: renamed to 'backbone_learning_rate_factor'",
+        "batch: renamed to 'batch_size'",
+        "flip: renamed to 'horizontal_flip'",
+        "gradient_norm: renamed to 'max_grad_norm'",
+        "validation: renamed to 'validation_split'",
+        "zoom: renamed to 'scale_jitter'",
+    ]
+    assert configure(Detr, {"mixed_precision": True})[1] == ["mixed_precision: unknown value True; known: bf16, no"]
+
+
+def test_images_are_held_back_only_to_be_used(data: ImageSet, tmp_path: Path) -> None:
+    always = {"epochs", "steps", "parameters", "kept_epoch"}
+    run = StageRun(tmp_path)
+    TINY.train(data, run)
+    assert run.metrics.keys() == always
+    assert run.metrics["steps"] == 3, "nine images in batches of four"
+    for keep in ("last", "best"):
+        options, _ = configure(Detr, {"width": 32, "queries": 8, "image_size": 64, "epochs": 1, "keep": keep, "validation_split": 0.3})
+        assert options is not None
+        run = StageRun(tmp_path)
+        options.train(data, run)
+        assert run.metrics.keys() == always | {"validation_images", "validation_loss"}
+        assert run.metrics["validation_images"] == 3
+    (problem,) = configure(Detr, {"keep": "best"})[1]
+    assert "set validation_split above 0" in problem
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -77,19 +109,20 @@ def test_the_same_seed_gives_the_same_boxes_and_another_seed_others(data: ImageS
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_learns_from_pictures_that_hold_nothing(variant: Variant, data: ImageSet, tmp_path: Path) -> None:
+def test_trains_on_images_without_boxes(variant: Variant, data: ImageSet, tmp_path: Path) -> None:
     nothing = data.subset([6, 7])
-    options = replace(TINY, variant=variant, validation=0.0, score_threshold=1.0)
+    options = replace(TINY, variant=variant, score_threshold=1.0)
     found = trained(options, nothing, tmp_path / "nothing")
     assert [len(boxes) for boxes in found] == [0, 0]
 
 
 def test_one_picture_is_enough_and_steps_can_be_asked_for(data: ImageSet, tmp_path: Path) -> None:
     run = StageRun(tmp_path)
-    replace(TINY, min_steps=3, keep="best").train(data[:1], run)
-    assert run.records["steps"] == 3
-    assert 1 <= int(run.records["kept_epoch"]) <= 3
-    assert float(run.records["validation_loss"]) > 0
+    replace(TINY, min_steps=3, keep="best", validation_split=0.2).train(data[:1], run)
+    assert run.metrics["steps"] == 3
+    assert "validation_images" not in run.metrics, "a single image is trained on"
+    assert 1 <= int(run.metrics["kept_epoch"]) <= 3
+    assert float(run.metrics["validation_loss"]) > 0
 
 
 def test_no_pictures_are_an_error(data: ImageSet, tmp_path: Path) -> None:
@@ -107,15 +140,15 @@ def base(data: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_starts_from_weights_and_gives_other_categories_a_new_head(data: ImageSet, base: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file
 
-    said: list[str] = []
-    run = StageRun(tmp_path, emit=lambda event: said.append(str(event.get("message", ""))))
+    messages: list[str] = []
+    run = StageRun(tmp_path, emit=lambda event: messages.append(str(event.get("message", ""))))
     one = data.with_boxes([Boxes.of(picture.boxes.xyxy) if picture.boxes else Boxes.none() for picture in data])
-    start = replace(TINY, weights=str(base), learning_rate=1e-9, backbone_rate=0.0)
+    start = replace(TINY, weights=str(base), learning_rate=1e-9, backbone_learning_rate_factor=0.0)
     start.train(replace(one, categories=("disc",)), run)
     old, new = load_file(base / "model.safetensors"), load_file(tmp_path / "model.safetensors")
     changed = {name for name in old if old[name].shape != new[name].shape}
     assert changed == {"class_labels_classifier.weight", "class_labels_classifier.bias"}
-    assert any("class_labels_classifier.weight" in message for message in said)
+    assert any("class_labels_classifier.weight" in message for message in messages)
     assert all(np.allclose(old[name], new[name], atol=1e-6) for name in set(old) - changed)
     assert all(np.array_equal(old[name], new[name]) for name in old if ".backbone." in name)
 
@@ -130,7 +163,7 @@ def test_says_what_is_wrong_with_weights(data: ImageSet, base: Path, tmp_path: P
     (pickled / "pytorch_model.bin").write_bytes(b"no")
     cases = {
         str(empty): "has no config.json",
-        str(base / "model.safetensors"): "is a file; give the folder",
+        str(base / "model.safetensors"): "is a file; name the folder",
         str(pickled): "--allow-pickle",
         "nobody/nothing": "hf download nobody/nothing",
     }
@@ -141,7 +174,7 @@ def test_says_what_is_wrong_with_weights(data: ImageSet, base: Path, tmp_path: P
         replace(TINY, weights=str(base), variant="rt-detr").train(data, run)
 
 
-def test_halves_are_trained_in_single_precision(data: ImageSet, base: Path, tmp_path: Path) -> None:
+def test_float16_weights_are_trained_in_float32(data: ImageSet, base: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
     half = tmp_path / "half"
@@ -161,12 +194,12 @@ def test_augmented_boxes_stay_on_their_discs() -> None:
     values = torch.zeros(6, 1, 64, 64)
     values[:, :, 20:36, 40:52] = 1
     boxes, labels = [torch.tensor([[40, 20, 52, 36]]) / 64] * 6, [torch.tensor([1])] * 6
-    moved, found, named = augment(values, boxes, labels, flip=0.5, zoom=1.25, chance=torch.Generator().manual_seed(3))
-    for image, box, label in zip(moved, found, named, strict=True):
+    augmented = augment(values, boxes, labels, horizontal_flip=0.5, scale_jitter=1.25, rng=torch.Generator().manual_seed(3))
+    for image, box, label in zip(*augmented, strict=True):
         assert label.tolist() == [1]
         down, across = torch.nonzero(image[0] > 0.5, as_tuple=True)
-        seen = torch.stack([across.min(), down.min(), across.max() + 1, down.max() + 1]) / 64
-        assert (seen - box[0]).abs().max() < 1.1 / 64
+        visible = torch.stack([across.min(), down.min(), across.max() + 1, down.max() + 1]) / 64
+        assert (visible - box[0]).abs().max() < 1.1 / 64
 
 
 def test_importing_the_plugin_is_light() -> None:

@@ -63,7 +63,7 @@ def fitted(recipes: dict[str, Recipe], references: ImageSet, tmp_path_factory: p
     for name, recipe in recipes.items():
         run = StageRun(tmp_path_factory.mktemp(name), seed=7)
         recipe.fit(references, run)
-        assert run.records["steps"] == 3
+        assert run.metrics["steps"] == 3
         folders[name] = run.workdir
     return folders
 
@@ -165,11 +165,11 @@ def test_boxes_come_with_the_images(method: str, recipes: dict[str, Recipe], fit
 class Stopped(StageRun):
     """Raises KeyboardInterrupt when the third step shows its metrics."""
 
-    shown = 0
+    count = 0
 
     def show_metrics(self, **metrics: float) -> None:
-        self.shown += 1
-        if self.shown == 3:
+        self.count += 1
+        if self.count == 3:
             raise KeyboardInterrupt
         super().show_metrics(**metrics)
 
@@ -193,7 +193,7 @@ def test_the_loss_falls(checkpoints: dict[str, Path], references: ImageSet, tmp_
     options: dict[str, Any] = {**SMALL, "max_train_steps": 60, "learning_rate": 3e-3, "batch_size": 4}
     run = StageRun(tmp_path, seed=7)
     sd15(str(checkpoints["sd"]), **options).fit(references[:1], run)
-    assert float(run.records["last_loss"]) < 0.9 * float(run.records["first_loss"])
+    assert float(run.metrics["last_loss"]) < 0.9 * float(run.metrics["first_loss"])
 
 
 def test_a_word_of_several_tokens_is_found(tokenizer: Any) -> None:

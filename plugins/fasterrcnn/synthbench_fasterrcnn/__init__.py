@@ -1,4 +1,4 @@
-"""torchvision's Faster R-CNN, with backbones that a machine without a hub has too."""
+"""torchvision's Faster R-CNN, with backbones that also work without downloads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench import Detector, Weights, hookimpl, option
+from synthbench import Detector, SynthbenchError, Weights, hookimpl, option
 
 if TYPE_CHECKING:
     from synthbench import Boxes, ImageSet, Run
@@ -22,8 +22,8 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 class FasterRCNN:
     """Faster R-CNN (Ren et al., arXiv 1506.01497) as torchvision builds it.
 
-    `efficientnet_lite0` and `small` give one feature map at `stride`; the others are torchvision's pyramids.
-    Fields named as arguments of torchvision's `FasterRCNN` mean what they mean there; None: the backbone's default.
+    `efficientnet_lite0` and `small` have one feature map, at `stride`; the others are torchvision's feature pyramids.
+    Fields named like arguments of torchvision's `FasterRCNN` have the same meaning; None: the backbone's default.
     """
 
     name: ClassVar[str] = "fasterrcnn"
@@ -33,13 +33,19 @@ class FasterRCNN:
         "backbone": "small",
         "image_size": 64,
         "epochs": 10,
-        "batch": 4,
+        "batch_size": 4,
         "learning_rate": 0.003,
-        "validation": 0.0,
         "rpn_pre_nms_top_n_train": 200,
         "rpn_post_nms_top_n_train": 50,
         "rpn_batch_size_per_image": 64,
         "box_batch_size_per_image": 32,
+    }
+    renamed_options: ClassVar[Mapping[str, str]] = {
+        "batch": "batch_size",
+        "flip": "horizontal_flip",
+        "gradient_norm": "max_grad_norm",
+        "validation": "validation_split",
+        "zoom": "scale_jitter",
     }
 
     backbone: Literal[
@@ -51,32 +57,33 @@ class FasterRCNN:
     imagenet: bool = True
     """Without `weights`: start the backbone from ImageNet (`small` has no such weights)."""
     image_size: Annotated[int, Meta(ge=64)] = 256
-    """Pixels of the longer side, to which images are resized."""
+    """Pixels; images are resized so that their longer side has this many."""
     stride: Literal[4, 8, 16] = 4
     """Pixels between the features of `efficientnet_lite0` and `small`."""
     anchor_sizes: tuple[Positive, ...] = ()
-    """Pixels at `image_size`. Empty: from the training boxes' sizes; torchvision's own for its backbones."""
+    """Pixels at `image_size`. Empty: computed from the sizes of the training boxes, or torchvision's own for its backbones."""
 
     epochs: Count = 12
     min_steps: Annotated[int, Meta(ge=0)] = 0
-    """Small training sets are gone through more often, until this many steps are reached."""
-    batch: Count = 8
+    """Trains for more epochs where `epochs` would give fewer optimizer steps than this, as with small training sets."""
+    batch_size: Count = 8
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Positive | None = None
-    """Peak. None: 0.001 for AdamW; for SGD torchvision's 0.02 for 16 images, in proportion to `batch`."""
+    """Peak. None: 0.001 for `adamw`; for `sgd` torchvision's 0.02 for 16 images, in proportion to `batch_size`."""
     weight_decay: Annotated[float, Meta(ge=0)] = 1e-4
-    gradient_norm: Positive = 5.0
+    max_grad_norm: Positive = 5.0
     """Gradients are clipped to this norm."""
-    flip: Share = 0.5
-    """Share of training images mirrored."""
-    zoom: Annotated[float, Meta(ge=1)] = 1.25
-    """Training images are scaled by up to this factor, up or down."""
-    validation: Annotated[float, Meta(ge=0, lt=1)] = 0.2
-    """Share of the training set held back for the validation loss; 0: none."""
+    horizontal_flip: Share = 0.5
+    """Probability that a training image is mirrored left to right."""
+    scale_jitter: Annotated[float, Meta(ge=1)] = 1.25
+    """Each training image is scaled by a random factor between 1 / `scale_jitter` and `scale_jitter`, and cropped to `image_size`."""
+    validation_split: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    """Share of the training images that is held back, which means that nothing is learned from them: each epoch is measured by the
+    loss on them."""
     keep: Literal["best", "last"] = "last"
-    """The last epoch's weights, at which the learning rate has come down, or those of the lowest validation loss."""
-    mixed_precision: bool = True
-    """bfloat16 on CUDA; a CPU always computes in float32."""
+    """The last epoch's weights, or those of the epoch with the lowest loss on the images held back, which needs `validation_split`."""
+    mixed_precision: Literal["no", "bf16"] = "bf16"
+    """`bf16`: bfloat16 on CUDA. A CPU always computes in float32."""
 
     rpn_pre_nms_top_n_train: Count | None = None
     rpn_post_nms_top_n_train: Count | None = None
@@ -86,16 +93,31 @@ class FasterRCNN:
     rpn_pre_nms_top_n_test: Count | None = option(None, stage="predict")
     rpn_post_nms_top_n_test: Count | None = option(None, stage="predict")
     score_threshold: Share = option(0.05, stage="predict")
+    """Boxes with a lower score are dropped."""
     nms_iou: Share = option(0.5, stage="predict")
+    """Of two boxes of a category with a higher IoU than this, the one with the lower score is dropped."""
+
+    def __post_init__(self) -> None:
+        """Raises SynthbenchError for options that contradict each other."""
+        if self.keep == "best" and self.validation_split == 0:
+            raise SynthbenchError(
+                'validation_split: keep = "best" needs images to compare epochs on; set validation_split above 0, or keep = "last"'
+            )
 
     def train(self, data: ImageSet, run: Run) -> None:
-        """Trains and leaves `model.safetensors` and `model.json`. Raises SynthbenchError for weights that are not there."""
+        """Writes `model.safetensors` and `model.json` to `run.workdir`.
+
+        Logs `epochs` and, with a `validation_split`, the number of images held back as `validation_images`, the lowest loss on them
+        as `validation_loss`, and its epoch, counted from 1, as `best_epoch`. A single image is not held back: it is both learned
+        from and measured.
+        Raises SynthbenchError if the starting weights are missing or do not fit, or the loss is not finite.
+        """
         from synthbench_fasterrcnn.train import train
 
         train(self, data, run)
 
     def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Yields at most 100 boxes an image, best first."""
+        """Yields at most 100 boxes per image, in pixels of the image file, highest score first."""
         from synthbench_fasterrcnn.predict import predict
 
         return predict(self, fitted, images, run)

@@ -1,4 +1,4 @@
-"""Backbones for machines without a hub: each gives one feature map, made for small pictures and small objects."""
+"""Backbones that need no download. Each has one feature map, with a stride for small images and small objects."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ CHANNELS = 64
 
 
 class EfficientNetLite0(nn.Module):  # type: ignore[misc]  # mypy does not follow torch
-    """EfficientNet-Lite0 with a feature pyramid of which the finest map, at `stride`, is used.
+    """EfficientNet-Lite0 with a feature pyramid, of which only the finest map, at `stride`, is used.
 
-    `body` holds the stages that halve the image: strides 2, 4, 8, 16 and 32.
+    `body` contains five stages, with strides 2, 4, 8, 16 and 32.
     """
 
     out_channels = CHANNELS

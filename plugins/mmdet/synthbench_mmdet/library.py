@@ -1,4 +1,5 @@
-"""The only door to mmdet: with operators in any case, silent, and what others would notice of it is put back.
+"""The only module that imports mmdet. It provides the operators that mmcv-lite lacks, keeps mmdet silent, and undoes its changes to
+the process.
 
 Importing this module imports torch and all of mmdet's models, which takes seconds.
 """
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _environment(**changes: str) -> Iterator[None]:
-    """Environment variables that are as before afterwards, whatever a library has set in between."""
+    """Sets environment variables; restores all of them afterwards, including those that a library has set."""
     before = dict(os.environ)
     os.environ.update(changes)
     try:
@@ -38,25 +39,27 @@ def _environment(**changes: str) -> Iterator[None]:
 
 
 def _import_writers() -> None:
-    """yapf and matplotlib, which mmengine imports, write pickles and lists of fonts into the user's folders: into a passing one now."""
+    """Imports yapf and matplotlib, which mmengine needs: while they are imported they write caches, here to a temporary folder instead
+    of the user's own."""
     with tempfile.TemporaryDirectory() as folder, _environment(XDG_CACHE_HOME=folder, XDG_CONFIG_HOME=folder):
         for name in ("yapf.yapflib.yapf_api", "matplotlib.font_manager"):
             importlib.import_module(name)
 
 
 @contextmanager
-def _passing_temporaries() -> Iterator[None]:
-    """Temporary files go with it: PyTorch 2.1 writes a module while parts of it are imported, which a killed worker would leave."""
-    held = tempfile.tempdir
+def _own_temporaries() -> Iterator[None]:
+    """Temporary files are written to a folder that is removed at the end: PyTorch 2.1 writes a module while it is imported, and removes
+    it only when the process ends normally."""
+    before = tempfile.tempdir
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder
         try:
             yield
         finally:
-            tempfile.tempdir = held
+            tempfile.tempdir = before
 
 
-with _environment(), _passing_temporaries(), warnings.catch_warnings():
+with _environment(), _own_temporaries(), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     _import_writers()
     STAND_INS = operators.install()
@@ -98,66 +101,68 @@ __all__ = [
 if STAND_INS:
     multi_scale_deform_attn.IS_CUDA_AVAILABLE = False  # mmcv's own path in plain PyTorch, on a GPU too
 _read_config = Config.fromfile
-DOORS = (
+OPENERS = (
     (mmengine.registry.registry, "get_object_from_string"),
     (CheckpointLoader, "load_checkpoint"),
     (Config, "fromfile"),
-    # Language models open folders and hub ids by their names, where transformers is installed.
+    # If transformers is installed, language models open folders and hub ids by name.
     *(
         (next(base for base in opener.__mro__ if "from_pretrained" in vars(base)), "from_pretrained")
         for opener in (vars(bert).get(name) for name in ("AutoTokenizer", "BertConfig", "HFBertModel"))
         if opener is not None
     ),
 )
+"""The functions through which mmengine and mmdet import modules by name and open files."""
 MANAGED = (MMLogger, MessageHub, DefaultScope, Visualizer)
-"""Classes of which mmengine keeps instances by name for as long as the process lives."""
+"""Classes whose instances mmengine keeps, by name, until the process ends."""
 
 
 class _Log(logging.Handler):
-    """Hands the library's warnings to the stage's log."""
+    """Sends mmdet's warnings to the stage's log."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(logging.WARNING)
         self._run = run
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A line of the log."""
+        """Writes one line to the log."""
         self._run.log(f"mmdet: {record.getMessage()}")
 
 
-def _refuse(*given: object, **named: object) -> None:
-    raise SynthbenchError(f"mmengine was asked to import or open {[*given, *named.values()]}, which nothing that we build has to")
+def _refuse(*arguments: object, **keywords: object) -> None:
+    raise SynthbenchError(f"mmengine was asked to import or open {[*arguments, *keywords.values()]}, which is not allowed in a config")
 
 
 @contextmanager
-def _closed(place: Any, name: str) -> Iterator[None]:
-    held = vars(place)[name]
-    setattr(place, name, _refuse)
+def _refused(owner: Any, name: str) -> Iterator[None]:
+    """Replaces the function `name` of a module or class by one that raises."""
+    original = vars(owner)[name]
+    setattr(owner, name, _refuse)
     try:
         yield
     finally:
-        setattr(place, name, held)
+        setattr(owner, name, original)
 
 
 @contextmanager
 def contained(run: Run) -> Iterator[None]:
-    """mmdet's scope, silent. What the library changes in the process is as it was afterwards.
+    """mmdet's scope, silent. Restores, at its end, the settings of the process that mmdet changes.
 
-    While it lasts, mmengine imports nothing by name, reads no config but those of `shipped`, and opens no checkpoint.
+    Inside of it, mmengine imports nothing by name, reads only the configs that `shipped` reads, and opens no checkpoint.
     """
     threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
-    held = {managed: dict(managed._instance_dict) for managed in MANAGED}
+    before = {managed: dict(managed._instance_dict) for managed in MANAGED}
     try:
-        with ExitStack() as doors, _environment(), warnings.catch_warnings():
+        with ExitStack() as refusals, _environment(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for place, name in DOORS:
-                doors.enter_context(_closed(place, name))
+            for owner, name in OPENERS:
+                refusals.enter_context(_refused(owner, name))
             logger = MMLogger.get_instance(f"synthbench-{id(run)}")
             logger.handlers[:] = [_Log(run)]
             DefaultScope.get_instance(f"synthbench-{id(run)}", scope_name="mmdet")
             yield
     finally:
-        for managed, instances in held.items():
+        for managed, instances in before.items():
             managed._instance_dict.clear()
             managed._instance_dict.update(instances)
         torch.set_num_threads(threads)
@@ -166,22 +171,22 @@ def contained(run: Run) -> Iterator[None]:
 
 @functools.cache
 def registered() -> frozenset[str]:
-    """The names of all modules that a config can ask for, of mmdet and of what it stands on.
+    """The names of all modules that a config can use, of mmdet and of the libraries below it.
 
-    Besides the registries', those of mmcv's operators, among which mmdet looks for poolings and kinds of NMS.
+    Besides those in the registries, those of mmcv's operators, among which mmdet looks up pooling layers and kinds of NMS.
     """
     own = [registry for registry in vars(mmdet.registry).values() if isinstance(registry, Registry)]
     for registry in own:
         registry.import_from_location()
     parents = [registry.parent for registry in own if registry.parent is not None]
-    layers = [name for name, held in vars(mmcv.ops).items() if isinstance(held, type) and issubclass(held, torch.nn.Module)]
+    layers = [name for name, value in vars(mmcv.ops).items() if isinstance(value, type) and issubclass(value, torch.nn.Module)]
     return frozenset([*layers, "nms", "soft_nms", *(name for registry in (*own, *parents) for name in registry.module_dict)])
 
 
 def shipped(path: Path) -> Config:
-    """One of mmdet's configs. Raises SynthbenchError where it needs a package that is not installed."""
+    """One of mmdet's configs. Raises SynthbenchError if it needs a package that is not installed."""
     try:
         return _read_config(path, use_environment_variables=False)
     except (ImportError, OSError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise SynthbenchError(f"config: {path.stem} needs what is not installed here ({reason})") from error
+        raise SynthbenchError(f"config: {path.stem} needs a package that is not installed ({reason})") from error

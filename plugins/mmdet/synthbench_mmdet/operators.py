@@ -1,6 +1,6 @@
-"""Stand-ins for mmcv's compiled operators, for machines that have `mmcv-lite`: the Python of mmcv without its C++.
+"""Stand-ins for mmcv's compiled operators, for use with `mmcv-lite`, which is mmcv's Python code without its C++ code.
 
-They take their arguments as mmcv's `_ext` does, and write into the tensors they are given where it does.
+They have the arguments of mmcv's `_ext`, and write their results to the same arguments as it does.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ COMPILED = "mmcv._ext"
 
 
 def install() -> bool:
-    """Puts the stand-ins in the place of the compiled module where that is missing, and tells whether they are there."""
-    held = sys.modules.get(COMPILED)
-    if held is None and importlib.util.find_spec(COMPILED) is None:
-        held = sys.modules[COMPILED] = StandIn()
-    return isinstance(held, StandIn)
+    """Registers the stand-ins as the compiled module if that is missing; returns whether they are in use."""
+    module = sys.modules.get(COMPILED)
+    if module is None and importlib.util.find_spec(COMPILED) is None:
+        module = sys.modules[COMPILED] = StandIn()
+    return isinstance(module, StandIn)
 
 
 class StandIn(ModuleType):
-    """`mmcv._ext` as far as torchvision and plain PyTorch reach; the other operators raise when they are called."""
+    """`mmcv._ext` with the operators that torchvision or plain PyTorch can compute; the others raise when they are called."""
 
     def __init__(self) -> None:
         super().__init__(COMPILED, "Stand-ins by synthbench_mmdet.")
@@ -45,13 +45,13 @@ class StandIn(ModuleType):
             raise AttributeError(name)
 
         def missing(*_: object, **__: object) -> None:
-            raise NotImplementedError(f"mmcv's operator '{name}' has no stand-in: it needs a compiled mmcv in place of mmcv-lite")
+            raise NotImplementedError(f"mmcv's operator '{name}' has no stand-in: it needs a compiled mmcv instead of mmcv-lite")
 
         return missing
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Positions of the boxes (N, 4) to keep, best first. offset: what is added to x2 and y2, 1 where they are inclusive."""
+    """Indices of the boxes (N, 4) to keep, highest score first. offset: added to x2 and y2; 1 if they are inclusive."""
     kept: Tensor = ops.nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
     return kept
 
@@ -59,9 +59,10 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
 def softnms(
     boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, sigma: float, min_score: float, method: int, offset: int
 ) -> Tensor:
-    """Fills `dets` (N, 5) with boxes and lowered scores, best first, and gives their positions in `boxes` (N, 4).
+    """Writes boxes and lowered scores to `dets` (N, 5), highest score first, and returns their indices in `boxes` (N, 4).
 
-    method: 0 drops what overlaps, 1 lowers scores in proportion to the overlap, 2 by a Gaussian (Bodla et al., arXiv 1704.04503).
+    method: 0 drops boxes that overlap, 1 lowers their scores in proportion to the overlap, 2 by a Gaussian (Bodla et al., arXiv
+    1704.04503).
     """
     shifted = boxes + boxes.new_tensor([0, 0, offset, offset])
     left = torch.arange(len(boxes))
@@ -96,7 +97,7 @@ def roi_align_forward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Fills `output` (K, C, H, W) with the means over `rois` (K, 5): position in the batch, then corners."""
+    """Writes the means over `rois` (K, 5), index in the batch and corners, to `output` (K, C, H, W)."""
     _means_only(pool_mode)
     output.copy_(ops.roi_align(input, rois, (aligned_height, aligned_width), spatial_scale, sampling_ratio, aligned))
 
@@ -115,7 +116,7 @@ def roi_align_backward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Fills `grad_input` (N, C, H, W) with the gradient of what `roi_align_forward` computes."""
+    """Writes the gradient of `roi_align_forward` to `grad_input` (N, C, H, W)."""
     _means_only(pool_mode)
     backward = torch.ops.torchvision._roi_align_backward
     grad_input.copy_(backward(grad_output, rois, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned))
@@ -123,7 +124,7 @@ def roi_align_backward(
 
 def _means_only(pool_mode: int) -> None:
     if pool_mode == 0:
-        raise NotImplementedError("RoIAlign with pool_mode 'max' needs a compiled mmcv in place of mmcv-lite")
+        raise NotImplementedError("RoIAlign with pool_mode 'max' needs a compiled mmcv instead of mmcv-lite")
 
 
 def sigmoid_focal_loss_forward(
@@ -135,9 +136,9 @@ def sigmoid_focal_loss_forward(
     gamma: float,
     alpha: float,
 ) -> None:
-    """Fills `output` (N, C) with the focal loss (Lin et al., arXiv 1708.02002) of logits; target C: the background.
+    """Writes the focal loss (Lin et al., arXiv 1708.02002) of logits to `output` (N, C). target (N,): C is the background.
 
-    mmdet asks for it on a GPU only. weight: of each category (C,), or empty.
+    mmdet uses it on a GPU only. weight: one for each category (C,), or empty.
     """
     output.copy_(_focal_losses(input, target, weight, gamma, alpha))
 
@@ -151,7 +152,7 @@ def sigmoid_focal_loss_backward(
     gamma: float,
     alpha: float,
 ) -> None:
-    """Fills `grad_input` (N, C) with the gradient of the sum of what `sigmoid_focal_loss_forward` computes."""
+    """Writes the gradient of the sum of `sigmoid_focal_loss_forward`'s output to `grad_input` (N, C)."""
     with torch.enable_grad():
         logits = input.detach().requires_grad_()
         total = _focal_losses(logits, target, weight, gamma, alpha).sum()
@@ -159,6 +160,6 @@ def sigmoid_focal_loss_backward(
 
 
 def _focal_losses(logits: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
-    wanted = functional.one_hot(target, logits.shape[1] + 1)[:, :-1].to(logits)
-    losses: Tensor = ops.sigmoid_focal_loss(logits, wanted, alpha, gamma)
+    one_hot = functional.one_hot(target, logits.shape[1] + 1)[:, :-1].to(logits)
+    losses: Tensor = ops.sigmoid_focal_loss(logits, one_hot, alpha, gamma)
     return losses * torch.cat([weight, weight.new_ones(1)])[target, None] if weight.numel() else losses

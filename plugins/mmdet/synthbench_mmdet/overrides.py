@@ -1,9 +1,9 @@
-"""What a suite may change in a config: numbers and words of the model and its optimizer, and no more.
+"""What a suite may change in a config: numbers and words below the model and its optimizer, and nothing else.
 
 A suite is data, and mmengine's configs are programs: a `type` with a dot in it is imported and called, `init_cfg` and
-`teacher_config` open files, `custom_imports` and `custom_hooks` run what they name, and mmcv evaluates the name of an
-NMS. So strings must be plain words, which can name what is registered and nothing else, and the Runner's own settings
-(folders, hooks, loops, files) stay ours. `library.contained` shuts the same doors again where mmengine would open them.
+`teacher_config` open files, `custom_imports` and `custom_hooks` run code, and mmcv evaluates the name of an NMS. So
+strings must be plain words, which can name registered modules only, and the Runner's own settings (folders, hooks,
+loops, files) cannot be changed. `library.contained` makes mmengine's functions that import or open something raise, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from synthbench import SynthbenchError
 
 Overrides = Mapping[str, Any]
-"""Dotted paths into a config, as in `model.rpn_head.anchor_generator.scales`, with what to set there: JSON."""
+"""Dotted paths into a config, as in `model.rpn_head.anchor_generator.scales`, with their new values: JSON."""
 
 ROOTS = ("model", "optim_wrapper")
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -39,19 +39,19 @@ def check(overrides: Overrides) -> None:
 
 
 def apply(overrides: Overrides, config: dict[str, Any]) -> None:
-    """Sets each value in the nested `config`. Raises SynthbenchError for a path that leads nowhere."""
+    """Sets each value in the nested `config`. Raises SynthbenchError for a path that the config does not have."""
     for path, value in sorted(overrides.items()):
-        *way, last = path.split(".")
+        *parents, last = path.split(".")
         node: Any = config
-        for number, part in enumerate(way):
-            node = _step(node, part, ".".join(way[: number + 1]), path)
+        for number, part in enumerate(parents):
+            node = _step(node, part, ".".join(parents[: number + 1]), path)
         if isinstance(node, list):
             _step(node, last, path, path)
             node[int(last)] = copy.deepcopy(value)
         elif isinstance(node, dict):
             node[last] = copy.deepcopy(value)
         else:
-            raise SynthbenchError(f"overrides: {path}: {'.'.join(way)} is {node!r} in this config, so there is nothing below it")
+            raise SynthbenchError(f"overrides: {path}: {'.'.join(parents)} is {node!r} in this config, so there is nothing below it")
 
 
 def _step(node: Any, part: str, here: str, path: str) -> Any:
@@ -66,7 +66,7 @@ def _step(node: Any, part: str, here: str, path: str) -> Any:
 def _check_value(path: str, value: object) -> None:
     if isinstance(value, str):
         if not WORD.fullmatch(value):
-            raise SynthbenchError(f"overrides: {path}: {value!r} is no plain word; only modules that mmdet has registered can be named")
+            raise SynthbenchError(f"overrides: {path}: {value!r} is not a plain word; only modules that mmdet has registered can be named")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             _check_key(path, key)
@@ -75,11 +75,11 @@ def _check_value(path: str, value: object) -> None:
         for inner in value:
             _check_value(path, inner)
     elif not isinstance(value, bool | int | float | None):
-        raise SynthbenchError(f"overrides: {path}: {value!r} is neither number, word, list nor table")
+        raise SynthbenchError(f"overrides: {path}: {value!r} is neither a number, a word, a list nor a table")
 
 
 def _check_key(path: str, key: object) -> None:
     if not isinstance(key, str) or not WORD.fullmatch(key):
-        raise SynthbenchError(f"overrides: {path}: {key!r} is no name of a setting")
+        raise SynthbenchError(f"overrides: {path}: {key!r} is not the name of a setting")
     if FILES.fullmatch(key):
-        raise SynthbenchError(f"overrides: {path}: {key} names files, which a suite gives through `weights` only")
+        raise SynthbenchError(f"overrides: {path}: {key} names files, and the only option that may name one is `weights`")

@@ -1,4 +1,4 @@
-"""Predicting with what `train` left."""
+"""Prediction with the files that `train` wrote."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from synthbench_mmdet.training import ABOUT, MODEL
 if TYPE_CHECKING:
     from synthbench_mmdet import Mmdet
 
-MOST = 100  # boxes an image, COCO's rule
+MAX_DETECTIONS = 100  # boxes per image; COCO's evaluation counts no more
 
 
 def predict(options: Mmdet, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-    """See `Mmdet.predict`. One image at a time, so what is found in it does not depend on the others."""
+    """See `Mmdet.predict`. One image at a time, so that its boxes do not depend on the other images."""
     about = from_json((fitted / ABOUT).read_text())
     with contained(run):
         model = build(with_threshold(about["model"], options.score_threshold), about["config"])
@@ -31,18 +31,18 @@ def predict(options: Mmdet, fitted: Path, images: ImageSet, run: Run) -> Iterato
         model.to(run.device).eval()
     for picture in run.track(images, "predict", unit="images"):
         with contained(run), torch.inference_mode():
-            boxes = _find(model, picture, options)
+            boxes = _detect(model, picture, options)
         yield boxes
 
 
-def _find(model: nn.Module, picture: Picture, options: Mmdet) -> Boxes:
+def _detect(model: nn.Module, picture: Picture, options: Mmdet) -> Boxes:
     pixels, (across, down) = read(picture, options.image_size)
-    nothing = torch.zeros(0)
-    made = packed(pixels, nothing.reshape(0, 4), nothing.long(), nothing.bool())
-    (sample,) = model.test_step({"inputs": [made["inputs"]], "data_samples": [made["data_samples"]]})
+    empty = torch.zeros(0)
+    inputs = packed(pixels, empty.reshape(0, 4), empty.long(), empty.bool())
+    (sample,) = model.test_step({name: [value] for name, value in inputs.items()})
     found = sample.pred_instances.cpu()
     scale = torch.tensor([1 / across, 1 / down] * 2, dtype=torch.float64)
     boxes, kept = clip((found.bboxes * scale).float(), picture.width, picture.height)
     kept &= found.scores >= options.score_threshold
-    order = found.scores[kept].argsort(descending=True, stable=True)[:MOST]
+    order = found.scores[kept].argsort(descending=True, stable=True)[:MAX_DETECTIONS]
     return Boxes.of(boxes[kept][order], found.labels[kept][order], found.scores[kept][order])

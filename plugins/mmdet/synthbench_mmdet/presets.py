@@ -1,4 +1,4 @@
-"""Small detectors that a processor trains from scratch: configs that mmdet ships, and what is changed in them."""
+"""Small detectors that a CPU can train from scratch: configs of mmdet with overrides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from synthbench_mmdet.overrides import Overrides
 
 @dataclass(frozen=True)
 class Preset:
-    """A name of mmdet's zoo, and overrides of the kind that a suite gives; those of the suite come on top."""
+    """A config of mmdet's zoo, and overrides as in a suite; the suite's own are applied after these."""
 
     config: str
     overrides: Overrides

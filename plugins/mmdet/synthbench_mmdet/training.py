@@ -1,4 +1,4 @@
-"""Training with mmengine's Runner, its folders, files and prints taken away."""
+"""Training with mmengine's Runner, without its folders, files and prints."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ UNUSED_HOOKS = ("timer", "sampler_seed", "logger", "checkpoint")
 
 def train(options: Mmdet, data: ImageSet, run: Run) -> None:
     """See `Mmdet.train`."""
-    start = open_weights(options, run)
+    weights = open_weights(options, run)
     with tempfile.TemporaryDirectory(dir=run.workdir) as scratch, contained(run):
         settings = resolve(options, len(data.categories))
-        torch.manual_seed(run.seed)  # before the model is built: some constructors draw numbers
+        torch.manual_seed(run.seed)  # before the model is built: some constructors use random numbers
         model = build(settings["model"], options.config)
         loader = DataLoader(
             TrainingData(data, options, run.seed),
-            options.batch,
+            options.batch_size,
             shuffle=True,
             generator=torch.Generator().manual_seed(run.seed),
             collate_fn=pseudo_collate,
@@ -53,7 +53,7 @@ def train(options: Mmdet, data: ImageSet, run: Run) -> None:
             optim_wrapper=_optimizer(options, settings, run.device),
             param_scheduler=_schedule(steps),
             default_hooks=dict.fromkeys(UNUSED_HOOKS),
-            custom_hooks=[Reporter(run, steps, start, options.weights)],
+            custom_hooks=[Reporter(run, steps, weights, options.weights)],
             randomness={"seed": run.seed},
             experiment_name="run",
         )
@@ -65,66 +65,66 @@ def train(options: Mmdet, data: ImageSet, run: Run) -> None:
 
 
 class Trainer(Runner):  # type: ignore[misc]  # mypy does not follow mmengine
-    """A Runner on a given device, of a single process, that writes nothing and changes nothing of the process."""
+    """A Runner with a single process on the stage's device, which writes no files and does not change settings of the process."""
 
     def __init__(self, device: str, **settings: object) -> None:
         self._device = device
         super().__init__(default_scope="mmdet", **settings)
 
     def setup_env(self, env_cfg: object) -> None:  # noqa: ARG002
-        """No start method for processes, no limit of files, no number of threads."""
+        """Does not set the start method of processes, the limit of open files, or the number of threads."""
         self._rank, self._world_size, self._timestamp = 0, 1, "0"
 
     def _log_env(self, env_cfg: object) -> None:
-        """Nothing: it would start compilers to ask for their versions."""
+        """Does nothing: mmengine would start compilers to ask for their versions."""
 
     def build_logger(self, *_: object, **__: object) -> MMLogger:
-        """The one that `contained` has made."""
+        """The logger of `library.contained`."""
         return MMLogger.get_current_instance()
 
     def build_visualizer(self, visualizer: object = None) -> Any:  # noqa: ARG002
-        """Takes what it is given and shows nothing."""
+        """A visualizer that does nothing."""
         return SimpleNamespace()
 
     def wrap_model(self, model_wrapper_cfg: object, model: nn.Module) -> nn.Module:  # noqa: ARG002
-        """On the stage's device, rather than on a GPU where there is any."""
+        """Puts the model on the stage's device; mmengine would use a GPU if there is one."""
         return model.to(self._device)
 
     def dump_config(self) -> None:
-        """Nothing: the settings are kept as JSON beside the weights."""
+        """Does nothing: the settings are written as JSON beside the weights."""
 
 
 class Reporter(Hook):  # type: ignore[misc]  # mypy does not follow mmengine
-    """Fills in the starting weights once the others are drawn, and tells the run how far it is."""
+    """Loads the starting weights after the Runner has initialised the model, and reports progress to the run."""
 
     priority = "VERY_LOW"
 
-    def __init__(self, run: Run, steps: int, start: dict[str, Tensor], source: str) -> None:
-        self._run, self._start, self._source = run, start, source
+    def __init__(self, run: Run, steps: int, weights: dict[str, Tensor], source: str) -> None:
+        self._run, self._weights, self._source = run, weights, source
         self._ticks: Iterator[int] = iter(run.track(range(steps), "train", unit="batches"))
 
     def before_train(self, runner: Runner) -> None:
-        """Starting weights."""
-        if self._start:
-            fill(runner.model, self._start, self._source, self._run)
+        """Loads the starting weights."""
+        if self._weights:
+            fill(runner.model, self._weights, self._source, self._run)
         next(self._ticks)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: Any = None) -> None:  # noqa: ARG002
-        """The losses of a step: their sum, and its main parts."""
+        """Shows the losses of a step: their sum and its parts."""
         self._run.show_metrics(**{name: float(value) for name, value in outputs.items() if name.startswith("loss")})
         next(self._ticks, None)
 
 
 def _optimizer(options: Mmdet, settings: Settings, device: str) -> Settings:
-    """The config's own, or another; its rate in proportion to the batch where it was meant for another."""
+    """The config's own optimizer, with its learning rate in proportion to the batch size, or another one."""
     wrapper: Settings = dict(settings["optim_wrapper"])
     own: Settings = dict(wrapper["optimizer"])
     if options.optimizer == "adamw":
         own = {"type": "AdamW", "lr": 1e-3, "weight_decay": 1e-4}
     elif options.optimizer == "sgd":
-        own = {"type": "SGD", "lr": 0.02 * options.batch / 16, "momentum": 0.9, "weight_decay": 1e-4}
-    elif settings["base_batch"]:
-        own["lr"] *= options.batch / settings["base_batch"]
+        own = {"type": "SGD", "lr": 0.02 * options.batch_size / 16, "momentum": 0.9, "weight_decay": 1e-4}
+    elif settings["base_batch_size"]:
+        own["lr"] *= options.batch_size / settings["base_batch_size"]
     if options.learning_rate is not None:
         own["lr"] = options.learning_rate
     if not device.startswith("cuda"):
@@ -135,7 +135,7 @@ def _optimizer(options: Mmdet, settings: Settings, device: str) -> Settings:
 
 
 def _schedule(steps: int) -> list[Settings]:
-    """A linear warm-up followed by half a cosine down to nothing."""
+    """A linear warm-up followed by a cosine decay to zero."""
     warm = max(round(WARMUP * steps), 1)
     rise = {"type": "LinearLR", "start_factor": 1 / warm, "by_epoch": False, "begin": 0, "end": warm}
     fall = {"type": "CosineAnnealingLR", "T_max": steps - warm, "by_epoch": False, "begin": warm, "end": steps}

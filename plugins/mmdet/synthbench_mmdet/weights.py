@@ -1,4 +1,4 @@
-"""Starting weights, for what of a model they fit."""
+"""Starting weights: reads them, and loads the tensors that fit a model."""
 
 from __future__ import annotations
 
@@ -18,43 +18,44 @@ State = dict[str, Tensor]
 
 
 def open_weights(options: Mmdet, run: Run) -> State:
-    """The state dict to start from, empty for none. Raises SynthbenchError where it is missing, altered or does not open."""
+    """The state dict to start from, or an empty one. Raises SynthbenchError if it is missing, altered or cannot be opened."""
     if not options.weights:
         return {}
-    with _blanks():
-        held = read_weights(find_weights(options.weights, run), run)
-    return {name.removeprefix("module."): tensor for name, tensor in held.items()}
+    with _placeholders():
+        state = read_weights(find_weights(options.weights, run), run)
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
-def fill(model: nn.Module, held: State, source: str, run: Run) -> None:
-    """Copies what fits, and says what does not: a head for other categories starts at random.
+def fill(model: nn.Module, state: State, source: str, run: Run) -> None:
+    """Loads the tensors whose names and shapes match, and notes the others: a head for other categories starts at random.
 
-    A state dict without any of the model's names is tried as that of its backbone alone, such as torchvision's ResNets.
+    If no name matches, the state dict is loaded as that of the backbone alone, such as torchvision's ResNets.
+    Raises SynthbenchError if no tensor fits.
     """
-    wanted = model.state_dict()
-    if not held.keys() & wanted.keys():
-        held = {f"backbone.{name}": tensor for name, tensor in held.items()}
-    fitting = {name: tensor for name, tensor in held.items() if name in wanted and wanted[name].shape == tensor.shape}
-    needed = [name for name in wanted if not name.endswith("num_batches_tracked")]
-    missing = [name for name in needed if name not in fitting]
+    own = model.state_dict()
+    if not state.keys() & own.keys():
+        state = {f"backbone.{name}": tensor for name, tensor in state.items()}
+    matching = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
+    needed = [name for name in own if not name.endswith("num_batches_tracked")]
+    missing = [name for name in needed if name not in matching]
     if len(missing) == len(needed):
-        raise SynthbenchError(f"weights: {source} holds nothing that fits; is it of another config?")
-    model.load_state_dict(fitting, strict=False)
-    run.log_metrics(weights_taken=len(fitting), weights_wanted=len(wanted))
+        raise SynthbenchError(f"weights: {source} has no tensor that fits; check `config`")
+    model.load_state_dict(matching, strict=False)
+    run.log_metrics(weights_taken=len(matching), weights_wanted=len(own))
     if missing:
         parts = sorted({name.rsplit(".", 1)[0] for name in missing})
         run.note(f"{len(missing)} of {len(needed)} tensors are not in {source} or differ in shape: {', '.join(parts)}")
 
 
-class _Blank:
-    """Stands for what mmengine writes beside the weights: the losses of a training, in numpy's arrays. It is not needed."""
+class _Placeholder:
+    """Is created for the losses of a training, in numpy arrays, which mmengine writes beside the weights and nobody needs here."""
 
     def __init__(self, *_: object) -> None: ...
 
     def __setstate__(self, state: object) -> None: ...
 
 
-BESIDE = (
+PLACEHOLDERS = (
     "mmengine.logging.history_buffer.HistoryBuffer",
     "builtins.getattr",
     "numpy.ndarray",
@@ -63,9 +64,9 @@ BESIDE = (
 )
 
 
-def _blanks() -> AbstractContextManager[None]:
-    """While it lasts, torch takes a blank for each of those instead of refusing the file."""
+def _placeholders() -> AbstractContextManager[None]:
+    """Inside of it, torch creates a placeholder for each of `PLACEHOLDERS` instead of refusing the file."""
     if not hasattr(torch.serialization, "safe_globals"):
         return nullcontext()  # before PyTorch 2.5 such files are refused
-    context: AbstractContextManager[None] = torch.serialization.safe_globals([(_Blank, name) for name in BESIDE])
+    context: AbstractContextManager[None] = torch.serialization.safe_globals([(_Placeholder, name) for name in PLACEHOLDERS])
     return context

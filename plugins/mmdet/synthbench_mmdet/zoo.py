@@ -1,4 +1,4 @@
-"""Names of the configs that mmdet ships. Light: mmdet itself is not imported."""
+"""Names of the configs that mmdet ships. This module does not import mmdet itself, which would take seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synthbench_mmdet.presets import PRESETS
 
 @functools.cache
 def zoo() -> Mapping[str, Path]:
-    """The config files of the installed mmdet, by their names without `.py`. Raises SynthbenchError where mmdet is missing."""
+    """The config files of the installed mmdet, by their names without `.py`. Raises SynthbenchError if mmdet is not installed."""
     found = importlib.util.find_spec("mmdet")
     if found is None or found.origin is None:
         raise SynthbenchError("mmdet is not installed here; install the distribution synthbench-mmdet with its dependencies")
@@ -23,6 +23,6 @@ def zoo() -> Mapping[str, Path]:
 
 
 def check_name(name: str) -> None:
-    """Raises SynthbenchError, with the nearest name, where neither we nor mmdet have a config of that name."""
+    """Raises SynthbenchError, with the nearest name, if neither mmdet nor this plugin has a config of that name."""
     if name not in PRESETS and name not in zoo():
         raise SynthbenchError(f"config: mmdet ships no '{name}'{suggest(name, [*PRESETS, *zoo()])}")

@@ -1,6 +1,6 @@
-"""What mmcv's operators answer here, whoever implements them: `python operator_answers.py FILE` writes a .safetensors file.
+"""The results of mmcv's operators in this environment: `python operator_answers.py FILE` writes them to a .safetensors file.
 
-The same program in an environment with a compiled mmcv and in one with the stand-ins must write the same.
+With a compiled mmcv and with the stand-ins, this program must write the same results.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def suppressed() -> Iterator[tuple[str, Tensor]]:
             for offset in (0, 1):
                 yield f"nms {seed} {threshold} {offset}", nms(boxes, scores, threshold, offset)[1]
                 for method in ("naive", "linear", "gaussian"):
-                    found, places = soft_nms(boxes, scores, threshold, 0.5, 1e-3, method, offset)
+                    found, indices = soft_nms(boxes, scores, threshold, 0.5, 1e-3, method, offset)
                     yield f"soft {method} {seed} {threshold} {offset} boxes", found
-                    yield f"soft {method} {seed} {threshold} {offset} places", places
-            found, places = batched_nms(boxes, scores, torch.arange(200) % 3, {"type": "nms", "iou_threshold": threshold})
+                    yield f"soft {method} {seed} {threshold} {offset} indices", indices
+            found, indices = batched_nms(boxes, scores, torch.arange(200) % 3, {"type": "nms", "iou_threshold": threshold})
             yield f"batched {seed} {threshold} boxes", found
-            yield f"batched {seed} {threshold} places", places
+            yield f"batched {seed} {threshold} indices", indices
     yield "nms of nothing", nms(boxes[:0], scores[:0], 0.5)[1]
 
 
@@ -49,12 +49,12 @@ def pooled() -> Iterator[tuple[str, Tensor]]:
     rois = torch.cat([(torch.arange(40) % 2)[:, None].float(), some_boxes(40, 9) * 1.5 - 8], 1)
     for aligned in (True, False):
         for samples in (0, 1, 2):
-            given = features.clone().requires_grad_()
-            made = RoIAlign((5, 7), spatial_scale=0.25, sampling_ratio=samples, aligned=aligned)(given, rois)
-            made.backward(torch.rand(made.shape, generator=torch.Generator().manual_seed(1)))
-            yield f"roi_align {aligned} {samples}", made.detach()
-            assert given.grad is not None
-            yield f"roi_align {aligned} {samples} gradient", given.grad
+            leaf = features.clone().requires_grad_()
+            output = RoIAlign((5, 7), spatial_scale=0.25, sampling_ratio=samples, aligned=aligned)(leaf, rois)
+            output.backward(torch.rand(output.shape, generator=torch.Generator().manual_seed(1)))
+            yield f"roi_align {aligned} {samples}", output.detach()
+            assert leaf.grad is not None
+            yield f"roi_align {aligned} {samples} gradient", leaf.grad
 
 
 def detected() -> Iterator[tuple[str, Tensor]]:

@@ -27,8 +27,8 @@ from synthbench_mmdet import DETRMmdet, FasterRCNNMmdet, Mmdet
 from synthbench_mmdet.zoo import zoo
 
 COLOURS = ((210, 30, 40), (40, 40, 210))
-FASTER = FasterRCNNMmdet(config="small-faster-rcnn", image_size=64, epochs=1, batch=4)
-DETR = DETRMmdet(config="small-deformable-detr", image_size=64, epochs=1, batch=4)
+FASTER = FasterRCNNMmdet(config="small-faster-rcnn", image_size=64, epochs=1, batch_size=4)
+DETR = DETRMmdet(config="small-deformable-detr", image_size=64, epochs=1, batch_size=4)
 
 
 def draw(path: Path, seed: int, *, count: int = 2, wide: int = 64, high: int = 64) -> Picture:
@@ -62,8 +62,8 @@ def found(options: Mmdet, fitted: Path, images: ImageSet) -> list[Boxes]:
 
 
 def refused(**options: object) -> str:
-    made, problems = configure(FasterRCNNMmdet, options)
-    assert made is None
+    detector, problems = configure(FasterRCNNMmdet, options)
+    assert detector is None
     return "\n".join(problems)
 
 
@@ -73,6 +73,15 @@ def test_importing_the_plugin_is_light() -> None:
         "print([name for name in ('torch', 'numpy', 'mmengine', 'mmdet') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("detector", [FasterRCNNMmdet, DETRMmdet])
+def test_old_names_are_reported_with_the_new_ones(detector: type[Mmdet]) -> None:
+    assert configure(detector, {"batch": 4, "flip": 0.5, "zoom": 1.25})[1] == [
+        "batch: renamed to 'batch_size'",
+        "flip: renamed to 'horizontal_flip'",
+        "zoom: renamed to 'scale_jitter'",
+    ]
 
 
 @pytest.mark.parametrize("options", [FASTER, DETR], ids=["faster-rcnn", "detr"])
@@ -97,8 +106,8 @@ def test_training_is_repeatable_and_leaves_no_trace(
     assert not MMLogger._instance_dict
     assert not DefaultScope._instance_dict
     assert "".join(capfd.readouterr()) == ""
-    assert {"loss", "loss_cls", "loss_bbox"} <= first.figures.keys()
-    assert events[-1] == {"event": "progress", "label": "train", "done": 2, "total": 2, "unit": "batches", "figures": first.figures}
+    assert {"loss", "loss_cls", "loss_bbox"} <= first.shown.keys()
+    assert events[-1] == {"event": "progress", "label": "train", "done": 2, "total": 2, "unit": "batches", "figures": first.shown}
     assert not [event for event in events if event["event"] == "log"]
 
 
@@ -128,7 +137,7 @@ def test_finds_squares_of_two_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [FASTER, DETR], ids=["faster-rcnn", "detr"])
-def test_stands_odd_training_sets(options: Mmdet, tmp_path: Path) -> None:
+def test_trains_on_odd_training_sets(options: Mmdet, tmp_path: Path) -> None:
     wide = draw(tmp_path / "wide.png", 0, wide=171, high=33)
     empty = replace(draw(tmp_path / "empty.png", 1, count=0), boxes=Boxes.none())
     outside = replace(wide, boxes=Boxes.of([(-5, -5, 190, 90), (3, 3, 3, 9), (0, 0, 70, 30)], [0, 1, 1], crowd=[False, False, True]))
@@ -148,7 +157,7 @@ def test_stands_odd_training_sets(options: Mmdet, tmp_path: Path) -> None:
 
 
 def test_boxes_follow_their_pixels(tmp_path: Path) -> None:
-    from synthbench_mmdet.data import load, vary
+    from synthbench_mmdet.data import augment, load
 
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[10:22, 30:46] = 255
@@ -158,7 +167,7 @@ def test_boxes_follow_their_pixels(tmp_path: Path) -> None:
     rng = torch.Generator().manual_seed(0)
     seen = 0
     for _ in range(20):
-        image, boxes, *_ = vary(example, 0.5, 1.6, 120, rng)
+        image, boxes, *_ = augment(example, 0.5, 1.6, 120, rng)
         assert max(image.shape[1:]) <= 120
         for box in boxes:
             seen += 1
@@ -180,7 +189,7 @@ HARMFUL: Mapping[str, Mapping[str, object]] = {
         "model": {"type": "FasterRCNN"},
         "Model.type": "FasterRCNN",
     },
-    "no plain word": {
+    "is not a plain word": {
         "model.type": "os.system",
         "model.backbone": {"type": "ResNet", "norm_cfg": {"type": "subprocess.run"}},
         "model.backbone.plugins": [{"cfg": {"type": "os.system"}}],
@@ -194,7 +203,7 @@ HARMFUL: Mapping[str, Mapping[str, object]] = {
         "model.backbone.type": "mmdet::harm",
         "model.backbone.style": "",
     },
-    "no name of a setting": {
+    "is not the name of a setting": {
         "model.backbone._scope_": "harm",
         "model.backbone": {"_scope_": "harm"},
         "model.neck": {"_delete_": True},
@@ -209,7 +218,7 @@ HARMFUL: Mapping[str, Mapping[str, object]] = {
         "model.teacher_config": "harm",
         "model.teacher_ckpt": "harm",
     },
-    "neither number, word, list nor table": {"model.neck.num_outs": {1, 2}},
+    "neither a number, a word, a list nor a table": {"model.neck.num_outs": {1, 2}},
 }
 
 
@@ -243,7 +252,7 @@ def test_a_language_model_opens_nothing(toys: ImageSet, tmp_path: Path, monkeypa
         trained(replace(FASTER, overrides={"model.neck": {"type": "BertModel", "name": "evil"}}), toys, tmp_path / "out")
 
 
-def test_mmengine_opens_nothing_while_we_build() -> None:
+def test_mmengine_opens_nothing_while_a_model_is_built() -> None:
     from mmengine.config import Config
     from mmengine.runner import load_checkpoint
     from synthbench_mmdet.library import MODELS, contained
@@ -263,12 +272,12 @@ def test_overrides_change_the_config() -> None:
     suite = tomllib.loads(
         'overrides = { "model.rpn_head.anchor_generator.scales" = [4], "model.backbone" = { type = "ResNet", depth = 18 } }'
     )
-    made, problems = configure(FasterRCNNMmdet, suite)
-    assert made is not None, problems
-    assert json.loads(json.dumps(option_values(made, late=False)))["overrides"] == suite["overrides"]
-    again, _ = configure(FasterRCNNMmdet, option_values(made, late=True))
-    assert again == made
-    settings = resolve(made, 3)
+    detector, problems = configure(FasterRCNNMmdet, suite)
+    assert detector is not None, problems
+    assert json.loads(json.dumps(option_values(detector, late=False)))["overrides"] == suite["overrides"]
+    again, _ = configure(FasterRCNNMmdet, option_values(detector, late=True))
+    assert again == detector
+    settings = resolve(detector, 3)
     assert settings["model"]["rpn_head"]["anchor_generator"]["scales"] == [4]
     assert settings["model"]["backbone"] == {"type": "ResNet", "depth": 18}
     assert settings["model"]["roi_head"]["bbox_head"]["num_classes"] == 3
@@ -322,7 +331,7 @@ def test_configs_of_the_zoo_build(name: str, tmp_path: Path) -> None:
     from synthbench_mmdet.library import contained
 
     options = FasterRCNNMmdet(config=name)
-    with torch.device("meta"):  # shapes without numbers, in no time
+    with torch.device("meta"):  # shapes without values, which takes no time
         if name.startswith("d2_"):
             with contained(StageRun(tmp_path)), pytest.raises(SynthbenchError, match="Detectron2"):
                 build(resolve(options, 2)["model"], name)
@@ -332,7 +341,7 @@ def test_configs_of_the_zoo_build(name: str, tmp_path: Path) -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) > 1e6
 
 
-def test_configs_that_do_not_serve_are_refused() -> None:
+def test_configs_that_cannot_be_used_are_refused() -> None:
     from synthbench_mmdet.configs import resolve
 
     assert len(zoo()) > 500
@@ -356,9 +365,9 @@ def test_starts_from_a_detector_of_other_categories(toys: ImageSet, tmp_path: Pa
     backbone = {name.removeprefix("backbone."): tensor for name, tensor in old.items() if name.startswith("backbone.")}
     save_file(backbone, tmp_path / "backbone.safetensors")
     run = trained(replace(still, weights=str(tmp_path / "backbone.safetensors")), toys, tmp_path / "c")
-    assert run.records["weights_taken"] == len(backbone)
+    assert run.metrics["weights_taken"] == len(backbone)
     save_file({"another": torch.ones(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(SynthbenchError, match="holds nothing that fits"):
+    with pytest.raises(SynthbenchError, match="has no tensor that fits"):
         trained(replace(still, weights=str(tmp_path / "other.safetensors")), toys, tmp_path / "d")
 
 
@@ -366,8 +375,8 @@ def test_mmengines_checkpoints_open(tmp_path: Path) -> None:
     from mmengine.logging import HistoryBuffer
     from synthbench_mmdet.weights import open_weights
 
-    held = {"meta": {"epoch": 1}, "state_dict": {"module.a": torch.ones(2)}, "message_hub": {"loss": HistoryBuffer([0.5], [1])}}
-    torch.save(held, tmp_path / "mmengine.pth")
+    checkpoint = {"meta": {"epoch": 1}, "state_dict": {"module.a": torch.ones(2)}, "message_hub": {"loss": HistoryBuffer([0.5], [1])}}
+    torch.save(checkpoint, tmp_path / "mmengine.pth")
     options = replace(FASTER, weights=str(tmp_path / "mmengine.pth"))
     assert open_weights(options, StageRun(tmp_path, allow_pickle=True)).keys() == {"a"}
     with pytest.raises(SynthbenchError, match="is a pickle"):

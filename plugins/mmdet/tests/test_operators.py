@@ -39,14 +39,14 @@ def test_nms(offset: int) -> None:
     for number in scores.argsort(descending=True).tolist():
         if not kept or iou(boxes[number], boxes[kept], offset).max() <= 0.4:
             kept.append(number)
-    detections, places = nms(boxes, scores, 0.4, offset)
-    assert places.tolist() == kept
+    detections, indices = nms(boxes, scores, 0.4, offset)
+    assert indices.tolist() == kept
     assert torch.equal(detections, torch.cat([boxes, scores[:, None]], 1)[kept])
     assert 10 < len(kept) < 70
     kinds = torch.arange(80) % 2
-    _, places = batched_nms(boxes, scores, kinds, {"type": "nms", "iou_threshold": 0.4})
-    each = [place for kind in (0, 1) for place in (kinds == kind).nonzero()[:, 0][nms(boxes[kinds == kind], scores[kinds == kind], 0.4)[1]]]
-    assert sorted(places.tolist()) == sorted(int(place) for place in each)
+    _, indices = batched_nms(boxes, scores, kinds, {"type": "nms", "iou_threshold": 0.4})
+    each = [index for kind in (0, 1) for index in (kinds == kind).nonzero()[:, 0][nms(boxes[kinds == kind], scores[kinds == kind], 0.4)[1]]]
+    assert sorted(indices.tolist()) == sorted(int(index) for index in each)
 
 
 @pytest.mark.parametrize("method", ["naive", "linear", "gaussian"])
@@ -54,24 +54,24 @@ def test_soft_nms(method: str) -> None:
     from mmcv.ops import nms, soft_nms
 
     boxes, scores = some_boxes(40), torch.rand(40, generator=torch.Generator().manual_seed(1))
-    detections, places = soft_nms(boxes, scores, 0.4, sigma=0.5, min_score=0.05, method=method)
-    assert torch.equal(detections[:, :4], boxes[places])
+    detections, indices = soft_nms(boxes, scores, 0.4, sigma=0.5, min_score=0.05, method=method)
+    assert torch.equal(detections[:, :4], boxes[indices])
     assert (detections[:, 4].diff() <= 0).all()
     if method == "naive":
         wanted = nms(boxes, scores, 0.4)[1]
-        assert places.tolist() == [place for place in wanted.tolist() if scores[place] >= 0.05]
+        assert indices.tolist() == [index for index in wanted.tolist() if scores[index] >= 0.05]
     else:
         lowered = scores.clone()
-        for rank, place in enumerate(places):
-            torch.testing.assert_close(detections[rank, 4], lowered[place])
-            overlap = iou(boxes[place], boxes, 0)
+        for rank, index in enumerate(indices):
+            torch.testing.assert_close(detections[rank, 4], lowered[index])
+            overlap = iou(boxes[index], boxes, 0)
             lowered *= torch.exp(-(overlap**2) / 0.5) if method == "gaussian" else torch.where(overlap >= 0.4, 1 - overlap, 1)
-        assert len(places) > len(nms(boxes, scores, 0.4)[1])
+        assert len(indices) > len(nms(boxes, scores, 0.4)[1])
 
 
 def roi_align_by_sampling(features: Tensor, rois: Tensor, size: int, scale: float, samples: int) -> Tensor:
     """Means of `samples` x `samples` bilinear samples in each of `size` x `size` cells (He et al., arXiv 1703.06870)."""
-    made = []
+    means = []
     for roi in rois:
         x1, y1, x2, y2 = (roi[1:] * scale - 0.5).tolist()
         steps = (torch.arange(size * samples, dtype=features.dtype) + 0.5) / (size * samples)
@@ -79,8 +79,8 @@ def roi_align_by_sampling(features: Tensor, rois: Tensor, size: int, scale: floa
         x, y = (x1 + (x2 - x1) * steps), (y1 + (y2 - y1) * steps)
         grid = torch.stack(torch.meshgrid((x + 0.5) / wide * 2 - 1, (y + 0.5) / high * 2 - 1, indexing="xy"), -1)
         sampled = torch.nn.functional.grid_sample(features[roi[0].long()][None], grid[None], padding_mode="border", align_corners=False)
-        made.append(torch.nn.functional.avg_pool2d(sampled, samples)[0])
-    return torch.stack(made)
+        means.append(torch.nn.functional.avg_pool2d(sampled, samples)[0])
+    return torch.stack(means)
 
 
 def test_roi_align_and_its_gradient() -> None:
@@ -128,20 +128,21 @@ def test_other_operators_say_what_they_need() -> None:
 def answers(python: str | Path, file: Path) -> tuple[dict[str, Tensor], bool]:
     """What the operators of an interpreter's environment answer, and whether those are the stand-ins."""
     subprocess.run([python, Path(__file__).with_name("operator_answers.py"), file], check=True, timeout=300)
-    with safe_open(file, "pt") as held:
-        return {name: held.get_tensor(name) for name in held.keys()}, held.metadata()["stand-ins"] == "True"  # noqa: SIM118 - no mapping
+    with safe_open(file, "pt") as opened:
+        names = opened.keys()
+        return {name: opened.get_tensor(name) for name in names}, opened.metadata()["stand-ins"] == "True"
 
 
 def test_the_same_as_a_compiled_mmcv(tmp_path: Path) -> None:
-    """Where somebody has made the environment for `compiled = true`: nothing is installed or compiled by a test."""
+    """Skipped unless the environment for `compiled = true` exists: a test installs and compiles nothing."""
     wanted = wanted_by(FasterRCNNMmdet(compiled=True), "synthbench-mmdet")
     environments = Environments(default_folder())
     if wanted is None or environments.about(wanted.name) is None:
-        pytest.skip("the environment with a compiled mmcv is not made here")
+        pytest.skip("the environment with a compiled mmcv does not exist here")
     ours, stand_ins = answers(sys.executable, tmp_path / "ours.safetensors")
     theirs, others = answers(environments.python(wanted.name), tmp_path / "theirs.safetensors")
     assert (stand_ins, others) == (True, False)
     assert ours.keys() == theirs.keys()
     assert len(ours) > 100
     for name, tensor in ours.items():
-        torch.testing.assert_close(tensor, theirs[name], msg=lambda told, name=name: f"{name}: {told}")
+        torch.testing.assert_close(tensor, theirs[name], msg=lambda message, name=name: f"{name}: {message}")

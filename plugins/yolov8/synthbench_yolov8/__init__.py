@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench import Detector, Weights, hookimpl, option
+from synthbench import Detector, SynthbenchError, Weights, hookimpl, option
 
 if TYPE_CHECKING:
     from synthbench import Boxes, ImageSet, Run
@@ -26,11 +26,18 @@ class YOLOv8:
     smoke_options: ClassVar[Mapping[str, object]] = {
         "image_size": 64,
         "epochs": 14,
-        "batch": 4,
+        "batch_size": 4,
         "learning_rate": 0.005,
         "warmup_epochs": 1.0,
         "mosaic": 0.0,
-        "validation": 0.0,
+        "keep": "last",
+    }
+    renamed_options: ClassVar[Mapping[str, str]] = {
+        "batch": "batch_size",
+        "final_learning_rate": "final_learning_rate_factor",
+        "flip_horizontal": "horizontal_flip",
+        "flip_vertical": "vertical_flip",
+        "validation": "validation_split",
     }
 
     model: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x"] = "yolov8n"
@@ -40,33 +47,48 @@ class YOLOv8:
     """Pixels; images are scaled to it by their longer side and padded to a square."""
     epochs: Annotated[int, Meta(ge=1)] = 100
     min_steps: Annotated[int, Meta(ge=0)] = 0
-    """Small training sets are gone through more often, until this many steps are reached."""
-    batch: Annotated[int, Meta(ge=1)] = 16
-    optimizer: Literal["AdamW", "SGD", "MuSGD"] = "AdamW"
+    """Trains for more epochs where `epochs` would give fewer optimizer steps than this, as with small training sets."""
+    batch_size: Annotated[int, Meta(ge=1)] = 16
+    optimizer: Literal["adamw", "sgd", "musgd"] = "adamw"
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.002
-    """What ultralytics takes for AdamW and one category; SGD wants about 0.01."""
-    final_learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.01
-    """The last epoch's rate as a share of `learning_rate`, reached in a straight line."""
+    """ultralytics' own value for AdamW and one category; use about 0.01 with `sgd` and `musgd`."""
+    final_learning_rate_factor: Annotated[float, Meta(gt=0, le=1)] = 0.01
+    """The last epoch's learning rate as a share of `learning_rate`; the decay is linear."""
     weight_decay: Share = 0.0005
     warmup_epochs: Annotated[float, Meta(ge=0)] = 3.0
     mosaic: Share = 1.0
-    """How often four images are put together into one."""
+    """Probability that a training image is a mosaic of four."""
     close_mosaic: Annotated[int, Meta(ge=0)] = 10
-    """The number of last epochs without mosaics."""
-    flip_horizontal: Share = 0.5
-    flip_vertical: Share = 0.0
-    mixed_precision: bool = True
-    """bfloat16 on CUDA; a CPU always computes in float32."""
-    validation: Annotated[float, Meta(ge=0, lt=1)] = 0.2
-    """Share of the training set held back to choose the best epoch; 0 keeps the last."""
+    """Number of epochs without mosaics, at the end."""
+    horizontal_flip: Share = 0.5
+    """Probability that a training image is mirrored left to right."""
+    vertical_flip: Share = 0.0
+    """Probability that a training image is turned upside down."""
+    mixed_precision: Literal["no", "bf16"] = "bf16"
+    """`bf16`: bfloat16 on CUDA. A CPU always computes in float32."""
+    validation_split: Annotated[float, Meta(ge=0, lt=1)] | None = None
+    """Share of the training images that is held back, which means that nothing is learned from them: they measure each epoch.
+    None: 0.2 with `keep = "best"`, which needs them, and 0 with `keep = "last"`, which does not."""
     keep: Literal["best", "last"] = "best"
+    """The weights of the epoch with the highest AP on the images held back, or the last epoch's."""
     score_threshold: Share = option(0.001, stage="predict")
+    """Boxes with a lower score are dropped."""
     nms_iou: Share = option(0.7, stage="predict")
+    """Of two boxes of a category with a higher IoU than this, the one with the lower score is dropped."""
+
+    def __post_init__(self) -> None:
+        """Raises SynthbenchError for options that contradict each other."""
+        if self.keep == "best" and self.validation_split == 0:
+            raise SynthbenchError(
+                'validation_split: keep = "best" needs images to compare epochs on; set validation_split above 0, or keep = "last"'
+            )
 
     def train(self, data: ImageSet, run: Run) -> None:
-        """Leaves `model.safetensors` (float32, the moving average of the weights) and `model.json` in `run.workdir`.
+        """Writes `model.safetensors` (float32, the moving average of the weights) and `model.json` to `run.workdir`.
 
-        Raises SynthbenchError where no picture has a box, the starting weights do not fit, or the loss is not finite.
+        Logs `epochs` and `kept_epoch`, both counted from 1, and, where images were held back, their number as `validation_images`
+        and the kept epoch's `validation_ap50` and `validation_ap` on them.
+        Raises SynthbenchError if no image has a box, the starting weights do not fit, or the loss is not finite.
         """
         from synthbench_yolov8.training import train
 

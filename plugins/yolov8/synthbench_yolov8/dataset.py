@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from synthbench import ImageSet, Picture, Run
 
-SMALLEST = 10  # pixels: ultralytics drops smaller images in silence
+SMALLEST = 10  # pixels: ultralytics silently drops smaller images
 
 
-def write_dataset(folder: Path, train: ImageSet, held: ImageSet, image_size: int, run: Run) -> dict[str, object]:
-    """Writes both sets and describes them as ultralytics' `data.yaml` would; the training set stands in for no held one.
+def write_dataset(folder: Path, train: ImageSet, validation: ImageSet, image_size: int, run: Run) -> dict[str, object]:
+    """Writes both sets and returns what ultralytics' `data.yaml` would say; without `validation`, `val` is the training set.
 
-    Pictures are written anew rather than linked: so they are what `Picture.pixels` says (upright, 8 bits, RGB), and a
-    JPEG that the library repairs in place is not the store's own.
+    Images are written again rather than linked, so that they are what `Picture.pixels` returns (upright, 8 bits, RGB), and so
+    that ultralytics, which repairs JPEGs in place, changes nothing in the store.
     """
     parts = [("train", number, picture) for number, picture in enumerate(train)]
-    parts += [("val", number, picture) for number, picture in enumerate(held)]
+    parts += [("val", number, picture) for number, picture in enumerate(validation)]
     for part, number, picture in run.track(parts, "prepare", unit="images"):
         images, labels = folder / "images" / part, folder / "labels" / part
         images.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def write_dataset(folder: Path, train: ImageSet, held: ImageSet, image_size: int
     return {
         "path": folder,
         "train": str(folder / "images/train"),
-        "val": str(folder / "images" / ("val" if len(held) else "train")),
+        "val": str(folder / "images" / ("val" if len(validation) else "train")),
         "names": dict(enumerate(train.categories)),
         "nc": len(train.categories),
         "channels": 3,
@@ -44,7 +44,7 @@ def write_dataset(folder: Path, train: ImageSet, held: ImageSet, image_size: int
 
 
 def _shrunk(picture: Picture, image_size: int) -> NDArray[np.uint8]:
-    """The pixels with the longer side at most `image_size`: what the library would do each time it reads the file."""
+    """The pixels, uint8 (H, W, 3), with the longer side at most `image_size`: ultralytics would resize the file at every reading."""
     pixels = picture.pixels()
     height, width = pixels.shape[:2]
     if min(height, width) < SMALLEST:
@@ -57,7 +57,7 @@ def _shrunk(picture: Picture, image_size: int) -> NDArray[np.uint8]:
 
 
 def _label_lines(picture: Picture) -> str:
-    """A line for each box that is no crowd: category, then centre and size as fractions of the image."""
+    """A line for each box that is not a crowd: category, then centre and size as fractions of the image."""
     if picture.boxes is None:
         return ""
     boxes = picture.boxes.keep(~picture.boxes.crowd)

@@ -1,4 +1,4 @@
-"""The only door to ultralytics: it comes in silent and offline, and what others would notice of it is put back.
+"""The only module that imports ultralytics. It keeps ultralytics silent and offline, and undoes its changes to the process.
 
 Importing this module imports torch and ultralytics, which takes seconds.
 """
@@ -24,7 +24,7 @@ __all__ = ["DetectionModel", "DetectionTrainer", "LetterBox", "architecture", "c
 
 @contextmanager
 def _environment(settings: str) -> Iterator[None]:
-    """Environment variables under which ultralytics is silent and keeps its settings in a folder; afterwards all are as before."""
+    """Sets the variables that make ultralytics silent and name the folder of its settings; restores the environment afterwards."""
     before = dict(os.environ)
     os.environ.update(YOLO_OFFLINE="1", YOLO_VERBOSE="0", YOLO_AUTOINSTALL="0", YOLO_CONFIG_DIR=settings)
     try:
@@ -35,7 +35,7 @@ def _environment(settings: str) -> Iterator[None]:
 
 
 def _integrate_nothing(instance: object) -> None:
-    """In the place of usage statistics, an account's uploads and whatever experiment tracker is installed."""
+    """Replaces the callbacks that send usage statistics, upload to an account, or use an installed experiment tracker."""
 
 
 _save = torch.save
@@ -43,8 +43,8 @@ _save = torch.save
 with tempfile.TemporaryDirectory() as _settings, _environment(_settings), np.printoptions():
     import cv2
 
-    # ultralytics takes torchvision's NMS where torchvision happens to be imported and its own elsewhere:
-    # importing it makes results independent of what else the process has done.
+    # ultralytics uses torchvision's NMS if torchvision is already imported, and its own otherwise:
+    # importing it here makes results independent of what else the process has done.
     import torchvision  # noqa: F401
     import ultralytics.utils.callbacks
     from ultralytics.data.augment import LetterBox
@@ -61,22 +61,22 @@ LOGGER.handlers.clear()
 
 
 class _Log(logging.Handler):
-    """Hands the library's warnings to the stage's log."""
+    """Sends ultralytics' warnings to the stage's log."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(logging.WARNING)
         self._run = run
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A line of the log."""
+        """Writes one line to the log."""
         self._run.log(f"ultralytics: {record.getMessage()}")
 
 
 @contextmanager
 def contained(run: Run, settings: str) -> Iterator[None]:
-    """What the library changes in the process while it works is as it was afterwards.
+    """Restores, at its end, the settings of the process that ultralytics changes while it works.
 
-    settings: a folder for the settings of child processes that load data and import the library anew.
+    settings: a folder for the settings of the child processes that load data, each of which imports ultralytics.
     """
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
@@ -97,6 +97,6 @@ def contained(run: Run, settings: str) -> Iterator[None]:
 
 
 def architecture(model: str) -> dict[str, object]:
-    """The layers of `yolov8n` to `yolov8x`, from the file that ultralytics ships (one for all five sizes)."""
+    """The layers of `yolov8n` to `yolov8x`, from the one file that ultralytics ships for all five sizes."""
     layers: dict[str, object] = YAML.load(ROOT / "cfg/models/v8/yolov8.yaml")
     return {**layers, "scale": model[-1]}

@@ -1,7 +1,7 @@
-"""Prediction from the saved weights, with the library's parts and without its predictor.
+"""Prediction from the saved weights, with ultralytics' functions but without its predictor.
 
-The predictor pads an image by its batch's company and gives up on a batch when its clock runs out; here an image's
-boxes depend on the image alone.
+The predictor pads an image to the largest of its batch, and stops non-maximum suppression when a time limit is reached.
+Here the boxes of an image depend on that image alone.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
     from synthbench_yolov8 import YOLOv8
 
-MOST = 100  # boxes an image, COCO's rule
+MAX_DETECTIONS = 100  # boxes per image; COCO's evaluation counts no more
 
 
 def predict(options: YOLOv8, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
     """See `YOLOv8.predict`."""
     with contained(run, str(run.workdir)):
         model = rebuild(fitted).to(run.device)
-    for start in run.track(range(0, len(images), options.batch), "predict", unit="batches"):
-        pictures = [picture.pixels() for picture in images[start : start + options.batch]]
+    for start in run.track(range(0, len(images), options.batch_size), "predict", unit="batches"):
+        pictures = [picture.pixels() for picture in images[start : start + options.batch_size]]
         with contained(run, str(run.workdir)):
             boxes = list(_predict_batch(options, model, pictures, run.device))
         yield from boxes
@@ -44,7 +44,9 @@ def _predict_batch(options: YOLOv8, model: Module, pictures: list[NDArray[np.uin
     squares = np.stack([letterbox(image=pixels) for pixels in pictures])
     inputs = torch.from_numpy(squares).to(device).permute(0, 3, 1, 2).float().div_(255)
     with torch.inference_mode():
-        found = nms(model(inputs), options.score_threshold, options.nms_iou, multi_label=True, max_det=MOST, max_time_img=math.inf)
+        found = nms(
+            model(inputs), options.score_threshold, options.nms_iou, multi_label=True, max_det=MAX_DETECTIONS, max_time_img=math.inf
+        )
     for pixels, rows in zip(pictures, found, strict=True):
         corners = scale_boxes(inputs.shape[2:], rows[:, :4].clone(), pixels.shape).cpu().numpy()
         boxes = Boxes.of(corners, rows[:, 5].cpu().numpy(), rows[:, 4].cpu().numpy())

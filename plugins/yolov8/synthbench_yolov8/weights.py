@@ -1,4 +1,4 @@
-"""Starting weights, and the two files a training leaves."""
+"""Starting weights, and the two files that training writes."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def rebuild(folder: Path) -> Module:
 
 
 def start_from(weights: str, model: Module, run: Run) -> None:
-    """Takes over the tensors whose name and shape are the model's own, and records how many those are.
+    """Loads the tensors whose name and shape match the model's, and logs how many those are.
 
-    Raises SynthbenchError where the file cannot be read, may not be, or holds nothing that fits.
+    Raises SynthbenchError if the file is missing, cannot be read, is a pickle that may not be opened, or has no matching tensor.
     """
-    given, own = _read(find_weights(weights, run), run), model.state_dict()
-    fitting = {name: tensor for name, tensor in given.items() if name in own and tensor.shape == own[name].shape}
-    if not fitting:
-        raise SynthbenchError(f"weights: {weights}: none of its {len(given)} tensors has a name and shape of this model; check `model`")
-    model.load_state_dict(fitting, strict=False)
-    run.log_metrics(weights_taken=len(fitting), weights_wanted=len(own))
-    run.log(f"{weights}: {len(fitting)} of the model's {len(own)} tensors taken over, the others start from scratch")
+    state, own = _read(find_weights(weights, run), run), model.state_dict()
+    matching = {name: tensor for name, tensor in state.items() if name in own and tensor.shape == own[name].shape}
+    if not matching:
+        raise SynthbenchError(f"weights: {weights}: none of its {len(state)} tensors has a name and shape of this model; check `model`")
+    model.load_state_dict(matching, strict=False)
+    run.log_metrics(weights_taken=len(matching), weights_wanted=len(own))
+    run.log(f"{weights}: {len(matching)} of the model's {len(own)} tensors are loaded, the others start at random")
 
 
 def _read(path: Path, run: Run) -> dict[str, Tensor]:
@@ -56,6 +56,6 @@ def _read(path: Path, run: Run) -> dict[str, Tensor]:
     try:
         checkpoint, _ = load_checkpoint(path)
     except Exception as error:  # unpickling can raise anything
-        raise SynthbenchError(f"weights: {path}: not an ultralytics checkpoint that opens ({error})") from error
+        raise SynthbenchError(f"weights: {path}: cannot be opened as an ultralytics checkpoint ({error})") from error
     state: dict[str, Tensor] = checkpoint.state_dict()
     return state

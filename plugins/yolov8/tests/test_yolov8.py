@@ -17,7 +17,7 @@ from synthbench.contract.options import configure
 from synthbench.execution.stage_run import StageRun
 from synthbench_yolov8 import YOLOv8
 
-TINY = YOLOv8(image_size=64, epochs=2, batch=4, mosaic=0.5, close_mosaic=1, validation=0.25)
+TINY = YOLOv8(image_size=64, epochs=2, batch_size=4, mosaic=0.5, close_mosaic=1, validation_split=0.25)
 
 
 def discs(folder: Path, count: int, *, seed: int = 0, width: int = 64, height: int = 64, categories: int = 1) -> ImageSet:
@@ -55,9 +55,40 @@ def test_import_is_light() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr.strip() == "set()"
 
 
-def test_options_are_held_to_their_bounds() -> None:
-    for wrong in ({"image_size": 100}, {"model": "yolov9n"}, {"validation": 1.0}, {"optimizer": "auto"}):
+def test_options_out_of_bounds_are_refused() -> None:
+    for wrong in ({"image_size": 100}, {"model": "yolov9n"}, {"validation_split": 1.0}, {"optimizer": "auto"}):
         assert configure(YOLOv8, wrong)[1]
+
+
+def test_old_names_and_values_are_reported_with_the_new_ones() -> None:
+    old = {"batch": 4, "final_learning_rate": 0.1, "flip_horizontal": 0.5, "flip_vertical": 0.0, "validation": 0.0}
+    assert configure(YOLOv8, old)[1] == [
+        "batch: renamed to 'batch_size'",
+        "final_learning_rate: renamed to 'final_learning_rate_factor'",
+        "flip_horizontal: renamed to 'horizontal_flip'",
+        "flip_vertical: renamed to 'vertical_flip'",
+        "validation: renamed to 'validation_split'",
+    ]
+    assert configure(YOLOv8, {"optimizer": "AdamW"})[1] == ["optimizer: unknown value 'AdamW', did you mean 'adamw'?"]
+    assert configure(YOLOv8, {"mixed_precision": True})[1] == ["mixed_precision: unknown value True; known: bf16, no"]
+
+
+def test_images_are_held_back_only_to_be_used(tmp_path: Path) -> None:
+    data, shares = discs(tmp_path / "train", 8), {}
+    for name, options in {
+        "best": replace(TINY, validation_split=None),
+        "last": replace(TINY, validation_split=None, keep="last"),
+        "last with a share": replace(TINY, validation_split=0.5, keep="last"),
+    }.items():
+        run = stage(tmp_path / name)
+        options.train(data, run)
+        shares[name] = run.metrics.get("validation_images", 0)
+        assert ("validation_ap" in run.metrics) == (name != "last")
+        assert run.metrics["kept_epoch"] == 2 or name == "best"
+    assert shares == {"best": 2, "last": 0, "last with a share": 4}
+    assert configure(YOLOv8, {"validation_split": 0.0, "keep": "last"})[1] == []
+    (problem,) = configure(YOLOv8, {"validation_split": 0.0})[1]
+    assert "set validation_split above 0" in problem
 
 
 def test_it_learns_and_leaves_two_files_and_a_clean_process(
@@ -74,10 +105,10 @@ def test_it_learns_and_leaves_two_files_and_a_clean_process(
     events: list[dict[str, object]] = []
     run = stage(tmp_path / "run")
     run.emit = events.append
-    options = replace(TINY, epochs=14, mosaic=0.0, validation=0.0, warmup_epochs=1.0, learning_rate=0.005)
+    options = replace(TINY, epochs=14, mosaic=0.0, validation_split=None, keep="last", warmup_epochs=1.0, learning_rate=0.005)
     options.train(discs(tmp_path / "train", 24, width=96, height=48), run)
     assert sorted(path.name for path in run.workdir.iterdir()) == ["model.json", "model.safetensors"]
-    assert run.records == {"epochs": 14, "kept_epoch": 14}
+    assert run.metrics == {"epochs": 14, "kept_epoch": 14}
     assert [event for event in events if event.get("label") == "train"][-1]["done"] == 14 * 6
 
     test = discs(tmp_path / "test", 10, seed=9, width=96, height=48)
@@ -110,7 +141,7 @@ def test_a_seed_says_everything_whatever_the_set_holds(tmp_path: Path) -> None:
         run = stage(tmp_path / str(number), seed=seed)
         TINY.train(data, run)
         weights.append((run.workdir / "model.safetensors").read_bytes())
-        assert {"epochs", "kept_epoch", "validation_ap", "validation_ap50"} == set(run.records)
+        assert {"epochs", "kept_epoch", "validation_images", "validation_ap", "validation_ap50"} == set(run.metrics)
     assert weights[0] == weights[1] != weights[2]
 
 
@@ -118,10 +149,11 @@ def test_one_picture_is_enough_and_no_box_is_too_little(tmp_path: Path) -> None:
     data = discs(tmp_path / "train", 1)
     run = stage(tmp_path / "run")
     replace(TINY, epochs=1, min_steps=3).train(data, run)
-    assert run.records == {"epochs": 3, "kept_epoch": 3}
+    assert run.metrics == {"epochs": 3, "kept_epoch": 3}
+    assert run.notes == ["yolov8: too few images with boxes to hold any back, so it trains on all of them and keeps the last epoch"]
     assert len(list(TINY.predict(run.workdir, data.without_boxes(), run))) == 1
     bare = ImageSet(data.categories, tuple(replace(picture, boxes=Boxes.none()) for picture in data))
-    with pytest.raises(SynthbenchError, match="none of its 1 pictures has a box"):
+    with pytest.raises(SynthbenchError, match="none of its 1 images has a box"):
         TINY.train(bare, stage(tmp_path / "bare"))
 
 
@@ -135,7 +167,7 @@ def test_starting_weights(tmp_path: Path) -> None:
     for weights in (first.workdir, first.workdir / "model.safetensors"):
         run = stage(tmp_path / f"from {weights.name}")
         replace(once, weights=str(weights)).train(data, run)
-        assert run.records["weights_taken"] == run.records["weights_wanted"] == 355
+        assert run.metrics["weights_taken"] == run.metrics["weights_wanted"] == 355
     save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"broken")
     torch.save({"model": torch.zeros(1)}, tmp_path / "pickle.pt")
@@ -144,7 +176,7 @@ def test_starting_weights(tmp_path: Path) -> None:
         (tmp_path / "other.safetensors", True, "none of its 1 tensors"),
         (tmp_path / "broken.safetensors", True, "not a checkpoint that opens"),
         (tmp_path / "pickle.pt", False, "--allow-pickle"),
-        (tmp_path / "pickle.pt", True, "not an ultralytics checkpoint"),
+        (tmp_path / "pickle.pt", True, "cannot be opened as an ultralytics checkpoint"),
     ):
         run = stage(tmp_path / message.replace("/", "-"), allow_pickle=trusted)
         with pytest.raises(SynthbenchError, match=message):
@@ -161,10 +193,10 @@ def test_a_loss_that_is_not_finite_and_an_interruption_end_the_stage(tmp_path: P
     with pytest.raises(SynthbenchError, match="diverged"):
         replace(TINY, weights=str(broken)).train(data, stage(tmp_path / "diverged"))
 
-    def interrupt(self: StageRun, **figures: float) -> None:
+    def interrupt(self: StageRun, **metrics: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(StageRun, "show", interrupt)
+    monkeypatch.setattr(StageRun, "show_metrics", interrupt)
     run = stage(tmp_path / "interrupted")
     with pytest.raises(KeyboardInterrupt):
         TINY.train(data, run)

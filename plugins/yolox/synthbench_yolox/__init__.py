@@ -1,4 +1,4 @@
-"""YOLOX as a synthbench detector. Its library wants packages of 2021, so it runs in an environment of its own."""
+"""YOLOX as a synthbench detector. Its library needs packages of 2021, so it runs in an environment of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Count = Annotated[int, Meta(ge=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class YOLOX:
-    """YOLOX (Ge et al., arXiv 2107.08430), in its authors' own code. Defaults are theirs unless a comment says otherwise."""
+    """YOLOX (Ge et al., arXiv 2107.08430), in its authors' own code. Defaults are theirs unless an option's text says otherwise."""
 
     name: ClassVar[str] = "yolox"
     version: ClassVar[int] = 1
@@ -39,57 +39,68 @@ class YOLOX:
             "wheel==0.48.0",
             "yolox==0.3.0",
         ),
-        # Its setup.py imports torch, and builds an evaluation that is not used here.
+        # Its setup.py imports torch, and compiles an extension for evaluation, which is not used here.
         no_build_isolation=("yolox",),
-        # Wanted for exporting alone, in versions of which there are no wheels for Python 3.10 or later.
+        # Needed only to export models, in versions without wheels for Python 3.10 or later.
         overrides=tuple(f"{package}; python_version < '3'" for package in ("onnx", "onnxruntime", "onnx-simplifier")),
     )
-    smoke_options: ClassVar[Mapping[str, object]] = {"image_size": 64, "epochs": 28, "batch": 4, "learning_rate": 0.004, "mosaic": 0.0}
+    smoke_options: ClassVar[Mapping[str, object]] = {
+        "image_size": 64,
+        "epochs": 28,
+        "batch_size": 4,
+        "learning_rate": 0.004,
+        "mosaic": 0.0,
+    }
+    renamed_options: ClassVar[Mapping[str, str]] = {"batch": "batch_size", "flip": "horizontal_flip"}
 
     model: Literal["yolox-nano", "yolox-tiny", "yolox-s", "yolox-m", "yolox-l", "yolox-x"] = "yolox-tiny"
-    """`yolox-nano` has fewer weights, but learns in more steps, which are no quicker on a processor."""
+    """`yolox-nano` has fewer weights, but needs more steps, which are no faster on a CPU."""
     weights: Weights = ""
     """A `.safetensors` file, a folder with `model.safetensors`, a hub id, or a `.pth` file under `--allow-pickle`."""
     image_size: Annotated[int, Meta(ge=64, multiple_of=32)] = 640
     """Pixels; images are scaled to it by their longer side and padded to a square."""
 
     epochs: Count = 100
-    """The authors took 300, for COCO."""
+    """The authors' value, for COCO, is 300."""
     min_steps: Annotated[int, Meta(ge=0)] = 0
-    """Small training sets are gone through more often, until this many steps are reached."""
-    batch: Count = 8
+    """Trains for more epochs where `epochs` would give fewer optimizer steps than this, as with small training sets."""
+    batch_size: Count = 8
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    """The authors took SGD with Nesterov's momentum, which needs many more steps from scratch."""
+    """The authors use SGD with Nesterov momentum, which needs many more steps from scratch."""
     learning_rate: Annotated[float, Meta(gt=0)] | None = None
-    """Peak. None: 0.002 for AdamW; for SGD the authors' 0.01 for 64 images, in proportion to `batch`."""
+    """Peak. None: 0.002 for `adamw`; for `sgd` the authors' 0.01 for 64 images, in proportion to `batch_size`."""
     weight_decay: Annotated[float, Meta(ge=0)] = 5e-4
     warmup_share: Share = 0.05
     """Share of the steps over which the learning rate rises."""
     plain_share: Annotated[float, Meta(ge=0, le=1)] = 0.2
-    """Share of the steps, the last ones, without mosaics and mixtures; boxes are learned by their L1 distance, too, then."""
+    """Share of the steps, at the end, without mosaics and mixup, in which the loss also has the L1 distance of boxes."""
     mosaic: Share = 1.0
-    """How often four images are put together into one."""
+    """Probability that a training image is a mosaic of four."""
     mosaic_scale: tuple[Annotated[float, Meta(gt=0)], Annotated[float, Meta(gt=0)]] = (0.5, 1.5)
-    """By how much mosaics are scaled; the authors' (0.1, 2) for the larger models leaves little of small objects."""
+    """Smallest and largest factor by which mosaics are scaled. With the authors' (0.1, 2) for the larger models small objects shrink to
+    almost nothing."""
     mixup: Share = 0.0
-    """How often a mosaic is mixed with another image; the authors' 1 for the larger models, none for the small ones."""
-    flip: Share = 0.5
-    """Share of training images mirrored."""
+    """Probability that a mosaic is mixed with another image. The authors' value is 1 for the larger models, and 0 for the small ones."""
+    horizontal_flip: Share = 0.5
+    """Probability that a training image is mirrored left to right."""
 
     score_threshold: Share = option(0.01, stage="predict")
+    """Boxes with a lower score are dropped."""
     nms_iou: Share = option(0.65, stage="predict")
+    """Of two boxes of a category with a higher IoU than this, the one with the lower score is dropped."""
 
     def train(self, data: ImageSet, run: Run) -> None:
-        """Leaves `model.safetensors` (float32, the moving average of the weights) and `model.json` in `run.workdir`.
+        """Writes `model.safetensors` (float32, the moving average of the weights) and `model.json` to `run.workdir`.
 
-        Raises SynthbenchError where the starting weights do not fit, or the loss is not finite.
+        Trains on all images; logs `epochs`.
+        Raises SynthbenchError if the starting weights do not fit, or the loss is not finite.
         """
         from synthbench_yolox.train import train
 
         train(self, data, run)
 
     def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Yields at most 100 boxes an image, in pixels of the image file, best score first."""
+        """Yields at most 100 boxes per image, in pixels of the image file, highest score first."""
         from synthbench_yolox.predict import predict
 
         return predict(self, fitted, images, run)

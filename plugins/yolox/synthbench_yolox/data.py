@@ -1,4 +1,4 @@
-"""Pictures as YOLOX takes them: blue before red, 0 to 255, padded to a square at the right and at the bottom."""
+"""Images in the form that YOLOX needs: BGR, 0 to 255, padded to a square on the right and at the bottom."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from synthbench_yolox import YOLOX
 
-MIN_SIDE = 1.0  # pixels at `image_size`; YOLOX's own bound for boxes that it learns
-cv2.setNumThreads(0)  # it would take every processor, whatever `run.threads` says
+MIN_SIDE = 1.0  # pixels at `image_size`; YOLOX's own bound for boxes that it trains on
+cv2.setNumThreads(0)  # OpenCV would use all cores, whatever `run.threads` is
 
 
 def read(picture: Picture, image_size: int) -> NDArray[np.uint8]:
@@ -31,12 +31,12 @@ def read(picture: Picture, image_size: int) -> NDArray[np.uint8]:
 
 
 def padded(image: NDArray[np.uint8], image_size: int) -> Tensor:
-    """What `read` gave, as float32 (3, image_size, image_size)."""
+    """An image as `read` returns it, as float32 (3, image_size, image_size)."""
     return torch.from_numpy(preproc(image, (image_size, image_size))[0])
 
 
 class Album:
-    """The training set in memory, with the methods that YOLOX's mosaics call."""
+    """The training set in memory, with the methods that YOLOX's `MosaicDetection` calls."""
 
     def __init__(self, pictures: Sequence[Picture], image_size: int) -> None:
         self.input_dim = (image_size, image_size)
@@ -51,39 +51,40 @@ class Album:
         return self.rows[index].copy()
 
     def pull_item(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], tuple[int, ...], int]:
-        """An image, its boxes, its size and its number. Copies: what YOLOX varies, it varies in place."""
+        """An image, its boxes, its size and its number. Copies, because YOLOX augments in place."""
         image = self.images[index]
         return image.copy(), self.load_anno(index), image.shape[:2], index
 
 
-class Varied:
-    """The training set as YOLOX varies it: mosaics, mixtures, mirror images, colours."""
+class Augmented:
+    """The training set with YOLOX's augmentations: mosaics, mixup, mirroring, and changes of colour."""
 
     def __init__(self, pictures: Sequence[Picture], options: YOLOX) -> None:
         album = Album(pictures, options.image_size)
         most = max(map(len, album.rows))
-        self.varied: Any = MosaicDetection(
+        self.dataset: Any = MosaicDetection(
             album,
             img_size=album.input_dim,
-            preproc=TrainTransform(max_labels=max(5 * most, 1), flip_prob=options.flip),  # four images, and one mixed in
+            # Five times, for the four images of a mosaic and the one that mixup adds.
+            preproc=TrainTransform(max_labels=max(5 * most, 1), flip_prob=options.horizontal_flip),
             mosaic_scale=options.mosaic_scale,
             mosaic_prob=options.mosaic,
             mixup_prob=options.mixup,
         )
 
     def batch(self, picks: Sequence[int], *, plain: bool) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, S, S) and targets (B, N, 5): label, centre, width and height, rows of zeros at the end."""
-        given = [self.varied[(not plain, pick)][:2] for pick in picks]
-        # YOLOX keeps boxes that it has just cut down to nothing where an image has no other.
-        kept = [torch.from_numpy(rows[(rows[:, 3:] > MIN_SIDE).all(1)]) for _, rows in given]
-        images = torch.stack([torch.from_numpy(image) for image, _ in given])
+        """Images float32 (B, 3, S, S) and targets float32 (B, N, 5): label, centre, width and height, padded with rows of zeros."""
+        examples = [self.dataset[(not plain, pick)][:2] for pick in picks]
+        # If an image has no other boxes, YOLOX keeps those that its crop has reduced to nothing.
+        kept = [torch.from_numpy(rows[(rows[:, 3:] > MIN_SIDE).all(1)]) for _, rows in examples]
+        images = torch.stack([torch.from_numpy(image) for image, _ in examples])
         targets = torch.nn.utils.rnn.pad_sequence(kept, batch_first=True)
         return images, targets
 
 
 def _rows(picture: Picture, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     boxes = picture.boxes
-    assert boxes is not None, "the core leaves unlabelled pictures out"
+    assert boxes is not None, "the core leaves unlabelled images out"
     boxes = boxes.keep(~boxes.crowd)
     high, wide = image.shape[:2]
     xyxy = boxes.scaled(wide / picture.width, high / picture.height).xyxy.clip(0, [wide, high] * 2)

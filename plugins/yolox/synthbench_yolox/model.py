@@ -1,4 +1,4 @@
-"""Builds the detector from what `model.json` holds, and fills it with weights."""
+"""Builds the detector from its description, which `model.json` contains, and loads weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODEL, SPEC = "model.safetensors", "model.json"
 
 @dataclass(frozen=True)
 class Spec:
-    """What makes the layers: kept beside the weights, so that `predict` builds the same ones."""
+    """What determines the layers: written beside the weights, so that `predict` builds the same ones."""
 
     model: str
     categories: tuple[str, ...]
@@ -34,31 +34,34 @@ class Spec:
     @classmethod
     def load(cls, path: Path) -> Spec:
         """Reads what `save` wrote."""
-        held = json.loads(path.read_text())
-        return cls(**{**held, "categories": tuple(held["categories"])})
+        fields = json.loads(path.read_text())
+        return cls(**{**fields, "categories": tuple(fields["categories"])})
 
     def experiment(self) -> Any:
-        """YOLOX's `Exp`, which makes the model and what it is trained with."""
-        made = get_exp(exp_name=self.model)
-        made.num_classes = len(self.categories)
-        return made
+        """YOLOX's `Exp`, which builds the model, its optimizer and its schedule."""
+        experiment = get_exp(exp_name=self.model)
+        experiment.num_classes = len(self.categories)
+        return experiment
 
 
 def on_device(device: str) -> tuple[str, AbstractContextManager[Any]]:
-    """The device to compute on, and a context that makes it the current one, where YOLOX puts tensors of its own.
+    """The device to compute on, and a context that makes it the current CUDA device, on which YOLOX creates tensors.
 
-    It names tensor types that only processors and CUDA have, so anything else is computed on the processor.
+    YOLOX uses tensor types that exist for the CPU and CUDA only, so with any other device the CPU computes.
     """
     return (device, torch.cuda.device(device)) if device.startswith("cuda") else ("cpu", nullcontext())
 
 
 def fill(model: nn.Module, weights: str, run: Run) -> None:
-    """Copies what fits, and says what does not. Raises SynthbenchError where weights are missing, do not open or do not fit."""
-    given, wanted = read_weights(find_weights(weights, run), run), model.state_dict()
-    held = {key: tensor for key, tensor in given.items() if key in wanted and wanted[key].shape == tensor.shape}
-    missing = sorted(wanted.keys() - held.keys())
-    if len(missing) == len(wanted):
-        raise SynthbenchError(f"weights: {weights} holds nothing that fits this model; is it of another size?")
+    """Loads the tensors whose names and shapes match, and notes the others, which stay random.
+
+    Raises SynthbenchError if the weights are missing or cannot be opened, or if no tensor fits.
+    """
+    state, own = read_weights(find_weights(weights, run), run), model.state_dict()
+    matching = {key: tensor for key, tensor in state.items() if key in own and own[key].shape == tensor.shape}
+    missing = sorted(own.keys() - matching.keys())
+    if len(missing) == len(own):
+        raise SynthbenchError(f"weights: {weights} has no tensor that fits this model; check `model`")
     if missing:
-        run.note(f"yolox: {len(missing)} of {len(wanted)} tensors are not in {weights} or differ in shape: {', '.join(missing)}")
-    model.load_state_dict(held, strict=False)
+        run.note(f"yolox: {len(missing)} of {len(own)} tensors are not in {weights} or differ in shape: {', '.join(missing)}")
+    model.load_state_dict(matching, strict=False)

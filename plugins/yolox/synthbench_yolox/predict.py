@@ -1,4 +1,4 @@
-"""Predicting with what `train` left."""
+"""Prediction with the files that `train` wrote."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from synthbench_yolox import YOLOX
 
-MOST = 100  # boxes an image that COCO's rule scores
+MAX_DETECTIONS = 100  # boxes per image; COCO's evaluation counts no more
 
 
 def predict(options: YOLOX, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-    """See `YOLOX.predict`. One image at a time, so what is found in it does not depend on the others."""
+    """See `YOLOX.predict`. One image at a time, so that its boxes do not depend on the other images."""
     spec = Spec.load(fitted / SPEC)
     model = spec.experiment().get_model()
     model.load_state_dict(load_file(fitted / MODEL))
@@ -40,10 +40,14 @@ def predict(options: YOLOX, fitted: Path, images: ImageSet, run: Run) -> Iterato
 
 
 def _boxes(found: Tensor | None, across: float, down: float, width: int, height: int) -> Boxes:
-    """found: (N, 7), best first: corners at `image_size`, objectness, class score, label. None where nothing was."""
+    """Boxes in pixels of the image file.
+
+    found: float32 (N, 7), highest score first: corners at `image_size`, objectness, class score, label. None: no boxes.
+    """
     if found is None:
         return Boxes.none()
-    rows = found[torch.isfinite(found).all(1)][:MOST].cpu().numpy()  # sizes are exponentials, which overflow in a model that learned badly
+    # YOLOX computes sizes as exponentials, which can overflow after a training that failed to learn.
+    rows = found[torch.isfinite(found).all(1)][:MAX_DETECTIONS].cpu().numpy()
     boxes = Boxes.of(rows[:, :4], rows[:, 6], rows[:, 4] * rows[:, 5]).scaled(across, down)
     clipped = boxes.xyxy.clip(0, [width, height] * 2)
     return Boxes.of(clipped, boxes.labels, boxes.scores).keep((clipped[:, 2:] > clipped[:, :2]).all(1))

@@ -1,6 +1,6 @@
-"""Training, from top to bottom: YOLOX's model, loss, augmentations, schedule and moving average.
+"""The training loop, with YOLOX's model, loss, augmentations, schedule and moving average.
 
-Its own `Trainer` computes on CUDA only, reads COCO's folders and writes pickles, so the loop is here.
+YOLOX's own `Trainer` computes on CUDA only, reads folders in COCO's layout, and writes pickles.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from yolox.utils import ModelEMA
 
-from synthbench_yolox.data import Varied
+from synthbench_yolox.data import Augmented
 from synthbench_yolox.model import MODEL, SPEC, Spec, fill, on_device
 
 if TYPE_CHECKING:
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
     from synthbench_yolox import YOLOX
 
-DECAY = 0.9998  # of the moving average; YOLOX's, which comes to it slowly
+DECAY = 0.9998  # of the moving average, YOLOX's own value; `ModelEMA` begins with less and approaches it
 
 
 def train(options: YOLOX, data: ImageSet, run: Run) -> None:
     """See `YOLOX.train`."""
-    for seed in (random.seed, np.random.seed, torch.manual_seed):  # YOLOX draws from all three
+    for seed in (random.seed, np.random.seed, torch.manual_seed):  # YOLOX uses all three generators
         seed(run.seed)
     spec = Spec(options.model, data.categories, options.image_size)
-    varied = Varied(data.pictures, options)
-    per_epoch = math.ceil(len(data) / options.batch)
+    augmented = Augmented(data.pictures, options)
+    per_epoch = math.ceil(len(data) / options.batch_size)
     epochs = max(options.epochs, math.ceil(options.min_steps / per_epoch))
-    batches = [picks for _ in range(epochs) for picks in torch.randperm(len(data)).split(options.batch)]
+    batches = [picks for _ in range(epochs) for picks in torch.randperm(len(data)).split(options.batch_size)]
     first_plain = len(batches) - round(options.plain_share * len(batches))
 
     device, current = on_device(run.device)
@@ -43,7 +43,7 @@ def train(options: YOLOX, data: ImageSet, run: Run) -> None:
         model = experiment.get_model()
         if options.weights:
             fill(model, options.weights, run)
-        _hasten_norms(model, len(batches))
+        _set_norm_momentum(model, len(batches))
         model.to(device).train()
         optimizer, schedule = _optimizer(options, experiment, len(batches))
         average = ModelEMA(model, DECAY)
@@ -52,7 +52,7 @@ def train(options: YOLOX, data: ImageSet, run: Run) -> None:
             model.head.use_l1 = plain
             for group in optimizer.param_groups:
                 group["lr"] = schedule.update_lr(step + 1)
-            images, targets = varied.batch(picks.tolist(), plain=plain)
+            images, targets = augmented.batch(picks.tolist(), plain=plain)
             loss = model(images.to(device), targets.to(device))["total_loss"]
             run.show_metrics(loss=loss.item())
             optimizer.zero_grad()
@@ -64,10 +64,10 @@ def train(options: YOLOX, data: ImageSet, run: Run) -> None:
     spec.save(run.workdir / SPEC)
 
 
-def _hasten_norms(model: nn.Module, steps: int) -> None:
-    """Lets BatchNorm's statistics forget what they began with: with YOLOX's momentum of 0.03, 16 % of that is left after 60 steps.
+def _set_norm_momentum(model: nn.Module, steps: int) -> None:
+    """Raises BatchNorm's momentum in short trainings, to 8 / `steps` and at most torch's default of 0.1.
 
-    Trainings of 267 steps or more keep YOLOX's; no momentum is above torch's default.
+    With YOLOX's momentum of 0.03, the initial statistics still have a weight of 16 % after 60 steps. From 267 steps on YOLOX's is kept.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -75,14 +75,14 @@ def _hasten_norms(model: nn.Module, steps: int) -> None:
 
 
 def _optimizer(options: YOLOX, experiment: Any, steps: int) -> tuple[torch.optim.Optimizer, Any]:
-    """The optimiser, and YOLOX's schedule, counted in steps: a rise, half a cosine down to a twentieth, and that to the end."""
+    """The optimizer, and YOLOX's schedule, in steps: a warm-up, a cosine decay to a twentieth, and that rate for the `plain_share`."""
     experiment.weight_decay = options.weight_decay
     experiment.max_epoch = steps
     experiment.warmup_epochs = max(round(options.warmup_share * steps), 1)
     experiment.no_aug_epochs = round(options.plain_share * steps)
-    optimizer: torch.optim.Optimizer = experiment.get_optimizer(options.batch)  # without decay for biases and BatchNorms
+    optimizer: torch.optim.Optimizer = experiment.get_optimizer(options.batch_size)  # no weight decay of biases and BatchNorms
     if options.optimizer == "sgd":
-        peak = options.learning_rate or experiment.basic_lr_per_img * options.batch
+        peak = options.learning_rate or experiment.basic_lr_per_img * options.batch_size
     else:
         peak = options.learning_rate or 2e-3
         groups = [{"params": group["params"], "weight_decay": group["weight_decay"]} for group in optimizer.param_groups]

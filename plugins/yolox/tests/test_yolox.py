@@ -1,4 +1,4 @@
-"""The options, and, in the plugin's own environment with pytest added, training on toy pictures: coloured squares on noise."""
+"""The options, and, in the plugin's own environment with pytest added, training on small images of coloured squares on noise."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from synthbench.execution.stage_run import StageRun
 from synthbench.metrics import evaluate
 from synthbench_yolox import YOLOX
 
-needs_library = pytest.mark.skipif(not any(distributions(name="yolox")), reason="needs yolox, which lives in the plugin's own environment")
-QUICK = YOLOX(image_size=64, epochs=1, batch=4, score_threshold=0.0)
+needs_library = pytest.mark.skipif(not any(distributions(name="yolox")), reason="needs yolox, which is in the plugin's own environment")
+QUICK = YOLOX(image_size=64, epochs=1, batch_size=4, score_threshold=0.0)
 COLOURS = ((220, 30, 30), (30, 30, 220))
 
 
@@ -63,21 +63,25 @@ def test_the_environment_is_exact() -> None:
     assert {each.split("==")[0] for each in environment.dependencies} >= {"yolox", "torch", "numpy", *environment.no_build_isolation}
 
 
-def test_wrong_options_are_told() -> None:
+def test_wrong_options_are_reported() -> None:
     _, problems = configure(YOLOX, {"image_size": 100, "model": "yolox-small", "mosaic_scale": [0.5], "epoch": 3})
-    told = "\n".join(problems)
-    assert all(part in told for part in ("image_size: ", "did you mean 'yolox-s", "mosaic_scale: ", "did you mean 'epochs'"))
+    message = "\n".join(problems)
+    assert all(part in message for part in ("image_size: ", "did you mean 'yolox-s", "mosaic_scale: ", "did you mean 'epochs'"))
     assert configure(YOLOX, YOLOX.smoke_options)[1] == []
 
 
+def test_old_names_are_reported_with_the_new_ones() -> None:
+    assert configure(YOLOX, {"batch": 4, "flip": 0.5})[1] == ["batch: renamed to 'batch_size'", "flip: renamed to 'horizontal_flip'"]
+
+
 @needs_library
-def test_learns_the_toys_of_its_trial(tmp_path: Path) -> None:
+def test_learns_with_its_smoke_options(tmp_path: Path) -> None:
     toys = drawn(tmp_path, 24, kinds=2)
     options, _ = configure(YOLOX, YOLOX.smoke_options)
     assert options is not None
     run = trained(options, toys, tmp_path / "fitted")
-    assert run.records == {"epochs": 28}
-    assert 0 < run.figures["loss"] < 10
+    assert run.metrics == {"epochs": 28}
+    assert 0 < run.shown["loss"] < 10
     scores = evaluate([picture.boxes or Boxes.none() for picture in toys], found(options, tmp_path / "fitted", toys), 2)
     assert (scores["AP"] or 0) >= 0.3
 
@@ -87,25 +91,25 @@ def test_training_is_repeatable_and_writes_nowhere_else(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "elsewhere").mkdir()
     toys = drawn(tmp_path / "data", 6)
-    given = {"pictures": [(str(picture.path), np.asarray(picture.boxes and picture.boxes.xyxy).tolist()) for picture in toys]}
+    pictures = [(str(picture.path), np.asarray(picture.boxes and picture.boxes.xyxy).tolist()) for picture in toys]
     code = """
 import json, sys
 from pathlib import Path
 from synthbench import Boxes, ImageSet, Picture
 from synthbench.execution.stage_run import StageRun
 from synthbench_yolox import YOLOX
-pictures = json.loads(sys.argv[1])["pictures"]
+pictures = json.loads(sys.argv[1])
 data = ImageSet(("red",), tuple(Picture(Path(path), 64, 64, Boxes.of(boxes)) for path, boxes in pictures))
 for folder, seed in zip(sys.argv[2:], (3, 4)):
-    YOLOX(image_size=64, epochs=1, batch=4, mixup=1.0).train(data, StageRun(Path(folder), seed=seed))
+    YOLOX(image_size=64, epochs=1, batch_size=4, mixup=1.0).train(data, StageRun(Path(folder), seed=seed))
 """
     folders = [tmp_path / name for name in "abc"]
     trained(replace(QUICK, mixup=1.0), toys, folders[0], seed=3)
     for folder in folders[1:]:
         folder.mkdir()
-    places = {"HOME": str(tmp_path / "elsewhere"), "TMPDIR": str(tmp_path / "elsewhere"), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", code, json.dumps(given), *map(str, folders[1:])]
-    subprocess.run(command, check=True, cwd=tmp_path / "elsewhere", env={**os.environ, **places})
+    variables = {"HOME": str(tmp_path / "elsewhere"), "TMPDIR": str(tmp_path / "elsewhere"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", code, json.dumps(pictures), *map(str, folders[1:])]
+    subprocess.run(command, check=True, cwd=tmp_path / "elsewhere", env={**os.environ, **variables})
     files = [(folder / "model.safetensors").read_bytes() for folder in folders]
     assert files[0] == files[1] != files[2]
     assert {each.name for each in folders[1].iterdir()} == {"model.safetensors", "model.json"}
@@ -118,7 +122,7 @@ for folder, seed in zip(sys.argv[2:], (3, 4)):
 
 
 @needs_library
-def test_stands_odd_training_sets(tmp_path: Path) -> None:
+def test_trains_on_odd_training_sets(tmp_path: Path) -> None:
     wide = draw(tmp_path / "wide.png", 0, wide=71, high=33)
     thin = draw(tmp_path / "thin.png", 1, count=0, wide=300, high=2)
     empty = draw(tmp_path / "empty.png", 2, count=0)
@@ -136,13 +140,13 @@ def test_stands_odd_training_sets(tmp_path: Path) -> None:
 
 @needs_library
 def test_boxes_follow_their_pixels(tmp_path: Path) -> None:
-    from synthbench_yolox.data import Varied
+    from synthbench_yolox.data import Augmented
 
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[10:22, 30:46] = (255, 0, 0)
     write_image(tmp_path / "a.png", pixels)
     picture = Picture(tmp_path / "a.png", 60, 40, Boxes.of([(30, 10, 46, 22)]))
-    plain = Varied([picture], replace(QUICK, image_size=128, flip=0.0))
+    plain = Augmented([picture], replace(QUICK, image_size=128, horizontal_flip=0.0))
     images, targets = plain.batch([0], plain=True)
     assert images.shape == (1, 3, 128, 128)
     expected = np.array([0, 38, 16, 16, 12]) * 128 / 60
@@ -151,7 +155,7 @@ def test_boxes_follow_their_pixels(tmp_path: Path) -> None:
     inside = images[0, :, y - h // 2 + 3 : y + h // 2 - 3, x - w // 2 + 3 : x + w // 2 - 3].mean((1, 2))
     assert inside[2] > 180  # blue, green, red
     assert inside[0] < 60
-    mixed = Varied([picture] * 3, replace(QUICK, image_size=128, mixup=1.0)).batch([0, 1, 2], plain=False)
+    mixed = Augmented([picture] * 3, replace(QUICK, image_size=128, mixup=1.0)).batch([0, 1, 2], plain=False)
     assert mixed[0].shape == (3, 3, 128, 128)
     rows = mixed[1].reshape(-1, 5)
     assert ((rows[:, 3:] > 1).all(1) | (rows == 0).all(1)).all()
@@ -180,7 +184,7 @@ def test_starts_from_weights_and_refuses_others(tmp_path: Path) -> None:
     assert trained(official, toys, tmp_path / "again", allow_pickle=True).notes == []
     for weights, message in (
         ("official.pth", "is a pickle"),
-        ("other.safetensors", "holds nothing that fits"),
+        ("other.safetensors", "has no tensor that fits"),
         ("broken.safetensors", "not a checkpoint that opens"),
         ("missing.safetensors", "no such file"),
     ):
