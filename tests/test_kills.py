@@ -21,8 +21,8 @@ from synthbench.execution.engines import Engine, InProcess
 from synthbench.execution.runner import Conditions, Runner
 from synthbench.execution.state import RunState
 from synthbench.execution.worker_process import Worker, worker_command
-from synthbench.plan.planner import Plan, make_plan
-from synthbench.plan.stage import Stage
+from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.stage import Stage
 from synthbench.registry import installed
 from synthbench.results.collect import collect
 from synthbench.storage.local import LocalStore

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from synthbench.errors import SuiteError
-from synthbench.plan.planner import Plan, make_plan
-from synthbench.plan.stage import BoxesOf, HiddenBoxes, OwnBoxes, Stage, View, key_of
+from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.stage import BoxesOf, HiddenBoxes, OwnBoxes, Stage, View, key_of
 from synthbench.registry import Registry, installed
 from synthbench.storage.local import LocalStore
 from synthbench.suite.reader import read_suite

@@ -11,7 +11,7 @@ from rich.console import Console
 from synthbench.cli import progress
 from synthbench.cli.progress import Bars, Lines, display_for
 from synthbench.execution.jobs import Outcome
-from synthbench.plan.planner import Plan
+from synthbench.planning.planner import Plan
 
 PlanOf = Callable[..., Plan]
 EVENT = {"event": "progress", "label": "train [1]", "done": 3, "total": 10, "unit": "images", "figures": {"loss": 0.5}}

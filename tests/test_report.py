@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
-from synthbench.contract.types import Boxes, Sample
+from synthbench.contract.images import write_image
+from synthbench.contract.types import Boxes, Picture
 from synthbench.errors import SynthbenchError
-from synthbench.execution.runner import RunState
-from synthbench.plan.planner import Cell, Generated, Plan, Stage, View
-from synthbench.report import render_file
-from synthbench.report.markdown import render
-from synthbench.report.pictures import draw_pictures
-from synthbench.storage.boxes import write_boxes
-from synthbench.storage.coco import write_set
-from synthbench.storage.local import Artifact
+from synthbench.reporting import render_file, write_report
+from synthbench.reporting.markdown import render
+from synthbench.reporting.pictures import MACHINE, TRUE
+from synthbench.reporting.tiles import TileRow
+from synthbench.results.files import read_results, write_results
+from synthbench.results.model import Results
 
-KINDS = {"real": "real", "references": "references", "gan x teacher": "generated", "both": "mix"}
 Values = dict[tuple[str, str], list[float | None]]
 
 
@@ -30,8 +28,8 @@ def entry(name: str, **options: object) -> dict[str, Any]:
     return {"name": name, **origin, "options": options}
 
 
-def results(values: Values, *, rendered: bool = True, **changes: Any) -> dict[str, Any]:
-    """Results as `collect` gives them; `values`: the AP of each seed of a training set and a detector, None where it failed."""
+def results(values: Values, *, rendered: bool = True, **changes: Any) -> Results:
+    """Results as a run gives them; `values`: the AP of each seed of a training set and a detector, None if it failed."""
     rows, detectors = (dict.fromkeys(names) for names in zip(*values, strict=True))
     seeds = list(range(max(map(len, values.values()))))
     cells = [
@@ -39,43 +37,54 @@ def results(values: Values, *, rendered: bool = True, **changes: Any) -> dict[st
             "training_set": row,
             "detector": detector,
             "seed": seed,
+            "draw": {},
             "metrics": {} if value is None else {"AP": value, "AP50": value + 0.1},
-            "training": {"training_images": 20, "training_boxes": 50} if value is not None else {},
-            "seconds": {"train": 30.0 if value is not None else 0.0, "predict": 1.0},
-            "keys": {},
+            "training": {"images": 20, "boxes": 50, "metrics": {"toy": {"epochs": 3}}} if value is not None else None,
+            "train_seconds": 30.0 if value is not None else 0.0,
+            "predict_seconds": 1.0,
+            "keys": {"train": "", "predict": "", "score": ""},
             "failed": "k1" if value is None else None,
         }
         for (row, detector), found in values.items()
         for seed, value in enumerate(found)
     ]
     costs = {"fit": 100.0, "sample": 50.0, "train": 30.0, "predict": 2.0, "annotate": 1.0}
-    return {
-        "schema": 1,
+    sets = [
+        {"name": "real", "kind": "real"},
+        {"name": "references", "kind": "references"},
+        {"name": "gan x teacher", "kind": "generated", "generator": "gan", "annotator": "teacher", "images": 96},
+        {"name": "both", "kind": "mix", "parts": ["references", "gan x teacher"]},
+    ]
+    content = {
+        "schema": 2,
         "suite": {
             "name": "toy",
             "file": "suites/toy.toml",
             "title": "Toys",
             "about": "",
-            "seeds": seeds,
+            "seeds": {"references": [0], "generators": [0], "detectors": seeds},
             "references": 20,
             "images": 96,
+            "timeout": 60.0,
             "data": entry("orchard", size=96),
             "generators": [entry("gan", prompt="a | b")],
             "annotators": [entry("teacher"), entry("native")],
             "detectors": [entry(name) for name in detectors],
-            "mixes": [{"name": "both", "parts": ["references", "gan x teacher"]}],
         },
         "data": {
             "categories": ["apple"],
             "rendered": rendered,
             "license": "CC0-1.0",
             "source": "somewhere",
-            "counts": {"train": {"images": 160, "boxes": 900}, "test": {"images": 80, "boxes": 400}},
+            "train": {"images": 160, "boxes": 900},
+            "test": {"images": 80, "boxes": 400},
         },
-        "rows": [{"name": row, "kind": KINDS[row]} for row in rows],
+        "training_sets": [each for each in sets if each["name"] in rows],
         "cells": cells,
-        "generated": [{"name": "gan x teacher", "generator": "gan", "annotator": "teacher", "images": 96, "boxes": 300}],
-        "judged": [{"annotator": "teacher", "generator": "", "precision": 0.75, "hits": 3}],
+        "generated": [
+            {"training_set": "gan x teacher", "generator": "gan", "annotator": "teacher", "draw": {}, "images": 96, "boxes": 300}
+        ],
+        "judged": [{"annotator": "teacher", "generator": "", "draw": {}, "precision": 0.75, "hits": 3}],
         "stages": [{"kind": "fit", "label": "fit gan", "key": "k1", "state": "failed"}]
         + [
             {
@@ -105,10 +114,11 @@ def results(values: Values, *, rendered: bool = True, **changes: Any) -> dict[st
         },
         "command": "synthbench run suites/toy.toml",
         "pictures": {},
-    } | changes
+    }
+    return msgspec.convert(content | changes, Results)
 
 
-def lead(held: dict[str, Any]) -> str:
+def lead(held: Results) -> str:
     """The answer's section."""
     return render(held, "toy.json").split("## The answer")[1].split("\n## ")[0]
 
@@ -120,21 +130,24 @@ def three(real: float | None, references: float | None, generated: float | None)
 def test_generated_images_that_add_something() -> None:
     told = lead(results(three(0.52, 0.28, 0.31)))
     assert "Trained on generated images alone (`gan x teacher`, 96 images), yolo reaches **AP 0.310** on the 80 test images" in told
-    assert "trained on all 160 real images it reaches 0.520, so generated images stand **0.210 AP below**." in told
+    assert "trained on all 160 real images it reaches 0.520, so generated images are **0.210 AP below them**." in told
     assert "Trained on the 20 references (images picked from the real ones) alone" in told
     assert "it reaches 0.280: **generated images add 0.030 AP to what the references give by themselves.**" in told
     assert "once, with one seed" in told
-    assert "flatters" not in told
+    assert "makes it look better" not in told
 
 
 @pytest.mark.parametrize(
     ("generated", "said"),
     [
         (0.20, "**generated images do 0.080 AP worse than the references they were made from.**"),
-        (0.29, "**generated images neither add to the references nor fall behind them** (a difference of +0.010 AP"),
-        (0.27, "nor fall behind them** (a difference of \N{MINUS SIGN}0.010 AP, no more than another seed may change)"),
-        (0.53, "generated images stand **0.010 AP above**, no more than another seed may change."),
-        (0.52, "generated images stand **level**, no more than another seed may change."),
+        (0.29, "**generated images are neither better nor worse than the references by themselves** (a difference of +0.010 AP"),
+        (
+            0.27,
+            "nor worse than the references by themselves** (a difference of \N{MINUS SIGN}0.010 AP, no more than another seed may change)",
+        ),
+        (0.53, "generated images are **0.010 AP above them**, no more than another seed may change."),
+        (0.52, "generated images are **level with them**, no more than another seed may change."),
     ],
 )
 def test_a_disappointing_or_undecided_result_is_said_plainly(generated: float, said: str) -> None:
@@ -157,9 +170,9 @@ def test_every_generated_row_failed() -> None:
     }
     held = results(three(0.5, None, None), failures=[failure])
     told = lead(held)
-    assert "**No generated training set has a score**, so this run says nothing of generated images." in told
+    assert "**No generated training set has a score**, so this run says nothing about generated images." in told
     assert "Training on the 20 references (images picked from the real ones) gave no score." in told
-    assert "**1 of 3 stages failed** and cost 2 of 3 cells" in told
+    assert "**1 of 3 stages failed**, so 2 of 3 cells have no score" in told
     whole = render(held, "toy.json")
     assert "### fit gan\n\n````\nout of ```memory```\n````" in whole
     assert whole.count("x\n") == 11  # and the last line: the trace's last twelve
@@ -169,7 +182,7 @@ def test_every_generated_row_failed() -> None:
 
 def test_nothing_at_all() -> None:
     assert "**There is no answer: not one cell has a score.**" in lead(results(three(None, None, None)))
-    told = render(results(three(None, None, None), data={}), "toy.json")
+    told = render(results(three(None, None, None), data=None), "toy.json")
     assert "> **The data could not be loaded**" in told.split("## The answer")[0]
 
 
@@ -186,18 +199,18 @@ def test_several_seeds() -> None:
     )
     told = lead(held)
     assert "yolo reaches **AP 0.300 (0.290 to 0.310)**" in told
-    assert "**generated images neither add to the references nor fall behind them** (a difference of +0.050 AP" in told  # the ranges meet
-    assert "trained 3 times, with different seeds" in told
+    assert "by themselves** (a difference of +0.050 AP" in told  # the ranges meet
+    assert "means over 3 seeds of the detectors" in told
     whole = render(held, "toy.json")
     assert "0.520 ± 0.020 |" in whole
-    assert "0.300 ± 0.014 (\N{MINUS SIGN}0.220), 1 of 3 seeds failed |" in whole
+    assert "0.300 ± 0.014 (\N{MINUS SIGN}0.220), 1 of 3 trainings failed |" in whole
 
 
 def test_the_best_of_several_is_told_as_such_and_differences_are_a_detectors_own() -> None:
     values: Values = {("real", "yolo"): [0.4], ("gan x teacher", "yolo"): [0.35], ("real", "detr"): [0.6], ("gan x teacher", "detr"): [0.3]}
     told = lead(results(values))
     assert "yolo reaches **AP 0.350** on the 80 test images; trained on all 160 real images it reaches 0.400" in told
-    assert "the best of 2 combinations, chosen by its test score" in told
+    assert "the best of 2 combinations, chosen by its test score, which makes it look better than it is" in told
     assert "from \N{MINUS SIGN}0.300 to \N{MINUS SIGN}0.050 AP" in told
 
 
@@ -233,7 +246,7 @@ def test_the_whole_report() -> None:
     assert "a score of at least 0.5" in told
     assert "ap.png" not in told
     assert "| `teacher`   | \N{EN DASH}              |       0.750 |        \N{EN DASH} |" in told
-    assert "Not judged: `native`" in told
+    assert "Not evaluated: `native`" in told
     assert "- train 1 and 1 more: warm" in told
     assert "synthbench 0.1.0 (commit `abc123`, with changes that are in no commit), Python 3.11, torch 2.15.0." in told
     assert "| `gan`     | `prompt` | `'a \\| b'` |" in told
@@ -245,15 +258,16 @@ def test_the_whole_report() -> None:
 
 def test_it_is_rendered_from_the_json_alone_and_the_same_each_time(tmp_path: Path) -> None:
     file = tmp_path / "toy.json"
-    file.write_text(json.dumps(results(three(0.52, 0.28, 0.31))))
+    write_results(file, results(three(0.52, 0.28, 0.31)))
     written = render_file(file)
     assert written == tmp_path / "toy.md"
-    first = written.read_bytes()
-    assert render_file(file).read_bytes() == first
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["toy.json", "toy.md"]
+    first = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.*"))}
+    assert sorted(path.name for path in first) == ["ap.png", "costs.png", "toy.json", "toy.md"]
+    render_file(file)
+    assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.*"))} == first
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 0}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 0}', '{"schema": 1}', '{"schema": 2}', '{"schema": 2, "suite": 3}'])
 def test_a_file_that_holds_no_results(tmp_path: Path, content: str) -> None:
     file = tmp_path / "toy.json"
     file.write_text(content)
@@ -261,64 +275,52 @@ def test_a_file_that_holds_no_results(tmp_path: Path, content: str) -> None:
         render_file(file)
 
 
-@pytest.fixture
-def carried_out(tmp_path: Path) -> tuple[Plan, RunState]:
-    """A plan whose generator sampled, whose second cell failed, and of whose stages the rest is in `tmp_path`."""
+def pictures(folder: Path, count: int) -> list[Picture]:
     rng = np.random.default_rng(0)
-    box = Boxes.of([[2, 3, 20, 12]])
-
-    def samples(count: int, boxes: Boxes | None = box) -> list[Sample]:
-        return [Sample(rng.integers(0, 255, (40, 60, 3), dtype=np.uint8), boxes) for _ in range(count)]
-
-    data, sampled, annotated = (Stage(kind, kind) for kind in ("data", "sample", "annotate"))
-    references = View(data, "train", (2, 0))
-    predicted, scored = Stage("predict", "p"), Stage("score", "s")
-    views = {"real": (View(data, "train"),), "references": (references,)}
-    for split in ("train", "test"):
-        write_set(tmp_path / data.key / split, ("apple",), samples(7))
-    write_set(tmp_path / sampled.key, ("apple",), samples(2, None))
-    (tmp_path / annotated.key).mkdir()
-    write_boxes(tmp_path / annotated.key / "boxes.npz", [box, Boxes.none()])
-    (tmp_path / predicted.key).mkdir()
-    write_boxes(tmp_path / predicted.key / "boxes.npz", [box] * 7)
-    fitted = Stage("fit", "f", views={"references": (references,)})
-    lost = Stage("predict", "lost", seed=1)
-    cells = (Cell("real", "yolo", 0, fitted, predicted, scored), Cell("references", "yolo", 0, fitted, lost, lost))
-    made = (Generated("gan x teacher", "gan", "teacher", sampled, annotated),)
-    stages = (data, fitted, sampled, annotated, predicted, scored)
-    plan = Plan(suite=None, data=data, training_sets=views, generated=made, judged=(), cells=cells, stages=stages)  # type: ignore[arg-type]
-    return plan, RunState(artifacts={stage.key: Artifact(tmp_path / stage.key, {}) for stage in stages})
+    found = []
+    for number in range(count):
+        write_image(folder / f"{number}.png", rng.integers(0, 255, (40, 60, 3), dtype=np.uint8))
+        found.append(Picture(folder / f"{number}.png", 60, 40, Boxes.of([[2, 3, 20, 12]])))
+    return found
 
 
-def test_pictures(carried_out: tuple[Plan, RunState], tmp_path: Path) -> None:
-    plan, state = carried_out
+def test_pictures_are_drawn_from_files_alone_and_the_same_each_time(tmp_path: Path) -> None:
     folder = tmp_path / "reports" / "toy"
     folder.mkdir(parents=True)
     (folder / "mine.txt").write_text("stays")
-    held = results(three(0.5, None, 0.3))
-    drawn = draw_pictures(plan, state, held, folder)
-    assert {name: facts["file"] for name, facts in drawn.items()} == {
+    rows = [TileRow("references", pictures(tmp_path, 6), machine=False), TileRow("gan x teacher", pictures(tmp_path, 2), machine=True)]
+    path = folder.with_suffix(".json")
+    write_report(results(three(0.5, None, 0.3)), path, lambda: (rows, rows[:1]))
+    assert {name: facts["file"] for name, facts in read_results(path).pictures.items()} == {
         "samples": "toy/samples.jpg",
         "predictions": "toy/predictions.jpg",
         "bars": "toy/ap.png",
         "costs": "toy/costs.png",
     }
-    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    sizes = {each.name: each.stat().st_size for each in folder.iterdir()}
     assert sizes.pop("mine.txt") == 5
     assert sum(sizes.values()) < 600_000
     with Image.open(folder / "samples.jpg") as sheet:
         assert sheet.height > 2 * 100  # references and one generated training set
-    before = {name: (folder / name).read_bytes() for name in sizes}
-    draw_pictures(plan, state, held, folder)
-    assert before == {name: (folder / name).read_bytes() for name in sizes}
+        assert (np.abs(np.asarray(sheet, int) - TRUE).sum(2) < 90).any(), "true boxes are cyan"
+        assert (np.abs(np.asarray(sheet, int) - MACHINE).sum(2) < 90).any(), "a model's are yellow"
+    before = {each: each.read_bytes() for each in (*folder.iterdir(), path, path.with_suffix(".md"))}
+    for each in (folder / "samples.jpg", folder / "predictions.jpg", folder / "ap.png", path.with_suffix(".md")):
+        each.unlink()
+    render_file(path)
+    assert before == {each: each.read_bytes() for each in before}
 
 
-def test_pictures_of_a_run_of_which_little_is_there(carried_out: tuple[Plan, RunState], tmp_path: Path) -> None:
-    plan, state = carried_out
-    held = results(three(None, None, None))
-    for lost in [stage for stage in plan.stages if stage.kind != "sample"]:
-        del state.artifacts[lost.key]
-    drawn = draw_pictures(plan, state, held, tmp_path / "toy")
-    assert list(drawn) == ["samples"]  # sampled images, which nobody annotated
-    state.artifacts.clear()
-    assert draw_pictures(plan, state, held, tmp_path / "toy") == {}
+def test_pictures_of_a_run_of_which_little_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "toy.json"
+    write_report(results(three(None, None, None)), path, lambda: ([TileRow("gan", pictures(tmp_path, 1), machine=True)], []))
+    assert list(read_results(path).pictures) == ["samples"]
+
+
+def test_no_figure_is_lost_if_the_images_cannot_be_read(tmp_path: Path) -> None:
+    def gather() -> Any:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        write_report(results(three(0.5, 0.2, 0.3)), tmp_path / "toy.json", gather)
+    assert read_results(tmp_path / "toy.json").cells[0].metrics["AP"] == 0.5

@@ -23,8 +23,8 @@ from synthbench.execution.provenance import code_hash
 from synthbench.execution.runner import Conditions, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.execution.worker_process import Worker, kill, worker_command
-from synthbench.plan.planner import Plan, make_plan
-from synthbench.plan.stage import Stage
+from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.stage import Stage
 from synthbench.registry import installed
 from synthbench.results.collect import collect
 from synthbench.results.model import Results

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from synthbench.errors import SynthbenchError
-from synthbench.plan.stage import key_of
+from synthbench.planning.stage import key_of
 from synthbench.storage.leases import STALE, acquire, this_host
 from synthbench.storage.local import LocalStore
 from synthbench.storage.store import StageRecord

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from synthbench.contract.types import Boxes, ImageSet, Picture
-from synthbench.plan.planner import make_plan
+from synthbench.planning.planner import make_plan
 from synthbench.registry import installed
 from synthbench.storage.coco import annotations_of
 from synthbench.storage.local import LocalStore

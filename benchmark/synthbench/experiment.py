@@ -20,7 +20,7 @@ from synthbench.execution.engines import NEEDS_WORKER, Engine, InProcess, Worker
 from synthbench.execution.environments import Environments, Wanted, default_folder, wanted_by
 from synthbench.execution.runner import Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
-from synthbench.plan.planner import Plan, make_plan
+from synthbench.planning.planner import Plan, make_plan
 from synthbench.registry import installed
 from synthbench.results.collect import collect, describe_suite, without_folders
 from synthbench.storage.local import LocalStore
@@ -29,7 +29,7 @@ from synthbench.suite.reader import read_suite
 if TYPE_CHECKING:
     from synthbench.execution.jobs import Outcome
     from synthbench.execution.stage_run import Event
-    from synthbench.plan.stage import Stage
+    from synthbench.planning.stage import Stage
     from synthbench.results.model import Results
 
 Source = str | Path | Mapping[str, Any]
@@ -159,8 +159,8 @@ class Experiment:
             workers, took = earlier.environment.workers or workers, earlier.environment.wall_seconds
         results = collect(self.plan, state, command=command, workers=workers, wall_seconds=took)
         if out is not None:
-            from synthbench.report import write_report
-            from synthbench.report.gallery import gather
+            from synthbench.reporting import write_report
+            from synthbench.reporting.gallery import gather
 
             write_report(results, results_path(out, self.name), lambda: gather(self.plan, state, self.store, results))
         return results
@@ -184,7 +184,7 @@ def run(suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".syn
 
 def report(results: str | Path) -> Path:
     """Makes a report again from its JSON file, and returns the path of the Markdown."""
-    from synthbench.report import render_file
+    from synthbench.reporting import render_file
 
     return render_file(Path(results))
 

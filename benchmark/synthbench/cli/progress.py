@@ -12,7 +12,7 @@ from rich.text import Text
 
 from synthbench.execution.jobs import Outcome
 from synthbench.execution.stage_run import Event
-from synthbench.plan.planner import Plan, Stage
+from synthbench.planning.planner import Plan, Stage
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,7 +10,7 @@ from synthbench.errors import SynthbenchError
 
 def command(arguments: argparse.Namespace) -> int:
     """Renders each file."""
-    from synthbench.report import render_file
+    from synthbench.reporting import render_file
 
     files = [Path(each) for each in arguments.results] or sorted(Path("reports").glob("*.json"))
     if not files:

@@ -34,7 +34,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     from synthbench.cli.environments import agree
     from synthbench.cli.progress import display_for, summary
-    from synthbench.report.answer import first_sentence
+    from synthbench.reporting.answer import first_sentence
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a scheduler says Ctrl-C
     with display_for(experiment.plan, experiment.cached, Console(soft_wrap=True)) as display:

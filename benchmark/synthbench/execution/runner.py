@@ -15,8 +15,8 @@ from synthbench.execution.jobs import Job, Outcome, Resources
 from synthbench.execution.provenance import code_hash, commit
 from synthbench.execution.stage_run import Event
 from synthbench.execution.state import RunState, look_up, refer_to, refer_to_view
-from synthbench.plan.planner import Plan
-from synthbench.plan.stage import Stage
+from synthbench.planning.planner import Plan
+from synthbench.planning.stage import Stage
 from synthbench.storage.local import disk_errors_explained
 from synthbench.storage.store import Store
 

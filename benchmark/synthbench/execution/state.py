@@ -10,8 +10,8 @@ from synthbench.errors import SynthbenchError
 from synthbench.execution.jobs import Outcome
 from synthbench.execution.provenance import code_hash
 from synthbench.execution.stages import DATA
-from synthbench.plan.planner import Plan
-from synthbench.plan.stage import BoxesOf, HiddenBoxes, Stage, View
+from synthbench.planning.planner import Plan
+from synthbench.planning.stage import BoxesOf, HiddenBoxes, Stage, View
 from synthbench.storage.references import HIDDEN, OWN, ArtifactRef, ViewRef
 from synthbench.storage.store import Artifact, Store
 

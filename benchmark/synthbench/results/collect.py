@@ -16,9 +16,9 @@ from synthbench.contract.options import option_values
 from synthbench.contract.stages import cost_headings
 from synthbench.execution.provenance import commit
 from synthbench.execution.state import RunState, read_data_facts
-from synthbench.plan import planner
-from synthbench.plan.planner import Plan, PlannedSet
-from synthbench.plan.stage import Stage
+from synthbench.planning import planner
+from synthbench.planning.planner import Plan, PlannedSet
+from synthbench.planning.stage import Stage
 from synthbench.results import model
 from synthbench.suite.model import Entry, Suite
 from synthbench.suite.training_sets import Draw, TrainingSet

@@ -82,4 +82,4 @@ def _states(workdir: Path) -> list[Path]:
 
 def _identity(run: Run, recipe: Recipe) -> dict[str, object]:
     """What two fits must have in common for one to resume from the other's state."""
-    return {"name": recipe.name, "version": recipe.version, "seed": run.seed, **option_values(recipe, late=False)}
+    return {"name": recipe.name, "version": recipe.version, "seed": run.seed, **option_values(recipe, ())}

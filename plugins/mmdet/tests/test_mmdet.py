@@ -274,8 +274,8 @@ def test_overrides_change_the_config() -> None:
     )
     detector, problems = configure(FasterRCNNMmdet, suite)
     assert detector is not None, problems
-    assert json.loads(json.dumps(option_values(detector, late=False)))["overrides"] == suite["overrides"]
-    again, _ = configure(FasterRCNNMmdet, option_values(detector, late=True))
+    assert json.loads(json.dumps(option_values(detector, ())))["overrides"] == suite["overrides"]
+    again, _ = configure(FasterRCNNMmdet, option_values(detector))
     assert again == detector
     settings = resolve(detector, 3)
     assert settings["model"]["rpn_head"]["anchor_generator"]["scales"] == [4]

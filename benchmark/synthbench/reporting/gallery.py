@@ -8,10 +8,11 @@ from dataclasses import replace
 from synthbench.contract.types import ImageSet
 from synthbench.errors import SynthbenchError
 from synthbench.execution.state import RunState, refer_to_view
-from synthbench.plan.planner import Cell, Plan, PlannedSet
-from synthbench.plan.stage import OwnBoxes, View
-from synthbench.report.scores import Pick, Scores
-from synthbench.report.tiles import TileRow
+from synthbench.planning.planner import Cell, Plan, PlannedSet
+from synthbench.planning.stage import OwnBoxes, View
+from synthbench.reporting import THRESHOLD
+from synthbench.reporting.scores import Pick, Scores
+from synthbench.reporting.tiles import TileRow
 from synthbench.results.model import Results
 from synthbench.storage.boxes import read_boxes
 from synthbench.storage.coco import read_set
@@ -19,7 +20,6 @@ from synthbench.storage.store import Store
 from synthbench.storage.views import BOXES, read_view
 
 LEARNED, TESTED = 6, 5  # images in a row
-THRESHOLD = 0.5
 
 
 def gather(plan: Plan, state: RunState, store: Store, results: Results) -> tuple[list[TileRow], list[TileRow]]:

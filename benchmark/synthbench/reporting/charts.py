@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from synthbench.report.scores import Score, Scores
+from synthbench.reporting.scores import Score, Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def draw_bars(scores: Scores, path: Path) -> str:
         for place, row in enumerate(rows):
             if score := scores.of(row, detector):
                 draw_bar(axes, place + index * step, step, score, colour)
-        if real := scores.of("real", detector):
+        if (base := scores.of_kind("real")) and (real := scores.of(base, detector)):
             axes.axvline(real.mean, color=colour, linestyle="--", linewidth=1, zorder=0)
     axes.set_yticks([place + step * (len(detectors) - 1) / 2 for place in range(len(rows))], rows)
     axes.set_ylim(len(rows) - step * 0.5, -step)

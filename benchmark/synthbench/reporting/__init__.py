@@ -1,0 +1,55 @@
+"""Reports: Markdown and pictures for somebody who has read nothing else, from files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+if TYPE_CHECKING:
+    from synthbench.reporting.tiles import TileRow
+    from synthbench.results.model import Results
+
+THRESHOLD = 0.5
+"""Boxes with a lower score are not shown in the picture of predictions."""
+
+
+def write_report(results: Results, path: Path, gather: Callable[[], tuple[Sequence[TileRow], Sequence[TileRow]]]) -> Path:
+    """Writes results to `path` and the report beside it; returns the path of the Markdown.
+
+    gather: the images to show. Figures are written first: if the images cannot be read, no figure is lost.
+    """
+    from synthbench.reporting.tiles import save_tiles
+    from synthbench.results.files import write_results
+
+    write_results(path, results)
+    save_tiles(path.with_suffix(""), *gather(), THRESHOLD)
+    return make_report(results, path)
+
+
+def render_file(path: Path) -> Path:
+    """Makes a report again from its results and the files beside them; returns the path of the Markdown.
+
+    Raises SynthbenchError if the results cannot be read.
+    """
+    from synthbench.results.files import read_results
+
+    return make_report(read_results(path), path)
+
+
+def make_report(results: Results, path: Path) -> Path:
+    """Draws the pictures and writes the Markdown; the results are written again if that changes what they say of pictures."""
+    from synthbench.reporting.markdown import render
+    from synthbench.reporting.pictures import draw_pictures
+    from synthbench.results.files import is_current, write_results
+
+    pictures = draw_pictures(results, path.with_suffix(""))
+    if pictures != results.pictures:
+        results = structs.replace(results, pictures=pictures)
+        if is_current(path):
+            write_results(path, results)
+    written = path.with_suffix(".md")
+    written.write_text(render(results, path.name), encoding="utf-8")
+    return written

@@ -1,0 +1,80 @@
+"""The pictures of a report: small files beside it, drawn from results and thumbnails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from synthbench.reporting.scores import Scores
+from synthbench.reporting.tiles import StoredRow, Tile, load_tiles
+from synthbench.results.model import Results
+
+GAP = 6
+TITLE = 26  # pixels of a line of text above a row
+LARGEST = 240_000  # bytes; reports are kept in git
+TRUE, MACHINE = (0, 229, 255), (255, 225, 0)  # cyan and yellow stand out from foliage, and for the colour-blind
+
+
+def draw_pictures(results: Results, folder: Path) -> dict[str, dict[str, Any]]:
+    """Draws what there is to draw into `folder`, over earlier files of the same names.
+
+    Returns for each picture its `file`, relative to the report, and what its caption needs. Pictures of images need the thumbnails
+    that a run leaves; without them, those that the results name already are kept.
+    """
+    from synthbench.reporting.charts import draw_bars, draw_costs
+
+    folder.mkdir(parents=True, exist_ok=True)
+    scores = Scores(results)
+    drawn = {name: about for name, about in results.pictures.items() if name in ("samples", "predictions")}
+    if (found := load_tiles(folder)) is not None:
+        tiles, sheet = found
+        drawn = {}
+        if tiles.samples:
+            drawn["samples"] = {"file": save_grid(tiles.samples, sheet, folder / "samples.jpg")}
+        if tiles.predictions:
+            drawn["predictions"] = {"file": save_grid(tiles.predictions, sheet, folder / "predictions.jpg"), "threshold": tiles.threshold}
+    if scores.picks():
+        drawn["bars"] = {"file": draw_bars(scores, folder / "ap.png")}
+        drawn["costs"] = {"file": draw_costs(scores, results.costs, folder / "costs.png")}
+    return drawn
+
+
+def thumbnail(tile: Tile, sheet: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
+    """A tile with its boxes on it."""
+    image = sheet.crop((tile.left, tile.top, tile.left + tile.width, tile.top + tile.height))
+    pen = ImageDraw.Draw(image)
+    for x1, y1, x2, y2 in tile.boxes:
+        pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour)
+    return image
+
+
+def save_grid(rows: Sequence[StoredRow], tiles: Image.Image, path: Path) -> str:
+    """Writes rows of tiles, each below its title, and returns the file's name relative to the report."""
+    font = ImageFont.load_default(16)
+    images = [[thumbnail(tile, tiles, MACHINE if row.machine else TRUE) for tile in row.tiles] for row in rows]
+    widths = [across(image.width for image in row) for row in images]
+    heights = [TITLE + max((image.height for image in row), default=0) + GAP for row in images]
+    width = max(*widths, *(round(font.getlength(row.title)) + 2 * GAP for row in rows))
+    sheet = Image.new("RGB", (width, sum(heights) + GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    top = 0
+    for row, its_images, height in zip(rows, images, heights, strict=True):
+        pen.text((GAP, top + 5), row.title, fill="black", font=font)
+        left = GAP
+        for image in its_images:
+            sheet.paste(image, (left, top + TITLE))
+            left += image.width + GAP
+        top += height
+    for quality in (85, 75, 60):
+        sheet.save(path, quality=quality, optimize=True)
+        if path.stat().st_size < LARGEST:
+            break
+    return f"{path.parent.name}/{path.name}"
+
+
+def across(widths: Iterable[int]) -> int:
+    """Pixels of a row of images with gaps."""
+    return GAP + sum(width + GAP for width in widths)

@@ -1,0 +1,174 @@
+"""The tables of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tabulate import tabulate
+
+from synthbench.contract.stages import cost_headings
+from synthbench.reporting.scores import Scores, signed
+from synthbench.results.model import Cell, EntryInfo, Results
+
+UNKNOWN = "\N{EN DASH}"
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], words: int = 1) -> str:
+    """A Markdown table; the first `words` columns are aligned left, the rest right."""
+    safe = [[str(value).replace("|", "\\|").replace("\n", " ") for value in row] for row in rows]
+    columns = ["left"] * words + ["right"] * (len(headers) - words)
+    return tabulate(safe, headers, "github", colalign=columns if safe else None, disable_numparse=True)
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """A number, or a dash if there is none."""
+    return UNKNOWN if value is None else f"{value:.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def matrix(scores: Scores, metric: str) -> str:
+    """Training sets down, detectors across; each with its difference to `real`."""
+    rows = [[f"`{row}`", *(_score(scores, row, detector, metric) for detector in scores.detectors)] for row in scores.rows()]
+    return table([f"{metric}, trained on", *scores.detectors], rows)
+
+
+def _score(scores: Scores, row: str, detector: str, metric: str) -> str:
+    score, failed, real = scores.of(row, detector, metric), scores.failed(row, detector), scores.of_kind("real")
+    if score is None:
+        return "failed" if failed else UNKNOWN
+    text = f"{score.mean:.3f}" + (f" ± {score.deviation:.3f}" if len(score.values) > 1 else "")
+    gap = None if real is None or row == real else scores.difference(row, detector, real, metric)
+    text += f" ({signed(gap)})" if gap is not None else ""
+    return text + (f", {failed} of {len(scores.cells(row, detector))} trainings failed" if failed else "")
+
+
+def training_sets(results: Results, scores: Scores) -> str:
+    """What each row of the matrix is."""
+    rows = []
+    for row in results.training_sets:
+        match row.kind:
+            case "real":
+                what = "all real training images with their true boxes"
+            case "references":
+                what = f"{results.suite.references} of the real training images with their true boxes; generators are fitted on them"
+            case "generated":
+                what = f"sampled by `{row.generator}`, boxes by `{row.annotator}`"
+            case "mix":
+                what = " + ".join(f"`{part}`" for part in row.parts)
+        trained = scores.trained_on(row.name)
+        counts = [*trained, figure(trained[1] / trained[0], 1)] if trained else [UNKNOWN] * 3
+        rows.append([f"`{row.name}`", what, *counts])
+    return table(["training set", "what it is", "images", "boxes", "boxes an image"], rows, words=2)
+
+
+def costs(results: Results, scores: Scores) -> str:
+    """Seconds of each kind of stage, for every training set, and of every detector trained on it."""
+    headings = cost_headings()
+    kinds = [kind for kind in headings if any(cost.get(kind) for cost in results.costs.values())]
+    trainings = [f"train {detector} on it" for detector in scores.detectors]
+    headers = ["training set", *(headings[kind] for kind in kinds), "in all, to make it", *trainings]
+    rows = [
+        [
+            f"`{row}`",
+            *(figure(cost.get(kind) or None, 1) for kind in kinds),
+            figure(sum(cost.values()) or None if scores.trained_on(row) else None, 1),
+            *(figure(scores.training_seconds(row, detector), 1) for detector in scores.detectors),
+        ]
+        for row, cost in results.costs.items()
+    ]
+    return table(headers, rows)
+
+
+def judged(results: Results) -> str:
+    """How good the boxes of annotators are, on the test images."""
+    several = len({each.draw for each in results.judged}) > 1
+    rows = [
+        [
+            f"`{each.annotator}`",
+            each.generator or UNKNOWN,
+            *([f"{each.draw.references} / {each.draw.generator}"] if several else []),
+            figure(each.precision),
+            figure(each.recall),
+        ]
+        for each in results.judged
+    ]
+    seeds = ["seeds of references / generator"] if several else []
+    return table(["annotator", "of generator", *seeds, "precision", "recall"], rows, words=2)
+
+
+def licences(results: Results) -> str:
+    """Every plugin that took part, and the data."""
+    suite, data = results.suite, results.data
+    rows = [["data source", *_origin(suite.data)]]
+    for kind, entries in (("generator", suite.generators), ("annotator", suite.annotators), ("detector", suite.detectors)):
+        rows += [[kind, *_origin(entry)] for entry in entries]
+    if data:
+        rows.insert(0, ["real images and boxes", UNKNOWN, data.source or UNKNOWN, data.license or "not stated"])
+    return table(["what", "name", "from", "licence"], rows, words=4)
+
+
+def _origin(entry: EntryInfo) -> list[str]:
+    return [f"`{entry.name}`", f"{entry.distribution} {entry.release}, {entry.plugin} {entry.version}", entry.license]
+
+
+def options(entries: Iterable[EntryInfo]) -> str:
+    """Every option of some entries with its value."""
+    rows = [[f"`{entry.name}`", f"`{name}`", f"`{value!r}`"] for entry in entries for name, value in entry.options.items()]
+    return table(["entry", "option", "value"], rows, words=3)
+
+
+def stages(results: Results) -> str:
+    """Every stage with what it took."""
+    rows = [
+        [
+            stage.label,
+            "from the store" if stage.cached else stage.state,
+            figure(stage.seconds, 1),
+            figure(stage.peak_memory / 2**20 if stage.peak_memory else None, 0),
+            f"`{stage.key[:10]}`",
+        ]
+        for stage in results.stages
+    ]
+    return table(["stage", "state", "seconds", "peak of its worker until then, MiB", "key"], rows, words=2)
+
+
+def metrics(results: Results) -> str:
+    """All of COCO's figures, cell by cell."""
+    rows = [[*_names(cell), *(figure(cell.metrics.get(metric)) for metric in METRICS)] for cell in results.cells]
+    return table([*_CELL, *METRICS], rows, words=2)
+
+
+def logged(results: Results) -> str:
+    """What trainings logged of themselves."""
+    rows = [
+        [*_names(cell), f"{cell.training.images} images, {cell.training.boxes} boxes", _flat(cell.training.metrics)]
+        for cell in results.cells
+        if cell.training
+    ]
+    return table([*_CELL, "trained on", "logged by the plugin"], rows, words=len(_CELL) + 2)
+
+
+_CELL = ("training set", "detector", "seed", "draw")
+
+
+def _names(cell: Cell) -> list[str]:
+    seeds = [
+        (name, value) for name, value in (("references", cell.draw.references), ("generator", cell.draw.generator)) if value is not None
+    ]
+    return [f"`{cell.training_set}`", cell.detector, str(cell.seed), ", ".join(f"{name} {value}" for name, value in seeds) or UNKNOWN]
+
+
+def _flat(logged: Mapping[str, Mapping[str, object]]) -> str:
+    return ", ".join(f"{name} {_plain(value)}" for metrics in logged.values() for name, value in metrics.items())
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,43 @@
+"""Explanations in a report, for somebody who has read nothing else."""
+
+GLOSSARY = """\
+- **Detector**: a model that draws boxes around objects. It is trained on one training set and tested on the test images,
+  which are in no training set.
+- **AP**, average precision: from 0 to 1, higher is better. It counts how many of the objects are found and how few boxes are
+  wrong, over all scores that a detector gives its boxes, averaged over ten levels of how exactly a box must fit (COCO's AP,
+  IoU 0.50 to 0.95).
+- **AP50**: the same at the easiest level only: a box is right if it and the true box share half of the area that both cover
+  together (IoU 0.5).
+- **real**: the row trained on all real training images with their true boxes; the level to compare with.
+- **references**: the few real images, with true boxes, that a generator is fitted on. Generated images must beat what a
+  detector reaches with these alone.
+- **Generator**: a model, usually a diffusion model, that is fitted on the references and then samples new images.
+- **Annotator**: what draws the boxes on generated images, since nobody labels them by hand. A `teacher` is a detector that
+  was trained on the references.
+- **failed**: a stage broke, so there is no figure; the others went on. A dash (\u2013): there is nothing to measure.
+"""
+"""One line each, as Markdown."""
+
+PAPER = """\
+**For comparison:** the paper that this follows (Voetman, Aghaei, Dijkstra,
+[arXiv 2306.09762](https://arxiv.org/abs/2306.09762)) reports that its detectors, trained on generated images, deviate by
+**0.09 to 0.12 AP** from the same detectors trained on photographs. Its data are others, and people drew the boxes on its
+generated images, so the figures here and there are not like for like."""
+"""Its abstract; it is cited for the difference alone."""
+
+NOISE = """\
+1 to 2 AP points (0.01 to 0.02) between seeds are common on small sets (mmdetection issues \
+[#3624](https://github.com/open-mmlab/mmdetection/issues/3624) and \
+[#2773](https://github.com/open-mmlab/mmdetection/issues/2773))"""
+"""How far seeds alone move a figure."""
+
+COST = """\
+Seconds that each stage took when it was run. Taking the real images and drawing their boxes is not included: they look free
+here and are not. A stage that several training sets share is counted in each."""
+"""What the seconds are."""
+
+JUDGED = """\
+Each annotator was also run on the test images, whose true boxes are known. Precision: the share of its boxes that are right
+(IoU 0.5). Recall: the share of the objects that it found. On generated images it may do better or worse: their true boxes are
+not known."""
+"""What an annotator's figures mean."""

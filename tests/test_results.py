@@ -1,0 +1,29 @@
+"""Results: one typed value, the same in a file, and older versions are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from synthbench.reporting.answer import first_sentence
+from synthbench.results.files import SCHEMA_FILE, json_schema, read_results, write_results
+
+REPORTS = sorted((Path(__file__).parents[1] / "reports").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", REPORTS, ids=[path.stem for path in REPORTS])
+def test_committed_results_are_read_whatever_version_wrote_them(path: Path, tmp_path: Path) -> None:
+    results = read_results(path)
+    old = json.loads(path.read_text())
+    assert [cell.metrics for cell in results.cells] == [cell["metrics"] for cell in old["cells"]]
+    assert len(results.rows()) == len(results.cells)
+    assert results.rows()[0]["AP"] == old["cells"][0]["metrics"]["AP"]
+    assert all(row["images"] > 0 for row in results.rows())
+    assert first_sentence(results).endswith((".", ":"))
+    write_results(tmp_path / "again.json", results)
+    assert read_results(tmp_path / "again.json") == results
+
+
+def test_the_schema_in_the_repository_is_that_of_the_code() -> None:
+    assert json.loads(SCHEMA_FILE.read_text()) == json_schema(), "renew it: uv run python -m synthbench.results.files"
