@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -25,8 +26,8 @@ from synthbench.execution.stage_run import Event
 from synthbench.execution.stages import carry_out
 
 
-def main() -> None:
-    """Carries out jobs until standard input ends."""
+def main(carry_out: Callable[[Job, Callable[[Event], None]], Outcome] = carry_out) -> None:
+    """Carries out jobs until standard input ends. `carry_out`: what runs one job and passes on its events."""
     source = os.fdopen(os.dup(0), "rb")
     events = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

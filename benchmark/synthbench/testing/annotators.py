@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class Annotators(Subject):
         """Pictures as the annotator asks for them, and references."""
         return {"images": [asked_for(bench, bench.pictures(data))], "references": [bench.pictures("few")]}
 
-    def use(self, bench: Bench, folder: Path, data: str, seed: int) -> Answer:
+    def use(self, bench: Bench, folder: Path, data: str, seed: int, options: Mapping[str, object] | None = None) -> Answer:
         """The boxes."""
         from synthbench.storage.boxes import read_boxes
         from synthbench.storage.views import BOXES
@@ -54,4 +55,6 @@ def odd_pictures(bench: Bench) -> None:
     """Annotates files and contents of every sort, and the same as plain files."""
     ANNOTATORS.ask(bench, "thin")
     odd, plain = (ANNOTATORS.ask(bench, data) for data in ("odd", "plain"))
-    ANNOTATORS.same(odd, plain, "boxes for turned, 16-bit, CMYK and other files are not those for plain ones", bench.method("annotate"))
+    ANNOTATORS.same(
+        bench, odd, plain, "boxes for turned, 16-bit, CMYK and other files are not those for plain ones", bench.method("annotate")
+    )

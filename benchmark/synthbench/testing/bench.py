@@ -19,8 +19,10 @@ from synthbench.testing.checks import Failure, Skip
 from synthbench.testing.configuring import configured, interpreter, resolved
 from synthbench.testing.guarded import STRIKE
 from synthbench.testing.sandbox import Sandbox
-from synthbench.testing.toys import CATEGORIES, MAKERS
+from synthbench.testing.toys import toy_set
 
+WORKS = "works"
+"""The check without which no other stage is worth running."""
 Made = TypeVar("Made")
 Views = Mapping[str, list[ViewRef]]
 
@@ -47,7 +49,7 @@ class Bench:
     """Everything the checks of one plugin share. A context: afterwards its folder and processes are gone.
 
     options: besides or instead of the plugin's `smoke_options`; timeout: seconds for one stage on toy pictures, imports included.
-    useless: why no further stage is worth carrying out; empty: it is.
+    check: the one that is being done; failures: those that failed so far, with their reasons.
     Raises SynthbenchError where there is no such plugin, or its options are wrong or missing; NoEnvironment where it has
     an environment of its own that was not made.
     """
@@ -60,7 +62,8 @@ class Bench:
         self.timeout = timeout
         self.sandbox = Sandbox(interpreter(self.found, self.plugin))
         self.folder, self.worker = self.sandbox.folder, self.sandbox.worker
-        self.useless = ""
+        self.check = ""
+        self.failures: dict[str, str] = {}
         self.done: list[Done] = []
         self._kept: dict[object, Any] = {}
 
@@ -85,21 +88,21 @@ class Bench:
         if key not in self._kept:
             try:
                 self._kept[key] = make()
-            except Failure as failure:
-                self._kept[key] = failure
+            except Failure:
+                self._kept[key] = Skip.after(self.check)
                 raise
-        made: Made | Failure = self._kept[key]
-        if isinstance(made, Failure):
-            raise Skip(f"it needs what failed before: {made.reason}")
+        made: Made | Skip = self._kept[key]
+        if isinstance(made, Skip):
+            raise made
         return made
 
     def pictures(self, name: str) -> ViewRef:
-        """A set of toy pictures, by its name in `toys.MAKERS`."""
+        """A set of toy pictures; see `toys.toy_set`."""
         from synthbench.storage.coco import write_set
 
         def make() -> ViewRef:
             folder = self.folder / "data" / name
-            write_set(folder, CATEGORIES, MAKERS[name](self.folder / "files" / name))
+            write_set(folder, *toy_set(name, self.folder / "files" / name))
             return ViewRef(folder=str(folder))
 
         return self.once(("pictures", name), make)
@@ -116,10 +119,10 @@ class Bench:
     ) -> Done:
         """Carries out a stage in the warm worker; whatever goes wrong is in what it gives.
 
-        Raises Skip where an earlier check has found that nothing works.
+        Raises Skip where the check `WORKS` has failed.
         """
-        if self.useless:
-            raise Skip(self.useless)
+        if WORKS in self.failures:
+            raise Skip.after(WORKS)
         number = len(self.done)
         workdir = workdir or self.folder / "work" / f"{number:02d}-{stage}"
         workdir.mkdir(exist_ok=True)
@@ -154,11 +157,6 @@ class Bench:
         if self.worker.process is not None:
             kill(self.worker.process)
 
-    @property
-    def process(self) -> int:
-        """The number of the worker's process; 0: none was started yet."""
-        return self.worker.process.pid if self.worker.process is not None else 0
-
     def publish(self, done: Done) -> Path:
         """Renames what a stage left, as the store does, so that nothing can rely on where it was written."""
         return done.workdir.rename(done.workdir.with_name(f"{done.workdir.name}-published"))
@@ -176,9 +174,13 @@ class Bench:
         """Where a method of the plugin's begins, or its class where it has none of that name."""
         return place_of(inspect.unwrap(getattr(self.found.plugin, name, self.found.plugin))) or self.home
 
+    def owns(self, places: list[list[Any]]) -> bool:
+        """Whether the innermost of these places is the plugin's."""
+        return bool(places) and str(places[0][0]).startswith(self.home)
+
     def innermost(self, places: list[list[Any]]) -> str:
         """The innermost of these places that is the plugin's, or the innermost of all."""
-        mine = [place for place in places if str(place[0]).startswith(self.home)]
+        mine = [place for place in places if self.owns([place])]
         file, line = (mine or places or [[self.home, 1]])[0]
         return f"{file}:{line}"
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from synthbench.execution.engines import ALONE, Worker, worker_command
-from synthbench.testing.guarded import BENCH, LOG
+from synthbench.testing.guarded import LOG
+from synthbench.testing.processes import BENCH, processes_of
 
 # Folders that libraries write to unasked, unless a variable names another.
 FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "MPLCONFIGDIR", "YOLO_CONFIG_DIR")
@@ -39,7 +40,7 @@ class Sandbox:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def heard(self, what: str) -> Iterator[dict[str, Any]]:
-        """What the guard noted: `connection`, `write` or `strike`."""
+        """What the guard noted: `connection`, `write`, `read`, `damaged`, `print`, `left`, `options`, `boxes`, `scores` or `strike`."""
         log = self.folder / LOG
         lines = log.read_text().splitlines() if log.exists() else []
         return (note for note in map(json.loads, lines) if note["what"] == what)
@@ -47,16 +48,7 @@ class Sandbox:
     def left_running(self) -> dict[int, str]:
         """Number and command of processes that outlived the worker that began them; nothing is known but on Linux."""
         alive = self.worker.process
-        group = alive.pid if alive is not None and alive.poll() is None else -1
-        mark = f"{BENCH}={self.folder}".encode()
-        found: dict[int, str] = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.getpgid(int(process.name)) != group and mark in (process / "environ").read_bytes().split(b"\0"):
-                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            except OSError:  # it has ended, or is somebody else's
-                continue
-        return found
+        return processes_of(self.folder, [alive.pid] if alive is not None and alive.poll() is None else [])
 
     def listing(self, workdir: Path) -> dict[str, tuple[int, int]]:
         """Size and time of every file outside a stage's working folder; of folders, that they are there."""
