@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench import Boxes, ImageSet, Run, Sample, SampleRequest, Splits, Weights, hookimpl, option
+from synthbench import Boxes, ImageSet, Run, Sample, SampleRequest, Splits, SynthbenchError, Weights, find_weights, hookimpl, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,6 +105,10 @@ class Threshold:
     def train(self, data: ImageSet, run: Run) -> None:
         import numpy as np
 
+        if len(data.categories) > 1:
+            raise SynthbenchError("fake-threshold: it knows one category, and the data have more")
+        if self.weights:
+            find_weights(self.weights, run)
         inside, outside = [], []
         for picture in run.track(data, "train", unit="images"):
             red, mask = redness(picture.pixels()), np.zeros((picture.height, picture.width), bool)

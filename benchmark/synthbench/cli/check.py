@@ -36,6 +36,8 @@ def command(arguments: argparse.Namespace) -> int:
     print(f"{found.kind} {found.name} of {found.distribution} {found.release}: {len(checks)} checks", file=sys.stderr)
     for number, result in enumerate(run_checks(found.kind, found.name, options), start=1):
         results.append(result)
+        if result.needs:
+            continue  # the check that failed before has been shown
         print(f"{number:3}/{len(checks)} {result.status:8} {result.check} ({result.seconds:g} s)", file=sys.stderr, flush=True)
     if arguments.json:
         print(json.dumps({"kind": found.kind, "name": found.name, "checks": [result.about for result in results]}, indent=1))
@@ -67,14 +69,22 @@ def read_options(changes: Sequence[str]) -> dict[str, object]:
 
 
 def print_results(results: Sequence[Result]) -> None:
-    """A table of all checks, then the reason and the place of what failed or was left out."""
+    """A table of all checks, then the reason and the place of what failed or was left out.
+
+    Checks that were skipped because another had failed share one line below that one.
+    """
     from tabulate import tabulate
 
-    rows = [(each.check, each.status, f"{each.seconds:.1f}", each.promise) for each in results]
+    rows = []
+    for each in results:
+        if not each.needs:
+            rows.append((each.check, each.status, f"{each.seconds:.1f}", each.promise))
+        if count := sum(other.needs == each.check for other in results):
+            rows.append(("", "skipped", "", f"{count} {'checks need' if count > 1 else 'check needs'} this"))
     print(tabulate(rows, ("check", "", "seconds", "promise"), disable_numparse=True))
     for each in results:
-        if each.status != "passed":
+        if each.status != "passed" and not each.needs:
             print(f"\n{each.check} {each.status}: {each.reason}")
             print("\n".join(f"  {line}" for line in [*([f"at {each.place}"] if each.place else []), *each.trace.splitlines()]))
-    count = {status: sum(each.status == status for each in results) for status in ("passed", "failed", "skipped")}
-    print("\n" + ", ".join(f"{number} {status}" for status, number in count.items() if number))
+    counts = {status: sum(each.status == status for each in results) for status in ("passed", "failed", "skipped")}
+    print("\n" + ", ".join(f"{number} {status}" for status, number in counts.items() if number))

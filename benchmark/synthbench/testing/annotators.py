@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from synthbench.contract.box_sources import FromGenerator, NoBoxes, box_source_of
 from synthbench.contract.types import Boxes
-from synthbench.storage.views import ViewRef
-from synthbench.testing.bench import Bench, Views
+from synthbench.storage.references import HIDDEN, ArtifactRef, ViewRef
+from synthbench.storage.store import StageRecord
+from synthbench.testing.bench import Bench, Views, key_of
 from synthbench.testing.checks import Failure
 from synthbench.testing.subject import Answer, Subject, of_boxes
 
@@ -22,7 +25,7 @@ class Annotators(Subject):
         """Pictures as the annotator asks for them, and references."""
         return {"images": [asked_for(bench, bench.pictures(data))], "references": [bench.pictures("few")]}
 
-    def use(self, bench: Bench, folder: Path, data: str, seed: int) -> Answer:
+    def use(self, bench: Bench, folder: Path, data: str, seed: int, options: Mapping[str, object] | None = None) -> Answer:
         """The boxes."""
         from synthbench.storage.boxes import read_boxes
         from synthbench.storage.views import BOXES
@@ -34,24 +37,30 @@ ANNOTATORS = Annotators()
 
 
 def asked_for(bench: Bench, pictures: ViewRef) -> ViewRef:
-    """Pictures with the boxes that `boxes_from` asks for: their own as the generator's, or in a folder as a detector's."""
+    """Pictures with the boxes that `boxes_from` asks for: their own as the generator's, another stage's as a detector's, or none."""
     from synthbench.storage.boxes import write_boxes
-    from synthbench.storage.views import BOXES, see
+    from synthbench.storage.views import BOXES, read_view
 
-    source = str(bench.plugin.boxes_from)
-    if source in ("", "generator"):
+    try:
+        source = box_source_of(bench.plugin)
+    except ValueError as error:
+        raise Failure(str(error), bench.method()) from None
+    if isinstance(source, NoBoxes):
+        return replace(pictures, boxes=HIDDEN)
+    if isinstance(source, FromGenerator):
         return pictures
-    if not source.startswith("detector:"):
-        raise Failure(f"its boxes_from is '{source}'; known: generator, detector:NAME, or nothing", bench.method())
-    folder = Path(pictures.folder).with_suffix(".predicted")
-    if not folder.exists():
-        folder.mkdir()
-        write_boxes(folder / BOXES, [picture.boxes or Boxes.none() for picture in see(pictures)])
-    return replace(pictures, boxes=str(folder))
+    predicted = ArtifactRef(kind="predict", key=key_of("predicted", pictures.images.key))
+    if bench.store.get(predicted.kind, predicted.key) is None:
+        with bench.store.build(predicted.kind, predicted.key) as build:
+            write_boxes(build.folder / BOXES, [picture.boxes or Boxes.none() for picture in read_view(bench.store, pictures)])
+            build.publish(StageRecord())
+    return replace(pictures, boxes=predicted)
 
 
 def odd_pictures(bench: Bench) -> None:
     """Annotates files and contents of every sort, and the same as plain files."""
     ANNOTATORS.ask(bench, "thin")
     odd, plain = (ANNOTATORS.ask(bench, data) for data in ("odd", "plain"))
-    ANNOTATORS.same(odd, plain, "boxes for turned, 16-bit, CMYK and other files are not those for plain ones", bench.method("annotate"))
+    ANNOTATORS.same(
+        bench, odd, plain, "boxes for turned, 16-bit, CMYK and other files are not those for plain ones", bench.method("annotate")
+    )

@@ -1,7 +1,8 @@
-"""What the checks of a plugin share: toy pictures, stages carried out on them, and what was made once for several checks."""
+"""What the checks of a plugin share: toy pictures, stages run on them, and what was computed once for several checks."""
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -11,29 +12,37 @@ from typing import Any, TypeVar
 
 from synthbench.contract.stages import PluginKind
 from synthbench.contract.validation import place_of
-from synthbench.execution.engines import kill
-from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.jobs import Job, Outcome, Resources
 from synthbench.execution.stage_run import Event
+from synthbench.execution.worker_process import kill
 from synthbench.registry import PluginInfo, installed
-from synthbench.storage.views import ViewRef
+from synthbench.storage.local import LocalStore
+from synthbench.storage.references import ArtifactRef, ViewRef
+from synthbench.storage.store import StageRecord
 from synthbench.testing.checks import Failure, Skip
 from synthbench.testing.configuring import configured, interpreter, resolved
 from synthbench.testing.guarded import STRIKE
 from synthbench.testing.sandbox import Sandbox
-from synthbench.testing.toys import CATEGORIES, MAKERS
+from synthbench.testing.toys import toy_set
 
+WORKS = "works"
+"""The check without which no other stage is worth running."""
 Made = TypeVar("Made")
 Views = Mapping[str, list[ViewRef]]
 
 
 @dataclass(frozen=True)
 class Done:
-    """A stage that was carried out, well or not. `strays` are the files it left or changed outside its working folder."""
+    """A stage that was run, well or not. `strays` are the files it left or changed outside its own folder.
+
+    folder: of its artifact, if it did not fail.
+    """
 
     stage: str
     label: str
+    key: str
     outcome: Outcome
-    workdir: Path
+    folder: Path
     events: tuple[Event, ...]
     strays: tuple[str, ...]
     hung: bool
@@ -48,7 +57,7 @@ class Bench:
     """Everything the checks of one plugin share. A context: afterwards its folder and processes are gone.
 
     options: besides or instead of the plugin's `smoke_options`; timeout: seconds for one stage on toy pictures, imports included.
-    useless: why no further stage is worth carrying out; empty: it is.
+    check: the one that is being done; failures: those that failed so far, with their reasons.
     Raises SynthbenchError where there is no such plugin, or its options are wrong or missing; NoEnvironment where it has
     an environment of its own that was not made.
     """
@@ -61,7 +70,9 @@ class Bench:
         self.timeout = timeout
         self.sandbox = Sandbox(interpreter(self.found, self.plugin))
         self.folder, self.worker = self.sandbox.folder, self.sandbox.worker
-        self.useless = ""
+        self.store = LocalStore(self.sandbox.store)
+        self.check = ""
+        self.failures: dict[str, str] = {}
         self.done: list[Done] = []
         self._kept: dict[object, Any] = {}
 
@@ -86,22 +97,24 @@ class Bench:
         if key not in self._kept:
             try:
                 self._kept[key] = make()
-            except Failure as failure:
-                self._kept[key] = failure
+            except Failure:
+                self._kept[key] = Skip.after(self.check)
                 raise
-        made: Made | Failure = self._kept[key]
-        if isinstance(made, Failure):
-            raise Skip(f"it needs what failed before: {made.reason}")
+        made: Made | Skip = self._kept[key]
+        if isinstance(made, Skip):
+            raise made
         return made
 
     def pictures(self, name: str) -> ViewRef:
-        """A set of toy pictures, by its name in `toys.MAKERS`."""
+        """A set of toy pictures; see `toys.toy_set`."""
         from synthbench.storage.coco import write_set
 
         def make() -> ViewRef:
-            folder = self.folder / "data" / name
-            write_set(folder, CATEGORIES, MAKERS[name](self.folder / "files" / name))
-            return ViewRef(folder=str(folder))
+            key = key_of("pictures", name)
+            with self.store.build("select", key) as build:
+                write_set(build.folder, *toy_set(name, self.folder / "files" / name))
+                build.publish(StageRecord())
+            return ViewRef(images=ArtifactRef(kind="select", key=key))
 
         return self.once(("pictures", name), make)
 
@@ -112,39 +125,45 @@ class Bench:
         *,
         seed: int = 0,
         options: Mapping[str, object] | None = None,
-        workdir: Path | None = None,
-        **parts: Any,
+        key: str = "",
+        fitted: str | None = None,
+        parameters: Mapping[str, object] | None = None,
+        series: str = "",
     ) -> Done:
-        """Carries out a stage in the warm worker; whatever goes wrong is in what it gives.
+        """Runs a stage in the warm worker; whatever goes wrong is in what it returns.
 
-        Raises Skip where an earlier check has found that nothing works.
+        key: of an earlier attempt, to go on from there. fitted: the folder that an earlier stage left.
+        Raises Skip if the check `WORKS` has failed.
         """
-        if self.useless:
-            raise Skip(self.useless)
+        if WORKS in self.failures:
+            raise Skip.after(WORKS)
         number = len(self.done)
-        workdir = workdir or self.folder / "work" / f"{number:02d}-{stage}"
-        workdir.mkdir(exist_ok=True)
+        key = key or key_of(stage, str(number))
         job = Job(
-            stage=stage,
+            kind=stage,
+            key=key,
             label=f"{stage} {number}",
-            workdir=str(workdir),
             plugin=(self.found.kind, self.found.name),
             options=self.options if options is None else options,
             seed=seed,
+            reads={} if fitted is None else {"fitted": ArtifactRef(kind=Path(fitted).parents[1].name, key=Path(fitted).name)},
             views=views,
-            **parts,
+            parameters=dict(parameters or {}),
+            series=series,
+            resources=Resources(threads=1),
         )
         events: list[Event] = []
-        before = self.sandbox.listing(workdir)
-        outcome = self.worker.carry_out(job, events.append, self.timeout)
-        after = self.sandbox.listing(workdir)
+        folder = self.store.folder(stage, key)
+        before = self.sandbox.listing(folder)
+        outcome = self.worker.run(job, events.append, self.timeout)
+        after = self.sandbox.listing(folder)
         strays = tuple(sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path)))
-        done = Done(stage, job.label, outcome, workdir, tuple(events), strays, self.worker.too_long)
+        done = Done(stage, job.label, key, outcome, folder, tuple(events), strays, self.worker.too_long)
         self.done.append(done)
         return done
 
-    def carry_out(self, stage: str, views: Views, **parts: Any) -> Done:
-        """As `attempt`, but raises Failure where the stage failed."""
+    def run(self, stage: str, views: Views, **parts: Any) -> Done:
+        """As `attempt`, but raises Failure if the stage failed."""
         done = self.attempt(stage, views, **parts)
         if done.outcome.error:
             raise self.failed(done)
@@ -154,15 +173,6 @@ class Bench:
         """Ends the worker's process; the next stage is carried out in another one."""
         if self.worker.process is not None:
             kill(self.worker.process)
-
-    @property
-    def process(self) -> int:
-        """The number of the worker's process; 0: none was started yet."""
-        return self.worker.process.pid if self.worker.process is not None else 0
-
-    def publish(self, done: Done) -> Path:
-        """Renames what a stage left, as the store does, so that nothing can rely on where it was written."""
-        return done.workdir.rename(done.workdir.with_name(f"{done.workdir.name}-published"))
 
     def failed(self, done: Done, what: str = "") -> Failure:
         """The failure that a stage's error is, at the innermost line of the plugin's that its trace shows."""
@@ -177,13 +187,22 @@ class Bench:
         """Where a method of the plugin's begins, or its class where it has none of that name."""
         return place_of(inspect.unwrap(getattr(self.found.cls, name, self.found.cls))) or self.home
 
+    def owns(self, places: list[list[Any]]) -> bool:
+        """Whether the innermost of these places is the plugin's."""
+        return bool(places) and str(places[0][0]).startswith(self.home)
+
     def innermost(self, places: list[list[Any]]) -> str:
         """The innermost of these places that is the plugin's, or the innermost of all."""
-        mine = [place for place in places if str(place[0]).startswith(self.home)]
+        mine = [place for place in places if self.owns([place])]
         file, line = (mine or places or [[self.home, 1]])[0]
         return f"{file}:{line}"
 
     def strike(self, how: str, stage: str, views: Views, label: str, **parts: Any) -> tuple[Done, float | None]:
         """Carries out a stage that is struck when its progress has that label, and says when (None: it was done before)."""
-        done = self.attempt(stage, views, extra={STRIKE: [how, label]}, **parts)
+        done = self.attempt(stage, views, parameters={STRIKE: [how, label]}, **parts)
         return done, next((note["time"] for note in self.sandbox.heard("strike") if note["job"] == done.label), None)
+
+
+def key_of(*parts: str) -> str:
+    """A key of the bench's own store."""
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()

@@ -27,7 +27,16 @@ class Failure(Exception):
 
 
 class Skip(Exception):
-    """A check that cannot be done here, and why."""
+    """A check that cannot be done here, and why. needs: the check that failed before, where that is the reason."""
+
+    def __init__(self, reason: str, needs: str = "") -> None:
+        super().__init__(reason)
+        self.needs = needs
+
+    @classmethod
+    def after(cls, check: str) -> Skip:
+        """The end of a check that needs what another, which failed, was to show."""
+        return cls(f"it needs '{check}', which failed", check)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class Result:
     reason: str = ""
     place: str = ""
     trace: str = ""
+    needs: str = ""
+    """The check that failed before, where this one was skipped for that."""
     seconds: float = 0.0
 
     @property

@@ -13,14 +13,18 @@ STANDARD = sysconfig.get_path("stdlib")
 OWN = __file__.rpartition("/")[0]
 
 
-def calling_places() -> list[Place]:
-    """The lines that led here, innermost first, without the standard library's and this package's."""
+def is_standard(file: str) -> bool:
+    """Whether a file is of Python's standard library, or no file at all, as of code that dataclasses make."""
+    return file.startswith("<") or (file.startswith(STANDARD) and "site-packages" not in file)
+
+
+def calling_places(frame: FrameType | None = None) -> list[Place]:
+    """The lines that led here, or to a `frame`, innermost first, without the standard library's and this package's."""
     found: list[Place] = []
-    frame: FrameType | None = sys._getframe(1)
+    frame = frame or sys._getframe(1)
     while frame is not None and len(found) < MOST:
         file = frame.f_code.co_filename
-        standard = file.startswith("<") or (file.startswith(STANDARD) and "site-packages" not in file)
-        if not standard and not file.startswith(OWN):
+        if not is_standard(file) and not file.startswith(OWN):
             found.append((file, frame.f_lineno))
         frame = frame.f_back
     return found

@@ -34,8 +34,8 @@ def options_are_checked(bench: Bench) -> None:
             raise Failure(f"{name}: any value is taken; give it a type that says which are right", place)
 
 
-def another_value(plugin: type[Any], name: str, value: object, given: Mapping[str, object]) -> object | None:
-    """A value of this option that the plugin takes and that is not `value`, beside the others as they are `given`; None: not found."""
+def other_values(plugin: type[Any], name: str, value: object, given: Mapping[str, object]) -> Iterator[object]:
+    """Values of this option that the plugin takes and that are not `value`, beside the others as they are `given`."""
     kind = option_types(plugin)[name]
     for other in others(msgspec.inspect.type_info(kind), msgspec.to_builtins(value, enc_hook=str)):
         try:
@@ -43,8 +43,7 @@ def another_value(plugin: type[Any], name: str, value: object, given: Mapping[st
         except TypeError:
             continue
         if made is not None and not problems and getattr(made, name) != value:
-            return other
-    return None
+            yield other
 
 
 def others(kind: msgspec.inspect.Type, value: Any) -> Iterator[object]:

@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from synthbench.execution.engines import ALONE, Worker, worker_command
-from synthbench.testing.guarded import BENCH, LOG
+from synthbench.execution.worker_process import ISOLATED, Worker, worker_command
+from synthbench.testing.guarded import LOG
+from synthbench.testing.processes import BENCH, processes_of
 
 # Folders that libraries write to unasked, unless a variable names another.
 FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "MPLCONFIGDIR", "YOLO_CONFIG_DIR")
@@ -26,8 +27,9 @@ class Sandbox:
     def __init__(self, python: str) -> None:
         self.python = python
         self.folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="synthbench-check-")))
-        for part in ("home", "tmp", "cwd", "work", "logs"):
+        for part in ("home", "tmp", "cwd", "logs"):
             (self.folder / part).mkdir()
+        self.store = self.folder / "store"
         self.worker = self._worker()
 
     def close(self) -> None:
@@ -39,7 +41,7 @@ class Sandbox:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def heard(self, what: str) -> Iterator[dict[str, Any]]:
-        """What the guard noted: `connection`, `write` or `strike`."""
+        """What the guard noted: `connection`, `write`, `read`, `damaged`, `print`, `left`, `options`, `boxes`, `scores` or `strike`."""
         log = self.folder / LOG
         lines = log.read_text().splitlines() if log.exists() else []
         return (note for note in map(json.loads, lines) if note["what"] == what)
@@ -47,24 +49,17 @@ class Sandbox:
     def left_running(self) -> dict[int, str]:
         """Number and command of processes that outlived the worker that began them; nothing is known but on Linux."""
         alive = self.worker.process
-        group = alive.pid if alive is not None and alive.poll() is None else -1
-        mark = f"{BENCH}={self.folder}".encode()
-        found: dict[int, str] = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.getpgid(int(process.name)) != group and mark in (process / "environ").read_bytes().split(b"\0"):
-                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            except OSError:  # it has ended, or is somebody else's
-                continue
-        return found
+        return processes_of(self.folder, [alive.pid] if alive is not None and alive.poll() is None else [])
 
-    def listing(self, workdir: Path) -> dict[str, tuple[int, int]]:
-        """Size and time of every file outside a stage's working folder; of folders, that they are there."""
+    def listing(self, own: Path) -> dict[str, tuple[int, int]]:
+        """Size and time of every file but those of a stage's own folder and of the store itself; of folders, that they exist."""
+        aside = (own, self.folder / "logs", self.store / "building", self.store / "series")
         found: dict[str, tuple[int, int]] = {}
         for folder, folders, files in os.walk(self.folder):
             here = Path(folder)
-            folders[:] = [each for each in folders if here / each not in (workdir, self.folder / "logs")]
-            found.update({str(here / each): (0, 0) for each in folders})
+            folders[:] = [each for each in folders if here / each not in aside]
+            if self.store not in (here, *here.parents):  # where the store makes folders for artifacts
+                found.update({str(here / each): (0, 0) for each in folders})
             for each in files:
                 state = (here / each).lstat()
                 found[str(here / each)] = (state.st_size, state.st_mtime_ns)
@@ -84,7 +79,7 @@ class Sandbox:
             "HF_HOME": os.environ.get("HF_HOME", str(cache / "huggingface")),
             "TORCHINDUCTOR_CACHE_DIR": None,  # torch sets it when it is imported, perhaps by who runs the check
             "TORCH_HOME": os.environ.get("TORCH_HOME", str(cache / "torch")),
-            **(ALONE if self.python else {}),
+            **(ISOLATED if self.python else {}),
         }
-        command = worker_command(self.python or sys.executable, "synthbench.testing.guarded")
-        return Worker(self.folder / "logs" / "worker.log", 1, offline=True, command=command, variables=variables)
+        command = worker_command(self.python or sys.executable, str(self.store), "synthbench.testing.guarded")
+        return Worker(self.folder / "logs" / "worker.log", 1, True, command, variables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from synthbench.contract.types import Boxes, ImageSet
@@ -22,7 +23,7 @@ class Sources(Subject):
         """Nothing."""
         return {}
 
-    def use(self, bench: Bench, folder: Path, data: str, seed: int) -> Answer:
+    def use(self, bench: Bench, folder: Path, data: str, seed: int, options: Mapping[str, object] | None = None) -> Answer:
         """Both splits."""
         return [each for images in splits(folder).values() for each in of_images(images)]
 

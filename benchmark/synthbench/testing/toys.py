@@ -1,8 +1,13 @@
-"""Toy pictures: one to three red squares over noise, and files of every sort that cameras and editors write."""
+"""Toy pictures: one to three squares over noise, and files of every sort that cameras and editors write.
+
+Each set comes in one category, red squares, and in two: with red and blue ones (`IN_TWO` after its name), or with blue ones
+alone, which are of the second category (`OF_SECOND`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +16,21 @@ from synthbench.contract.types import Boxes, Sample
 if TYPE_CHECKING:
     import numpy as np
 
+Colours = Sequence[Sequence[int]]
 CATEGORIES = ("square",)
+TWO_CATEGORIES = ("red square", "blue square")
+IN_TWO, OF_SECOND = " in two categories", " of the second category"
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 SIZES = ((64, 64), (64, 64), (80, 64), (56, 72))
 MANY, FEW = 24, 4
 UPRIGHT_AFTER_TURNING_RIGHT = 6  # EXIF's orientation
 
 
-def paint(number: int, size: tuple[int, int] = (64, 64), colour: Sequence[int] = RED, most: int = 3) -> Sample:
-    """Picture `number`, `size` wide and high: up to `most` squares with sides of 10 to 20 pixels, less where it is narrow."""
+def paint(number: int, size: tuple[int, int] = (64, 64), colours: Colours = (RED,), most: int = 3) -> Sample:
+    """Picture `number`, `size` wide and high: up to `most` squares with sides of 10 to 20 pixels, less where it is narrow.
+
+    A square's label is the position of its colour in `colours`.
+    """
     import numpy as np
 
     rng = np.random.default_rng([2024, number])
@@ -29,9 +40,10 @@ def paint(number: int, size: tuple[int, int] = (64, 64), colour: Sequence[int] =
     for _ in range(rng.integers(1, most + 1)):
         side = int(rng.integers(10, 21))
         boxes += place(rng, (width, height), (min(side, width), min(side, height)), boxes)
-    for x1, y1, x2, y2 in boxes:
-        image[y1:y2, x1:x2] = np.clip(np.array(colour) + rng.normal(0, 15, (y2 - y1, x2 - x1, 3)), 0, 255)
-    return Sample(image, Boxes.of(boxes))
+    labels = rng.integers(len(colours), size=len(boxes))
+    for (x1, y1, x2, y2), label in zip(boxes, labels, strict=True):
+        image[y1:y2, x1:x2] = np.clip(np.array(colours[label]) + rng.normal(0, 15, (y2 - y1, x2 - x1, 3)), 0, 255)
+    return Sample(image, Boxes.of(boxes, labels))
 
 
 def place(
@@ -55,50 +67,61 @@ def displaced(number: int, sample: Sample) -> Sample:
     rng = np.random.default_rng([2025, number])
     height, width = sample.image.shape[:2]
     true = [tuple(map(int, box)) for box in sample.boxes.xyxy]
-    boxes = [box for x1, y1, x2, y2 in true for box in place(rng, (width, height), (x2 - x1, y2 - y1), true)]
-    return Sample(sample.image, Boxes.of(boxes))
+    boxes, labels = [], []
+    for (x1, y1, x2, y2), label in zip(true, sample.boxes.labels.tolist(), strict=True):
+        found = place(rng, (width, height), (x2 - x1, y2 - y1), true)
+        boxes += found
+        labels += [label] * len(found)
+    return Sample(sample.image, Boxes.of(boxes, labels))
 
 
-def painted(count: int, colour: Sequence[int] = RED) -> list[Sample]:
+def painted(count: int, colours: Colours = (RED,)) -> list[Sample]:
     """So many pictures of several sizes."""
-    return [paint(number, SIZES[number % len(SIZES)], colour) for number in range(count)]
+    return [paint(number, SIZES[number % len(SIZES)], colours) for number in range(count)]
 
 
-def suggested() -> Iterator[Sample]:
+def suggested(colours: Colours) -> Iterator[Sample]:
     """Pictures with boxes that somebody suggests, some sure and right, some not, for an annotator to choose from."""
     import numpy as np
 
-    for number, sample in enumerate(painted(FEW)):
+    for number, sample in enumerate(painted(FEW, colours)):
         wrong = displaced(number, sample).boxes
         assert sample.boxes is not None, "painted"
         assert wrong is not None, "painted"
         rng = np.random.default_rng([2026, number])
         scores = np.concatenate([rng.uniform(0.6, 1, len(sample.boxes)), rng.uniform(0, 0.4, len(wrong))])
-        yield Sample(sample.image, Boxes.of(np.concatenate([sample.boxes.xyxy, wrong.xyxy]), scores=scores))
+        labels = np.concatenate([sample.boxes.labels, wrong.labels])
+        yield Sample(sample.image, Boxes.of(np.concatenate([sample.boxes.xyxy, wrong.xyxy]), labels, scores))
 
 
-def odd(folder: Path) -> Iterator[Sample]:
+def odd(folder: Path, colours: Colours) -> Iterator[Sample]:
     """Every sort of file, in sizes and with contents that are rare."""
     import numpy as np
     from PIL import Image
 
-    yield Sample(np.full((64, 64, 3), 128, np.uint8), Boxes.none())
-    yield Sample(np.random.default_rng(1).integers(0, 90, (64, 64, 3)).astype(np.uint8), Boxes.none())
-    yield paint(100, (64, 17), most=1)
-    yield paint(101, (131, 97))
     for number, (name, write) in enumerate(WRITERS.items()):
-        sample = paint(110 + number, (72, 56))
+        sample = paint(110 + number, (72, 56), colours)
         assert not isinstance(sample.image, Path), "painted"
         folder.mkdir(parents=True, exist_ok=True)
         write(Image.fromarray(sample.image), folder / name)
         yield Sample(folder / name, sample.boxes)
+    yield Sample(np.random.default_rng(1).integers(0, 90, (64, 64, 3)).astype(np.uint8), Boxes.none())
+    yield Sample(np.full((64, 64, 3), 128, np.uint8), Boxes.none())
+    yield paint(100, (64, 17), colours, most=1)
+    yield paint(101, (131, 97), colours)
 
 
-def plain(folder: Path) -> Iterator[Sample]:
+def few_odd(folder: Path, colours: Colours) -> Iterator[Sample]:
+    """Three sorts of file that readers get wrong, and a picture without an object: four, so that a training on them is short."""
+    pictures = list(odd(folder, colours))
+    yield from (*pictures[:3], next(each for each in pictures if not len(each.boxes or ())))
+
+
+def plain(samples: Iterable[Sample]) -> Iterator[Sample]:
     """The same pictures as plain PNG files: upright, eight bits, RGB."""
     from synthbench.contract.images import read_image
 
-    for sample in odd(folder):
+    for sample in samples:
         image = read_image(sample.image) if isinstance(sample.image, Path) else sample.image
         yield Sample(image, sample.boxes)
 
@@ -130,29 +153,46 @@ if TYPE_CHECKING:
     from PIL import Image
 
 WRITERS: Mapping[str, Callable[[Image.Image, Path], None]] = {
-    "grey.png": lambda image, path: image.convert("L").save(path),
+    "turned.jpg": turned,
     "sixteen bits.png": sixteen_bits,
     "cmyk.jpg": lambda image, path: image.convert("CMYK").save(path, quality=95),
     "palette.png": lambda image, path: image.quantize(64).save(path),
     "alpha.png": see_through,
-    "turned.jpg": turned,
+    "grey.png": lambda image, path: image.convert("L").save(path),
 }
 
 
-def thin(_folder: Path) -> Iterator[Sample]:
+def thin(colours: Colours) -> Iterator[Sample]:
     """Pictures, one of them a pixel high."""
-    yield paint(120)
-    yield paint(121, (64, 1), most=1)
+    yield paint(120, colours=colours)
+    yield paint(121, (64, 1), colours, most=1)
 
 
-MAKERS: Mapping[str, Callable[[Path], Iterator[Sample]]] = {
-    "many": lambda _: iter(painted(MANY)),
-    "few": lambda _: iter(painted(FEW)),
-    "one": lambda _: iter(painted(1)),
-    "displaced": lambda _: (displaced(number, sample) for number, sample in enumerate(painted(FEW))),
-    "blue": lambda _: iter(painted(FEW, BLUE)),
-    "suggested": lambda _: suggested(),
+MAKERS: Mapping[str, Callable[[Path, Colours], Iterable[Sample]]] = {
+    "many": lambda _, colours: painted(MANY, colours),
+    "few": lambda _, colours: painted(FEW, colours),
+    "one": lambda _, colours: painted(1, colours),
+    "displaced": lambda _, colours: (displaced(number, sample) for number, sample in enumerate(painted(FEW, colours))),
+    "blue": lambda *_: painted(FEW, (BLUE,)),
+    "suggested": lambda _, colours: suggested(colours),
     "odd": odd,
-    "plain": plain,
-    "thin": thin,
+    "plain": lambda folder, colours: plain(odd(folder, colours)),
+    "few odd": few_odd,
+    "few plain": lambda folder, colours: plain(few_odd(folder, colours)),
+    "thin": lambda _, colours: thin(colours),
+    # `testing.damaged` damages a file of each of these.
+    "truncated": lambda _, colours: painted(FEW, colours),
+    "missing": lambda _, colours: painted(FEW, colours),
+    "suggested truncated": lambda _, colours: suggested(colours),
+    "suggested missing": lambda _, colours: suggested(colours),
 }
+
+
+def toy_set(name: str, folder: Path) -> tuple[tuple[str, ...], Iterable[Sample]]:
+    """The categories and the pictures of a set, by its name in `MAKERS`, perhaps with an ending. `folder`: for files it writes."""
+    if name.endswith(IN_TWO):
+        return TWO_CATEGORIES, MAKERS[name.removesuffix(IN_TWO)](folder, (RED, BLUE))
+    if name.endswith(OF_SECOND):
+        samples = MAKERS[name.removesuffix(OF_SECOND)](folder, (BLUE,))
+        return TWO_CATEGORIES, (replace(each, boxes=each.boxes and replace(each.boxes, labels=each.boxes.labels + 1)) for each in samples)
+    return CATEGORIES, MAKERS[name](folder, (RED,))

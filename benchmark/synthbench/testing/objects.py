@@ -1,0 +1,157 @@
+"""Where images show what the references' boxes hold, and which reading of boxes fits that best. Numpy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synthbench.contract.types import Boxes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from synthbench.contract.types import ImageSet
+
+    Map = NDArray[np.float64]
+
+FARTHEST = 16  # pixels by which boxes are moved to look for a better place
+TOLERANCE = 2  # pixels by which boxes may be off
+BLOCK = 7  # side of a square of pixels that no box covers and that is taken for an object
+CLEAR = 4.0  # standard deviations of the surroundings by which an object must differ from them
+LOSS = 0.75  # of the best reading's fit that boxes as they are must reach
+RESIDUE = 0.6  # of the likeness in boxes that makes a block outside of them an object
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How much like the objects of one category a colour is: about 0 outside of the references' boxes, 1 inside.
+
+    Fisher's linear discriminant between the pixels of this category's boxes and all others.
+    """
+
+    weights: NDArray[np.float64]
+    zero: float
+
+    @classmethod
+    def of(cls, references: ImageSet, label: int) -> Likeness:
+        """From labelled references."""
+        inside, outside = [], []
+        for picture in references:
+            mask = np.zeros((picture.height, picture.width), bool)
+            boxes = picture.boxes or Boxes.none()
+            for x1, y1, x2, y2 in boxes.xyxy[boxes.labels == label].astype(int):
+                mask[y1:y2, x1:x2] = True
+            pixels = picture.pixels().astype(np.float64)
+            inside.append(pixels[mask])
+            outside.append(pixels[~mask])
+        objects, rest = np.concatenate(inside), np.concatenate(outside)
+        direction = np.linalg.solve(np.cov(objects.T) + np.cov(rest.T) + np.eye(3), objects.mean(0) - rest.mean(0))
+        weights = direction / (direction @ (objects.mean(0) - rest.mean(0)))
+        return cls(weights, float(weights @ rest.mean(0)))
+
+    def map(self, pixels: NDArray[np.uint8]) -> Map:
+        """The likeness of each pixel, float64 (H, W), smoothed over its neighbours."""
+        padded = np.pad(pixels @ self.weights - self.zero, 1, mode="edge")
+        smooth: Map = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).mean((2, 3))
+        return smooth
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The likeness of an image's pixels to the references' objects, and boxes: float64 (H, W) and (N, 4)."""
+
+    likeness: Map
+    boxes: NDArray[np.float64]
+
+    def fit(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far boxes (..., 4) stand out from the pixels around them, in their standard deviations; 0 for boxes without size."""
+        height, width = self.likeness.shape
+        sums, squares = (integral(each) for each in (self.likeness, self.likeness**2))
+        inner = np.clip(np.rint(boxes), 0, [width, height] * 2).astype(int)
+        margin = (np.maximum(inner[..., 2:] - inner[..., :2], 4) + 1) // 2
+        outer = np.clip(np.concatenate([inner[..., :2] - margin, inner[..., 2:] + margin], -1), 0, [width, height] * 2)
+        count, total, square = (total_in(table, inner) for table in (None, sums, squares))
+        around, total_around, square_around = (
+            whole - part
+            for whole, part in zip((total_in(table, outer) for table in (None, sums, squares)), (count, total, square), strict=True)
+        )
+        sound = (inner[..., 2:] > inner[..., :2]).all(-1) & (around > 0)
+        count, around = np.maximum(count, 1), np.maximum(around, 1)
+        spread = np.sqrt(np.maximum(square_around / around - (total_around / around) ** 2, 1e-4))
+        found: NDArray[np.float64] = np.where(sound, (total / count - total_around / around) / spread, 0.0)
+        return found
+
+
+def integral(values: Map) -> Map:
+    """Sums of all above and to the left: (H + 1, W + 1)."""
+    table: Map = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    return table
+
+
+def total_in(table: Map | None, boxes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The sum within boxes (..., 4), of an `integral`; without one, the number of pixels."""
+    x1, y1, x2, y2 = (boxes[..., place] for place in range(4))
+    if table is None:
+        count: NDArray[np.float64] = (np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)).astype(np.float64)
+        return count
+    total: NDArray[np.float64] = table[y2, x2] - table[y1, x2] - table[y2, x1] + table[y1, x1]
+    return total
+
+
+def readings(boxes: NDArray[np.float64], size: tuple[int, int]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """What boxes (N, 4) may have been meant to be, and they as xyxy. size: of the image, width and height."""
+    x, y, third, fourth = boxes.T
+    yield "x, y, width, height", np.stack([x, y, x + third, y + fourth], 1)
+    yield "middle, width, height", np.stack([x - third / 2, y - fourth / 2, x + third / 2, y + fourth / 2], 1)
+    yield "rows before columns", np.stack([y, x, fourth, third], 1)
+    if np.abs(boxes).max(initial=0) <= 2:
+        yield "shares of the image", boxes * np.array([*size, *size])
+
+
+def misread(scenes: Sequence[Scene]) -> str:
+    """What the boxes seem to be instead of xyxy in pixels, where they are that; empty: nothing fits better than they do.
+
+    Raises ValueError where nothing fits: the images do not show what the references show, or not where the boxes are.
+    """
+    scenes = [scene for scene in scenes if len(scene.boxes)]
+    fits: dict[str, float] = {}
+    sizes = [scene.likeness.shape[::-1] for scene in scenes]
+    others = [dict(readings(scene.boxes, (size[0], size[1]))) for scene, size in zip(scenes, sizes, strict=True)]
+    for name in {name for each in others for name in each}:
+        fits[name] = mean_fit([scene.fit(each[name]) for scene, each in zip(scenes, others, strict=True) if name in each])
+    steps = np.arange(-FARTHEST, FARTHEST + 1)
+    moves = np.stack(np.meshgrid(steps, steps, indexing="ij"), -1).reshape(-1, 1, 2)
+    moved = np.concatenate([capped(scene.fit(scene.boxes + np.tile(moves, 2))) for scene in scenes], 1).mean(1) if scenes else np.zeros(1)
+    near = (np.abs(moves[:, 0]) <= TOLERANCE).all(1)
+    as_they_are = float(moved[near].max()) if scenes else 0.0
+    across, down = moves[moved.argmax(), 0]
+    fits[f"moved by {across} pixels to the right and {down} down"] = float(moved.max())
+    best = max(fits, key=lambda name: fits[name])
+    if fits[best] < CLEAR:
+        raise ValueError(f"the boxes stand out by {fits[best]:.1f} standard deviations of what is around them, {CLEAR:g} are needed")
+    return best if as_they_are < LOSS * fits[best] else ""
+
+
+def capped(fit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fits of which none counts for more than three clear ones."""
+    return np.clip(fit, 0, 3 * CLEAR)
+
+
+def mean_fit(fits: Sequence[NDArray[np.float64]]) -> float:
+    """The mean over all boxes."""
+    return float(np.mean(capped(np.concatenate(fits)))) if fits else 0.0
+
+
+def unlabelled(scene: Scene, least: float) -> tuple[int, int] | None:
+    """The middle (x, y) of a block of pixels outside of all boxes with a mean likeness of `least` or more; None: there is none."""
+    rest = scene.likeness.copy()
+    for x1, y1, x2, y2 in np.rint(scene.boxes).astype(int):
+        rest[max(y1 - TOLERANCE, 0) : max(y2 + TOLERANCE, 0), max(x1 - TOLERANCE, 0) : max(x2 + TOLERANCE, 0)] = 0
+    if min(rest.shape) < BLOCK:
+        return None
+    blocks = np.lib.stride_tricks.sliding_window_view(rest, (BLOCK, BLOCK)).mean((2, 3))
+    down, across = np.unravel_index(blocks.argmax(), blocks.shape)
+    return (int(across) + BLOCK // 2, int(down) + BLOCK // 2) if blocks.max() >= least else None
