@@ -18,7 +18,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class YOLOv8:
-    """YOLOv8 in one of its five sizes. Defaults are ultralytics' own for AdamW unless a comment says otherwise."""
+    """YOLOv8 in one of its five sizes. Defaults are ultralytics' own for AdamW unless an option's text says otherwise."""
 
     name: ClassVar[str] = "yolov8"
     version: ClassVar[int] = 1
@@ -42,7 +42,8 @@ class YOLOv8:
 
     model: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x"] = "yolov8n"
     weights: Weights = ""
-    """A `.safetensors` file, a folder with `model.safetensors`, or a `.pt` file under `--allow-pickle`."""
+    """Starting weights: a `.safetensors` file, a folder with `model.safetensors`, a hub id, an address, or a `.pt` file under
+    `--allow-pickle`. Empty: all weights start at random."""
     image_size: Annotated[int, Meta(ge=64, multiple_of=32)] = 640
     """Pixels; images are scaled to it by their longer side and padded to a square."""
     epochs: Annotated[int, Meta(ge=1)] = 100
@@ -63,7 +64,7 @@ class YOLOv8:
     horizontal_flip: Share = 0.5
     """Probability that a training image is mirrored left to right."""
     vertical_flip: Share = 0.0
-    """Probability that a training image is turned upside down."""
+    """Probability that a training image is mirrored top to bottom."""
     mixed_precision: Literal["no", "bf16"] = "bf16"
     """`bf16`: bfloat16 on CUDA. A CPU always computes in float32."""
     validation_split: Annotated[float, Meta(ge=0, lt=1)] | None = None
@@ -95,7 +96,7 @@ class YOLOv8:
         train(self, data, run)
 
     def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Yields at most 100 boxes an image, in pixels of the image file, best score first."""
+        """Yields at most 100 boxes per image, in pixels of the image file, highest score first."""
         from synthbench_yolov8.prediction import predict
 
         return predict(self, fitted, images, run)
