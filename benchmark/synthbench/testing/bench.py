@@ -19,7 +19,7 @@ from synthbench.testing.checks import Failure, Skip
 from synthbench.testing.configuring import configured, interpreter, resolved
 from synthbench.testing.guarded import STRIKE
 from synthbench.testing.sandbox import Sandbox
-from synthbench.testing.toys import toy_set
+from synthbench.testing.toys import write_toys
 
 WORKS = "works"
 """The check without which no other stage is worth running."""
@@ -97,12 +97,11 @@ class Bench:
         return made
 
     def pictures(self, name: str) -> ViewRef:
-        """A set of toy pictures; see `toys.toy_set`."""
-        from synthbench.storage.coco import write_set
+        """A set of toy pictures; see `toys.write_toys`."""
 
         def make() -> ViewRef:
             folder = self.folder / "data" / name
-            write_set(folder, *toy_set(name, self.folder / "files" / name))
+            write_toys(folder, name, self.folder / "files" / name)
             return ViewRef(folder=str(folder))
 
         return self.once(("pictures", name), make)
