@@ -79,8 +79,8 @@ def print_results(results: Sequence[Result]) -> None:
     for each in results:
         if not each.needs:
             rows.append((each.check, each.status, f"{each.seconds:.1f}", each.promise))
-        if count := sum(other.needs == each.check for other in results):
-            rows.append(("", "skipped", "", f"{count} {'checks need' if count > 1 else 'check needs'} this"))
+        if needing := sum(other.needs == each.check for other in results):
+            rows.append(("", "skipped", "", f"{needing} {'checks need' if needing > 1 else 'check needs'} this"))
     print(tabulate(rows, ("check", "", "seconds", "promise"), disable_numparse=True))
     for each in results:
         if each.status != "passed" and not each.needs:

@@ -1,37 +1,59 @@
-"""What a person sees while a suite runs: bars in a terminal, plain lines elsewhere."""
+"""What a person sees while a suite runs: bars in a terminal, plain lines elsewhere, and the answer at the end."""
 
 from __future__ import annotations
 
-import time
+import math
+import shutil
+import sys
+import threading
 from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.cells import cell_len
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
-from synthbench.execution.jobs import Outcome
-from synthbench.execution.stage_run import Event
-from synthbench.planning.planner import Plan, Stage
+from synthbench.cli.progress_words import about, cells_of, counted, facts_of, fill, plain, shorten
+from synthbench.cli.run_status import OutcomeLike, PlanLike, Running, RunStatus, StageLike
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-SHOWN_AFTER = 2.0  # seconds; a bar for less is flicker
-PLAIN_EVERY = 10.0  # seconds between two lines on a stage where there is no terminal
+SHOWN_AFTER = 0.5  # seconds; a bar for less is flicker
+LINE_EVERY = 10.0  # seconds between two lines on a running stage where there is no terminal
+TIME_LEFT_EVERY = 30.0  # seconds between two lines with the time left where there is no terminal
+GAP = 2  # columns between two cells of a row
+NAME_WIDTH = 30  # columns that a stage's label keeps while other cells can be left out
+LAYOUTS = (
+    (24, ("left", "speed", "figures")),
+    (12, ("left", "speed", "figures")),
+    (12, ("left", "figures")),
+    (12, ("left",)),
+    (12, ()),
+    (0, ("left",)),
+    (0, ()),
+)
+"""The width of the bar and the cells behind it, from wide terminals to narrow ones."""
 
 
 class Display:
-    """Counts cells and prints a line for each finished stage; subclasses show what is under way."""
+    """Prints a line for each finished stage; subclasses show the stages that run. A listener of the runner.
 
-    def __init__(self, plan: Plan, cached: set[str], console: Console) -> None:
+    Events come from several threads while another one draws, so `lock` guards `status`. Nothing prints while it has the lock:
+    rich has a lock of its own, and the thread that draws takes them in the other order.
+    """
+
+    def __init__(self, plan: PlanLike, cached: set[str], console: Console) -> None:
         self.console = console
-        self.cells = {cell.score.key for cell in plan.cells}
-        self.done = len(self.cells & cached)
-        self.begun: dict[str, float] = {}
-        cached_stages = len([stage for stage in plan.stages if stage.key in cached])
-        if cached_stages:
-            console.print(f"{cached_stages} of {len(plan.stages)} stages are in the store already")
+        self.lock = threading.Lock()
+        self.status = RunStatus(plan, cached)
+        total, stored = len(self.status.stages), len(self.status.stored)
+        self.print(Text(f"{stored} of {total} stages are in the store already" if stored else f"{total} stages to run"))
 
     def __enter__(self) -> Display:
         return self
@@ -39,106 +61,215 @@ class Display:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def started(self, stage: Stage) -> None:
-        """Notes when a stage began."""
-        self.begun[stage.key] = time.monotonic()
+    def print(self, line: Text) -> None:
+        """Prints a line as it is: it has been fitted to the terminal, and a log has no width."""
+        self.console.print(line, soft_wrap=True)
 
-    def heard(self, stage: Stage, event: Event) -> None:
-        """Nothing, unless a subclass shows it."""
+    def started(self, stage: StageLike) -> None:
+        """Notes that a stage starts."""
+        with self.lock:
+            self.status.start(stage, monotonic())
 
-    def finished(self, stage: Stage, outcome: Outcome) -> None:
-        """Prints a line for the stage."""
-        self.done += stage.key in self.cells and not outcome.error
-        cells = f"[dim]cells {self.done}/{len(self.cells)}[/dim]" if stage.key in self.cells else ""
+    def heard(self, stage: StageLike, event: Mapping[str, Any]) -> None:
+        """Notes how far a stage is."""
+        with self.lock:
+            if event.get("event") == "progress" and stage.key in self.status.running:
+                self.status.running[stage.key].hear(event, monotonic())
+
+    def finished(self, stage: StageLike, outcome: OutcomeLike) -> None:
+        """Prints a line for the stage, and more for its error and its notes."""
+        with self.lock:
+            skipped = self.status.finish(stage, monotonic(), failed=bool(outcome.error))
+            count, facts = self.count(), [*facts_of(stage, outcome), *self.about_run(stage)]
         if outcome.error:
-            self.console.print(f"[red]failed[/red] {escape(stage.label)}: {escape(outcome.error)}")
+            self.print(Text.assemble((f"{count} failed: ", "red"), self.fit(stage.label, cell_len(count) + 9)))
+            self.print_below(outcome.error, "red")
+            if skipped:
+                self.print_below(
+                    "1 stage that needs it is skipped" if skipped == 1 else f"{skipped} stages that need it are skipped", "red"
+                )
         else:
-            told = f"{escape(stage.label)} [cyan]{outcome.seconds:.1f} s[/cyan] {facts_of(stage, outcome)} {cells}"
-            self.console.print(f"[green]done[/green]   {told}".rstrip())
-        for note in outcome.notes:
-            self.console.print(f"       [yellow]{escape(note)}[/yellow]")
+            self.print(self.finished_line(count, stage.label, facts))
+        for note in outcome.record.notes:
+            self.print_below(note, "yellow")
+
+    def count(self) -> str:
+        """How many stages are settled: `[ 3/73]`."""
+        total = len(self.status.stages)
+        return f"[{len(self.status.settled):>{len(str(total))}}/{total}]"
+
+    def about_run(self, stage: StageLike) -> list[str]:  # noqa: ARG002 - subclasses need it
+        """What the line of a finished stage says about the whole run."""
+        return []
+
+    def finished_line(self, count: str, label: str, facts: list[str]) -> Text:
+        """A line, as long as it is."""
+        return Text.assemble((count, "green"), f" {label}", *((f"  {fact}", "cyan") for fact in facts))
+
+    def fit(self, text: str, used: int) -> str:  # noqa: ARG002 - subclasses need it
+        """The text, shortened to what is free in a line beside `used` columns."""
+        return text
+
+    def print_below(self, message: str, style: str) -> None:
+        """Prints a message below the line of its stage."""
+        for line in message.splitlines():
+            self.print(Text(f"    {line}", style))
 
 
 class Bars(Display):
-    """A bar for each stage under way that takes longer than a moment, and one for the cells."""
+    """A row for each stage that runs, and one for the whole run. Nothing is wider than the terminal, except words that are."""
 
-    def __init__(self, plan: Plan, cached: set[str], console: Console) -> None:
+    def __init__(self, plan: PlanLike, cached: set[str], console: Console) -> None:
         super().__init__(plan, cached, console)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), FiguresColumn())
-        self.progress = Progress(*columns, console=console, transient=True)
-        self.whole = self.progress.add_task("[bold]cells", total=len(self.cells), completed=self.done)
-        self.tasks: dict[str, tuple[TaskID, object]] = {}
+        self.live = Live(self, console=console, transient=True, refresh_per_second=5)
 
     def __enter__(self) -> Bars:
-        self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        self.live.stop()
 
-    def heard(self, stage: Stage, event: Event) -> None:
-        """Moves the stage's bar."""
-        if event.get("event") != "progress" or time.monotonic() - self.begun[stage.key] < SHOWN_AFTER:
-            return
-        label = event["label"]
-        known = self.tasks.get(stage.key)
-        if known is None or known[1] != label:  # a stage may have several parts, one after the other
-            if known is not None:
-                self.progress.remove_task(known[0])
-            known = (self.progress.add_task(f"{escape(stage.label)} [dim]{escape(str(label))}[/dim]", total=None), label)
-            self.tasks[stage.key] = known
-        total: Any = event["total"]
-        done: Any = event["done"]
-        self.progress.update(known[0], total=total, completed=done, unit=event["unit"], figures=event["figures"])
+    def started(self, stage: StageLike) -> None:
+        """Shows the rows from the first stage on: what is asked before, as whether to make an environment, needs a still terminal."""
+        super().started(stage)
+        self.live.start()
 
-    def finished(self, stage: Stage, outcome: Outcome) -> None:
-        """Takes the stage's bar away and prints its line."""
-        if known := self.tasks.pop(stage.key, None):
-            self.progress.remove_task(known[0])
-        super().finished(stage, outcome)
-        self.progress.update(self.whole, completed=self.done)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        with self.lock:
+            yield self.draw(options.max_width)
 
+    def draw(self, width: int) -> RenderableType:
+        """The rows as they are now, at most `width` columns wide."""
+        now = monotonic()
+        shown = [each for each in self.status.running.values() if now - each.since >= SHOWN_AFTER]
+        return Group(*([running_rows(shown, now, width)] if shown else []), self.whole(now, width))
 
-class FiguresColumn(ProgressColumn):
-    """Units a second, and what the stage shows beside them."""
+    def whole(self, now: float, width: int) -> RenderableType:
+        """The row of the whole run."""
+        status = self.status
+        settled, total = len(status.settled), len(status.stages)
+        parts = [f"stages {settled}/{total}", f"cells {status.cells_done}/{len(status.cells)}"]
+        parts += [f"{len(status.failed)} failed"] if status.failed else []
+        parts += [about(left)] if (left := status.time_left(now)) is not None else []
+        text = "  ".join(parts)
+        bar = next((bar for bar in (24, 12) if bar + GAP + cell_len(text) <= width), 0)
+        if not bar:
+            return Text(text, "bold", no_wrap=True, overflow="ellipsis")
+        return grid([bar, cell_len(text)], [[ProgressBar(total, settled, width=bar), Text(text, "bold")]])
 
-    def render(self, task: Task) -> Text:
-        """The column of one bar."""
-        parts = [f"{task.speed:.3g} {task.fields['unit']}/s"] if task.speed and task.fields.get("unit") else []
-        parts += [f"{name} {value:.4g}" for name, value in task.fields.get("figures", {}).items()]
-        return Text("  ".join(parts), style="cyan")
+    def finished_line(self, count: str, label: str, facts: list[str]) -> Text:
+        """A line that fits: the last facts are left out first, then the label is shortened."""
+        free = self.console.width - cell_len(count) - 1
+        facts = list(facts)
+        while len(facts) > 1 and min(cell_len(label), NAME_WIDTH) + sum(GAP + cell_len(fact) for fact in facts) > free:
+            facts.pop()
+        return super().finished_line(count, shorten(label, free - sum(GAP + cell_len(fact) for fact in facts)), facts)
+
+    def fit(self, text: str, used: int) -> str:
+        """The text, shortened to what is free in a line beside `used` columns."""
+        return shorten(text, self.console.width - used)
+
+    def print_below(self, message: str, style: str) -> None:
+        """Prints a message, with line breaks between words. A path or an address is not broken, so that it can be copied."""
+        for line in message.splitlines():
+            super().print_below(fill(line, self.console.width - 4), style)
 
 
 class Lines(Display):
-    """A plain line now and then, for logs."""
+    """Plain lines for logs: for a finished stage, and for one that takes long now and then."""
 
-    def __init__(self, plan: Plan, cached: set[str], console: Console) -> None:
+    def __init__(self, plan: PlanLike, cached: set[str], console: Console) -> None:
         super().__init__(plan, cached, console)
-        self.told: dict[str, float] = {}
+        self.last_lines: dict[str, float] = {}
+        self.last_time_left = -math.inf
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._keep_printing, daemon=True)
 
-    def heard(self, stage: Stage, event: Event) -> None:
-        """Prints how far the stage is, at most every few seconds."""
-        now = time.monotonic()
-        if event.get("event") != "progress" or now - self.told.get(stage.key, self.begun[stage.key]) < PLAIN_EVERY:
-            return
-        self.told[stage.key] = now
-        figures: Any = event["figures"]
-        shown = "".join(f", {name} {value:.4g}" for name, value in figures.items())
-        self.console.print(escape(f"       {stage.label}: {event['label']} {event['done']}/{event['total'] or '?'} {event['unit']}{shown}"))
+    def __enter__(self) -> Lines:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self.thread.join()
+
+    def _keep_printing(self) -> None:
+        """By a clock, not by events: while a stage imports libraries there are none."""
+        while not self.stopped.wait(min(LINE_EVERY / 10, 1.0)):
+            self.print_running()
+
+    def print_running(self) -> None:
+        """Prints how far the running stages are, at most every few seconds each."""
+        now = monotonic()
+        lines = []
+        with self.lock:
+            for key, each in self.status.running.items():
+                if now - self.last_lines.get(key, each.since) >= LINE_EVERY:
+                    self.last_lines[key] = now
+                    cells = cells_of(each, now)
+                    parts = [cells["status"], *(cells[name] for name in ("left", "speed", "figures") if cells[name])]
+                    parts += [f"whole run: {left}" for left in self.time_left(now)]
+                    lines.append(f"{'':{len(self.count())}} {each.stage.label}: {', '.join(parts)}")
+        for line in lines:
+            self.print(Text(line))
+
+    def about_run(self, stage: StageLike) -> list[str]:
+        """The cells, if one is done, and now and then the time left."""
+        cells = f"cells {self.status.cells_done}/{len(self.status.cells)}"
+        return [*([cells] if stage.key in self.status.cells else []), *self.time_left(monotonic())]
+
+    def time_left(self, now: float) -> list[str]:
+        """The time left of the whole run if it is known and was not printed just before."""
+        if now - self.last_time_left < TIME_LEFT_EVERY or (left := self.status.time_left(now)) is None:
+            return []
+        self.last_time_left = now
+        return [about(left)]
 
 
-def facts_of(stage: Stage, outcome: Outcome) -> str:
-    """The most telling figure of a finished stage."""
-    records: Mapping[str, Any] = outcome.records
-    if stage.kind == "score" and "AP" in records:  # without a true box there is none
-        return f"[bold]AP {records['AP']:.3f}  AP50 {records['AP50']:.3f}[/bold]"
-    if stage.kind == "sample":
-        return f"{records.get('images', 0) / max(outcome.seconds, 1e-9):.2f} images/s"
-    if stage.kind == "annotate":
-        return f"{records.get('boxes', 0)} boxes"
-    return ""
+def running_rows(running: list[Running], now: float, width: int) -> Table:
+    """A row for each stage, in the widest layout that leaves enough for the labels."""
+    rows = [cells_of(each, now) for each in running]
+    longest = max(cell_len(each.stage.label) for each in running)
+    for bar, others in LAYOUTS:
+        names = [name for name in ("status", *others) if any(row[name] for row in rows)]
+        widths = [bar] * (bar > 0) + [max(cell_len(row[name]) for row in rows) for name in names]
+        free = width - sum(GAP + each for each in widths)
+        if free >= min(longest, NAME_WIDTH):
+            break
+    name_width = max(min(longest, free), 8)
+    table_rows = []
+    for each, row in zip(running, rows, strict=True):
+        cells: list[RenderableType] = [Text(shorten(each.stage.label, name_width))]
+        cells += [ProgressBar(each.total if each.part else None, each.done, width=bar)] if bar else []
+        table_rows.append([*cells, *(Text(row[name], "dim" if name == "status" and not each.part else "cyan") for name in names)])
+    return grid([name_width, *widths], table_rows)
 
 
-def display_for(plan: Plan, cached: set[str], console: Console) -> Display:
-    """Bars in a terminal, lines elsewhere."""
-    return Bars(plan, cached, console) if console.is_terminal else Lines(plan, cached, console)
+def grid(widths: list[int], rows: list[list[RenderableType]]) -> Table:
+    """Cells in columns of these widths; a narrower terminal crops them."""
+    table = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    for width in widths:
+        table.add_column(width=width, no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def summary(sentence: str, report: Path, failures: int, total: int, width: int | None = None) -> str:
+    """What a run prints at its end: the answer, what failed of `total` stages, and where the report is.
+
+    sentence: the report's first one; Markdown's marks are removed. width: columns; None takes the terminal's, and breaks no line
+    if there is none.
+    """
+    if width is None and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    lines = [plain(sentence)] if sentence else []
+    if failures:
+        lines.append(f"{failures} of {counted(total, 'stage')} failed; the report says why, and the next run tries them again.")
+    lines = [fill(line, width) for line in lines] if width else lines
+    return "\n".join([*lines, f"report: {report}"])
+
+
+def display_for(plan: PlanLike, cached: set[str], console: Console) -> Display:
+    """Bars in a terminal that can redraw them, lines elsewhere."""
+    return Bars(plan, cached, console) if console.is_terminal and not console.is_dumb_terminal else Lines(plan, cached, console)

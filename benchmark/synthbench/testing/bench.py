@@ -23,7 +23,7 @@ from synthbench.testing.checks import Failure, Skip
 from synthbench.testing.configuring import configured, interpreter, resolved
 from synthbench.testing.guarded import STRIKE
 from synthbench.testing.sandbox import Sandbox
-from synthbench.testing.toys import toy_set
+from synthbench.testing.toys import write_toys
 
 WORKS = "works"
 """The check without which no other stage is worth running."""
@@ -106,13 +106,12 @@ class Bench:
         return made
 
     def pictures(self, name: str) -> ViewRef:
-        """A set of toy pictures; see `toys.toy_set`."""
-        from synthbench.storage.coco import write_set
+        """A set of toy pictures; see `toys.write_toys`."""
 
         def make() -> ViewRef:
             key = key_of("pictures", name)
             with self.store.build("select", key) as build:
-                write_set(build.folder, *toy_set(name, self.folder / "files" / name))
+                write_toys(build.folder, name, self.folder / "files" / name)
                 build.publish(StageRecord())
             return ViewRef(images=ArtifactRef(kind="select", key=key))
 

@@ -112,10 +112,12 @@ def truth(bench: Bench, data: str) -> ImageSet:
 
 def average_precision(images: ImageSet, answer: Answer) -> float:
     """COCO's AP of an answer, whatever its labels."""
+    import numpy as np
+
     from synthbench.metrics import evaluate
 
     true = [Boxes.of((picture.boxes or Boxes.none()).xyxy) for picture in images]
-    predicted = [Boxes.of(each["boxes"], scores=each["scores"]) for each in answer]
+    predicted = [Boxes.of(each["boxes"], scores=np.nan_to_num(each["scores"])) for each in answer]
     return float(evaluate(true, predicted, 1)["AP"] or 0.0)
 
 

@@ -54,9 +54,13 @@ class Likeness:
 
     def map(self, pixels: NDArray[np.uint8]) -> Map:
         """The likeness of each pixel, float64 (H, W), smoothed over its neighbours."""
-        padded = np.pad(pixels @ self.weights - self.zero, 1, mode="edge")
-        smooth: Map = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).mean((2, 3))
-        return smooth
+        return smooth(pixels @ self.weights - self.zero)
+
+
+def smooth(values: Map) -> Map:
+    """The mean of each pixel (H, W) and its eight neighbours."""
+    found: Map = np.lib.stride_tricks.sliding_window_view(np.pad(values, 1, mode="edge"), (3, 3)).mean((2, 3))
+    return found
 
 
 @dataclass(frozen=True)

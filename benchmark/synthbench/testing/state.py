@@ -78,8 +78,8 @@ class State:
         for number, command in self._new_processes().items():
             yield Left("a running process", command or str(number), causes.started.get(command, causes.started.get("", [])))
         if (folder := str(Path.cwd())) != self.folder:
-            os.chdir(self.folder)
             yield Left("another current folder", folder, causes.changed.get(".", []))
+            os.chdir(self.folder)
         for name in sorted(self.variables.keys() | os.environ.keys()):
             if self.variables.get(name) != os.environ.get(name):
                 yield Left("a changed environment variable", name, causes.changed.get(name, []))

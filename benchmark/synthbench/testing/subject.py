@@ -122,7 +122,7 @@ def difference(one: Answer, other: Answer) -> str:
             if name not in here or name not in there or here[name].shape != there[name].shape:
                 shapes = [str(each[name].shape) if name in each else "none" for each in (here, there)]
                 return f"in picture {number} {name} of shape {' and '.join(shapes)}"
-            if not np.array_equal(here[name], there[name]):
+            if not np.array_equal(here[name], there[name], equal_nan=True):
                 gap = np.abs(here[name].astype(np.float64) - there[name].astype(np.float64)).max()
                 return f"in picture {number} {name} that differ by up to {gap:.3g}"
     return ""

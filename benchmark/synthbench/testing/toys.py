@@ -188,8 +188,19 @@ MAKERS: Mapping[str, Callable[[Path, Colours], Iterable[Sample]]] = {
 }
 
 
+def write_toys(folder: Path, name: str, files: Path) -> None:
+    """Stores a set of toy pictures, by its name in `MAKERS`, perhaps with an ending. files: a folder for files to take over.
+
+    A second `annotations.json` lies beside the pictures, for plugins that look for one.
+    """
+    from synthbench.storage.coco import ANNOTATIONS, write_set
+
+    images = write_set(folder, *toy_set(name, files))
+    (images[0].path.parent / ANNOTATIONS).write_bytes((folder / ANNOTATIONS).read_bytes())
+
+
 def toy_set(name: str, folder: Path) -> tuple[tuple[str, ...], Iterable[Sample]]:
-    """The categories and the pictures of a set, by its name in `MAKERS`, perhaps with an ending. `folder`: for files it writes."""
+    """The categories and the pictures of a set."""
     if name.endswith(IN_TWO):
         return TWO_CATEGORIES, MAKERS[name.removesuffix(IN_TWO)](folder, (RED, BLUE))
     if name.endswith(OF_SECOND):
