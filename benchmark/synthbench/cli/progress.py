@@ -34,7 +34,6 @@ LAYOUTS = (
     (12, ("left", "speed", "figures")),
     (12, ("left", "figures")),
     (12, ("left",)),
-    (12, ()),
     (0, ("left",)),
     (0, ()),
 )
@@ -122,17 +121,20 @@ class Bars(Display):
     def __init__(self, plan: PlanLike, cached: set[str], console: Console) -> None:
         super().__init__(plan, cached, console)
         self.live = Live(self, console=console, transient=True, refresh_per_second=5)
+        self.closed = False
 
     def __enter__(self) -> Bars:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.closed = True
         self.live.stop()
 
     def started(self, stage: StageLike) -> None:
         """Shows the rows from the first stage on: what is asked before, as whether to make an environment, needs a still terminal."""
         super().started(stage)
-        self.live.start()
+        if not self.closed:  # after Ctrl-C a thread may still be about to start a stage
+            self.live.start(refresh=True)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self.lock:

@@ -161,46 +161,51 @@ class RunStatus:
         return len(self.skipped) - before
 
     def time_left(self, now: float) -> float | None:
-        """Seconds until every stage is settled; None if nothing is left, or if too little has finished for an estimate.
+        """Seconds until every stage is settled; None if nothing is left, or if too little is known for an estimate.
 
-        The work that is left is shared among as many stages at a time as ran on average until now.
+        That is until most of the waiting stages are of kinds that were measured: otherwise the first fit of a generator, which may
+        take hours, would stand for every training. The work is shared among as many stages at a time as ran on average until now.
         """
         settled = self.settled
-        waiting = [stage for stage in self.stages if stage.key not in settled and stage.key not in self.running]
-        if self._first_start is None or not (waiting or self.running):
+        waiting = [stage.kind for stage in self.stages if stage.key not in settled and stage.key not in self.running]
+        measured = [kind for kind in waiting if not uses_gpu(kind) or self._measured(kind, now)]
+        if self._first_start is None or not (waiting or self.running) or len(measured) * 2 < len(waiting):
             return None
-        means = {kind: self._mean(kind, now) for kind in {stage.kind for stage in self.stages}}
-        parts: list[float] = []
-        for each in self.running.values():
-            known, mean = each.left(now), means[each.stage.kind]
-            if known is None and mean is None:
-                return None
-            parts.append(max(mean - (now - each.since), 0.0) if known is None and mean is not None else known or 0.0)
-        longest = max(parts, default=0.0)
-        for stage in waiting:
-            mean = means[stage.kind]
-            if mean is None:
-                return None
-            parts.append(mean)
+        running = [self._left(each, now) for each in self.running.values()]
+        parts = [*running, *(self._mean(kind, now) for kind in waiting)]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
         busy = self._busy + sum(now - each.since for each in self.running.values())
         at_a_time = max(busy / max(now - self._first_start, 1e-9), 1.0)
-        return max(sum(parts) / at_a_time, longest)
+        return max(sum(known) / at_a_time, *known[: len(running)], 0.0)
+
+    def _left(self, running: Running, now: float) -> float | None:
+        """Seconds until a running stage ends: by its own progress, else by how long such stages take."""
+        if (left := running.left(now)) is not None:
+            return left
+        mean = self._mean(running.stage.kind, now)
+        return None if mean is None else max(mean - (now - running.since), 0.0)
+
+    def _measured(self, kind: str, now: float) -> list[float]:
+        """Seconds of the finished stages of a kind; without any, those that running ones will have taken, by their progress."""
+        if self._seconds.get(kind):
+            return self._seconds[kind]
+        running = [each for each in self.running.values() if each.stage.kind == kind]
+        return [now - each.since + left for each in running if (left := each.left(now)) is not None]
 
     def _mean(self, kind: str, now: float) -> float | None:
-        """Seconds that a stage of this kind takes: from finished ones, else from the progress of running ones, else from other kinds.
+        """Seconds that a stage of this kind takes; for a kind that was not measured, those of other kinds.
 
-        A stage that may use a GPU is not estimated from selecting images and the like, which take a moment.
+        A stage that may use a GPU is not estimated from those that do not, such as selecting images, which take a moment.
         """
-        if self._seconds.get(kind):
-            return fmean(self._seconds[kind])
-        running = [each for each in self.running.values() if each.stage.kind == kind]
-        projected = [now - each.since + left for each in running if (left := each.left(now)) is not None]
-        if projected:
-            return fmean(projected)
+        if own := self._measured(kind, now):
+            return fmean(own)
         heavy = uses_gpu(kind)
-        similar = [seconds for other, values in self._seconds.items() if uses_gpu(other) == heavy for seconds in values]
+        others = {stage.kind: self._measured(stage.kind, now) for stage in self.stages}
+        similar = [seconds for other, values in others.items() if uses_gpu(other) == heavy for seconds in values]
         if not similar and not heavy:
-            similar = [seconds for values in self._seconds.values() for seconds in values]
+            similar = [seconds for values in others.values() for seconds in values]
         return fmean(similar) if similar else None
 
 
