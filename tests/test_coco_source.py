@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from synthbench.builtin import CocoFolder
 from synthbench.contract.options import configure
+from synthbench.data.coco import CocoFolder
 from synthbench.data.tiling import tiles
 from synthbench.errors import SynthbenchError
 from synthbench.execution.stage_run import StageRun

@@ -49,7 +49,7 @@ def results(values: Values, *, rendered: bool = True, **changes: Any) -> Results
         for seed, value in enumerate(found)
     ]
     costs = {"fit": 100.0, "sample": 50.0, "train": 30.0, "predict": 2.0, "annotate": 1.0}
-    sets = [
+    sets: list[dict[str, Any]] = [
         {"name": "real", "kind": "real"},
         {"name": "references", "kind": "references"},
         {"name": "gan x teacher", "kind": "generated", "generator": "gan", "annotator": "teacher", "images": 96},

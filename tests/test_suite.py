@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from synthbench.errors import SuiteError
@@ -143,7 +144,7 @@ def test_settings_and_single_tables_are_set_too() -> None:
 
 
 def test_a_name_with_a_dot_is_set_in_brackets() -> None:
-    content = {"detectors": [{"use": "fake-threshold", "name": "v1.5"}]}
+    content: dict[str, Any] = {"detectors": [{"use": "fake-threshold", "name": "v1.5"}]}
     apply_change(content, "detectors[v1.5].margin=2")
     assert content["detectors"][0]["margin"] == 2
 

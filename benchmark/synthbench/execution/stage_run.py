@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from synthbench.errors import SynthbenchError
 
@@ -32,7 +32,7 @@ class StageRun:
     emit: Callable[[Event], None] = ignore
     offline: bool = True
     notes: list[str] = field(default_factory=list)
-    metrics: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
     """What `log_metrics` was given."""
     shown: dict[str, float] = field(default_factory=dict)
     """What `show_metrics` was given last."""

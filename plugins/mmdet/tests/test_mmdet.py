@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -230,15 +231,14 @@ def test_a_suite_can_run_nothing_through_overrides(reason: str, path: str) -> No
 def test_modules_must_be_registered(toys: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "harm.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     monkeypatch.syspath_prepend(tmp_path)
-    for number, overrides in enumerate(
-        [
-            {"model.neck.type": "harm"},
-            {"model.backbone.plugins": [{"cfg": {"type": "harm"}}]},
-            {"model.test_cfg.rcnn.nms.type": "exit"},
-            {"model.test_cfg.rcnn.nms": {"type": "exit"}},
-            {"optim_wrapper.constructor": "harm"},
-        ]
-    ):
+    harmful: list[dict[str, Any]] = [
+        {"model.neck.type": "harm"},
+        {"model.backbone.plugins": [{"cfg": {"type": "harm"}}]},
+        {"model.test_cfg.rcnn.nms.type": "exit"},
+        {"model.test_cfg.rcnn.nms": {"type": "exit"}},
+        {"optim_wrapper.constructor": "harm"},
+    ]
+    for number, overrides in enumerate(harmful):
         with pytest.raises(SynthbenchError, match="registered no module"):
             trained(replace(FASTER, overrides=overrides), toys, tmp_path / str(number))
     assert not (tmp_path / "ran").exists()
@@ -386,6 +386,7 @@ def test_mmengines_checkpoints_open(tmp_path: Path) -> None:
 def test_its_own_environment_is_an_option() -> None:
     assert FASTER.environment is None
     for option, mmcv in (("isolated", "mmcv-lite==2.1.0"), ("compiled", "mmcv==2.1.0")):
-        own = replace(FASTER, **{option: True}).environment
+        values: dict[str, Any] = {option: True}
+        own = replace(FASTER, **values).environment
         assert own is not None
         assert {"torch==2.1.2", "mmdet==3.3.0", mmcv} <= set(own.dependencies)
