@@ -46,7 +46,9 @@ def agree(truth, predictions, categories):
     return ours
 
 
-def scene(rng, *, categories, images, boxes, detections, size=300.0, step=0.0, levels=0, crowds=0.1, empty=0.1):
+def scene(
+    rng, *, categories, images, boxes, detections, size=300.0, step=0.0, levels=0, crowds=0.1, empty=0.1
+) -> tuple[list[Boxes], list[Boxes]]:
     """Random truth and predictions near it. step: grid of the coordinates; levels: how many scores there are (0: any)."""
     truth, predictions = [], []
     for _ in range(images):
@@ -77,13 +79,13 @@ def _snap(corners, step):
 @pytest.mark.parametrize("seed", range(6))
 def test_random_scenes_score_as_in_pycocotools(seed) -> None:
     rng = np.random.default_rng(seed)
-    agree(*scene(rng, categories=1 + seed % 3, images=60, boxes=12, detections=30), categories=1 + seed % 3)
+    agree(*scene(rng, categories=1 + seed % 3, images=60, boxes=12, detections=30), 1 + seed % 3)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_ties_in_scores_and_overlaps_fall_as_in_pycocotools(seed) -> None:
     rng = np.random.default_rng([1, seed])
-    agree(*scene(rng, categories=2, images=60, boxes=10, detections=25, size=60, step=4, levels=3, crowds=0.3), categories=2)
+    agree(*scene(rng, categories=2, images=60, boxes=10, detections=25, size=60, step=4, levels=3, crowds=0.3), 2)
 
 
 @pytest.mark.parametrize(("second", "hits"), [([0, 0, 10, 10], 2), ([4, 0, 14, 10], 1)])
@@ -96,13 +98,13 @@ def test_of_two_equally_good_boxes_the_last_is_taken(second, hits) -> None:
 
 def test_more_than_a_hundred_detections_in_an_image() -> None:
     rng = np.random.default_rng(2)
-    figures = agree(*scene(rng, categories=2, images=6, boxes=80, detections=400, size=200, levels=50), categories=2)
+    figures = agree(*scene(rng, categories=2, images=6, boxes=80, detections=400, size=200, levels=50), 2)
     assert figures["AR1"] < figures["AR10"] < figures["AR100"]
 
 
 def test_several_hundred_images() -> None:
     rng = np.random.default_rng(3)
-    agree(*scene(rng, categories=4, images=400, boxes=6, detections=10, empty=0.3), categories=5)
+    agree(*scene(rng, categories=4, images=400, boxes=6, detections=10, empty=0.3), 5)
 
 
 coordinates = st.integers(0, 12).map(lambda value: value * 8.0) | st.floats(0, 100, width=32)

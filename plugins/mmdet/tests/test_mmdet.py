@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -258,7 +258,11 @@ def test_mmengine_opens_nothing_while_a_model_is_built() -> None:
     from synthbench_mmdet.library import MODELS, contained
 
     with contained(StageRun(Path())):
-        for act in (lambda: Config.fromfile("harm.py"), lambda: load_checkpoint(torch.nn.Linear(1, 1), "harm.pth")):
+        acts: list[Callable[[], object]] = [
+            lambda: Config.fromfile("harm.py"),
+            lambda: load_checkpoint(torch.nn.Linear(1, 1), "harm.pth"),
+        ]
+        for act in acts:
             with pytest.raises(SynthbenchError, match="asked to import or open"):
                 act()
         with pytest.raises(RuntimeError, match=r"Failed to get os\.getcwd"):
