@@ -46,6 +46,9 @@ def agree(truth, predictions, categories):
     return ours
 
 
+Scene = tuple[list[Boxes], list[Boxes]]
+
+
 def scene(
     rng, *, categories, images, boxes, detections, size=300.0, step=0.0, levels=0, crowds=0.1, empty=0.1
 ) -> tuple[list[Boxes], list[Boxes]]:
