@@ -9,6 +9,9 @@ from typing import Any
 from synthbench.storage.references import ArtifactRef, ViewRef
 from synthbench.storage.store import StageRecord
 
+DATA = "data.json"
+"""What a data source says of its data, in the artifact of `data`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:

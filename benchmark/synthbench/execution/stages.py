@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from synthbench.contract.types import Boxes, ImageSet, Sample, SampleRequest
 from synthbench.errors import SynthbenchError
+from synthbench.execution.jobs import DATA
 from synthbench.execution.perform import Task
 from synthbench.metrics import evaluate, precision_recall
 from synthbench.storage.boxes import read_boxes, write_boxes
@@ -17,7 +18,6 @@ from synthbench.storage.views import BOXES
 
 Item = TypeVar("Item", Sample, Boxes)
 DROPPED = "boxes lay outside their image, had no size or no known category, and were dropped"
-DATA = "data.json"
 
 
 def load_data(task: Task) -> None:

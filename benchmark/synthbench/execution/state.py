@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synthbench.errors import SynthbenchError
-from synthbench.execution.jobs import Outcome
+from synthbench.execution.jobs import DATA, Outcome
 from synthbench.execution.provenance import code_hash
-from synthbench.execution.stages import DATA
 from synthbench.planning.planner import Plan
 from synthbench.planning.stage import BoxesOf, HiddenBoxes, Stage, View
 from synthbench.storage.references import HIDDEN, OWN, ArtifactRef, ViewRef

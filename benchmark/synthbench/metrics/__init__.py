@@ -8,7 +8,4 @@ from synthbench.metrics.matching import Matches, match
 from synthbench.metrics.overlap import iou_matrix, nms
 from synthbench.metrics.scores import Counts, evaluate, precision_recall, summarize
 
-METRICS_VERSION = 1
-"""Raised when a figure comes out differently for the same boxes."""
-
-__all__ = ["METRICS_VERSION", "Counts", "Matches", "evaluate", "iou_matrix", "match", "nms", "precision_recall", "summarize"]
+__all__ = ["Counts", "Matches", "evaluate", "iou_matrix", "match", "nms", "precision_recall", "summarize"]

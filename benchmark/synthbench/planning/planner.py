@@ -8,8 +8,7 @@ from typing import Any
 
 from synthbench.contract.box_sources import FromDetector, FromGenerator, box_source_of
 from synthbench.contract.types import derive_seed
-from synthbench.metrics import METRICS_VERSION
-from synthbench.planning.stage import BoxesOf, HiddenBoxes, OwnBoxes, Stage, View
+from synthbench.planning.stage import METRICS_VERSION, BoxesOf, HiddenBoxes, OwnBoxes, Stage, View
 from synthbench.registry import Registry
 from synthbench.storage.store import Store
 from synthbench.suite.inputs import Inputs, resolve_suite
