@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,15 +26,20 @@ from typing import TYPE_CHECKING, Any
 
 from own_loops import OWN, SEED
 from synthbench.contract.options import configure
-from synthbench.execution.engines import Worker
+from synthbench.execution.engines import InProcess
 from synthbench.execution.jobs import Job
+from synthbench.execution.worker_process import Worker, worker_command
 from synthbench.registry import installed
-from synthbench.storage.views import ViewRef, joined
+from synthbench.storage.local import LocalStore
+from synthbench.storage.references import ArtifactRef, ViewRef
+from synthbench.storage.views import read_view
 
 if TYPE_CHECKING:
     from synthbench.execution.stage_run import Event
 
 IMAGES, SIDE = 160, 96
+DATA = ArtifactRef(kind="data", key="d" * 64)
+TRAINING = ViewRef(images=ArtifactRef(kind="select", key="5" * 64))
 TIMEOUT = 3600.0
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "yolov8": {"image_size": 96, "batch_size": 8, "learning_rate": 0.003, "warmup_epochs": 1.0, "close_mosaic": 4, "keep": "last"},
@@ -47,23 +53,23 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass
 class Trained:
-    """One training: wall time in seconds, optimiser steps, and the loss that was told last."""
+    """One training: wall time in seconds, optimiser steps, and the loss that was shown last."""
 
     seconds: float
     steps: int
     loss: float
 
 
-def serve_own(detector: str, images: str) -> None:
+def serve_own(detector: str, store: str) -> None:
     """The other process: a training in the library's own loop for each number of epochs on standard input."""
     import torch
 
     results = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not pass for a result
     torch.set_num_threads(1)
-    data = joined([ViewRef(folder=images)])
+    data = read_view(LocalStore(Path(store)), TRAINING)
     for line in sys.stdin:
-        options, problems = configure(installed().get("detector", detector).plugin, {**OPTIONS[detector], "epochs": int(line)})
+        options, problems = configure(installed().get("detector", detector).cls, {**OPTIONS[detector], "epochs": int(line)})
         assert options is not None, problems
         with tempfile.TemporaryDirectory() as folder:
             loop = OWN[detector](options, data, Path(folder))
@@ -75,8 +81,8 @@ def serve_own(detector: str, images: str) -> None:
 class Own:
     """The library's own loop, in a plain process on one core."""
 
-    def __init__(self, detector: str, images: Path, log: Path) -> None:
-        command = [sys.executable, __file__, "--own", detector, str(images)]
+    def __init__(self, detector: str, store: LocalStore, log: Path) -> None:
+        command = [sys.executable, __file__, "--own", detector, store.address]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -104,29 +110,27 @@ class Own:
 class Harness:
     """Trainings as jobs of a worker on one core."""
 
-    def __init__(self, detector: str, images: Path, log: Path) -> None:
-        self.detector, self.images = detector, images
-        self.worker = Worker(log, 1, offline=True)
+    def __init__(self, detector: str, store: LocalStore, log: Path) -> None:
+        self.detector = detector
+        self.worker = Worker(log, 1, True, worker_command(sys.executable, store.address))
 
     def train(self, epochs: int) -> Trained:
         """One training."""
-        told: list[Event] = []
-        with tempfile.TemporaryDirectory() as folder:
-            job = Job(
-                stage="train",
-                label="",
-                workdir=folder,
-                plugin=("detector", self.detector),
-                options={**OPTIONS[self.detector], "epochs": epochs},
-                seed=SEED,
-                views={"data": [ViewRef(folder=str(self.images))]},
-            )
-            started = time.perf_counter()
-            outcome = self.worker.carry_out(job, told.append, TIMEOUT)
-            seconds = time.perf_counter() - started
+        events: list[Event] = []
+        job = Job(
+            kind="train",
+            key=uuid.uuid4().hex * 2,
+            plugin=("detector", self.detector),
+            options={**OPTIONS[self.detector], "epochs": epochs},
+            seed=SEED,
+            views={"data": [TRAINING]},
+        )
+        started = time.perf_counter()
+        outcome = self.worker.run(job, events.append, TIMEOUT)
+        seconds = time.perf_counter() - started
         if outcome.error:
             raise SystemExit(f"{self.detector}: {outcome.error}\n{outcome.trace}")
-        last: Any = next(event for event in reversed(told) if event["event"] == "progress" and event["label"] == "train")
+        last: Any = next(event for event in reversed(events) if event["event"] == "progress" and event["label"] == "train")
         return Trained(seconds, last["done"], sum(value for name, value in last["figures"].items() if name == "loss"))
 
     def close(self) -> None:
@@ -134,7 +138,7 @@ class Harness:
         self.worker.close()
 
 
-def compare(detector: str, images: Path, folder: Path, seconds: float) -> list[tuple[Trained, Trained]]:
+def compare(detector: str, store: LocalStore, folder: Path, seconds: float) -> list[tuple[Trained, Trained]]:
     """Harness and own loop, side by side, twice."""
     pairs = []
     epochs = 0
@@ -160,8 +164,8 @@ def compare(detector: str, images: Path, folder: Path, seconds: float) -> list[t
                 trainer.close()
 
         with ThreadPoolExecutor(2) as pool:
-            harness = pool.submit(side, lambda: Harness(detector, images, folder / f"{detector}-{turn}.log"), cores[0])  # noqa: B023
-            own = pool.submit(side, lambda: Own(detector, images, folder / f"{detector}-own-{turn}.log"), cores[1])  # noqa: B023
+            harness = pool.submit(side, lambda: Harness(detector, store, folder / f"{detector}-{turn}.log"), cores[0])  # noqa: B023
+            own = pool.submit(side, lambda: Own(detector, store, folder / f"{detector}-own-{turn}.log"), cores[1])  # noqa: B023
             errors = [error for each in (harness, own) if (error := each.exception()) and not isinstance(error, BrokenBarrierError)]
             if errors:
                 raise errors[0]
@@ -175,23 +179,25 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--own", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("detectors", nargs="*", metavar="DETECTOR")
-    given = parser.parse_args()
-    if given.own:
-        serve_own(*given.own)
+    arguments = parser.parse_args()
+    if arguments.own:
+        serve_own(*arguments.own)
         return
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         options = {"train": IMAGES, "test": 1, "size": SIDE}
-        worker = Worker(folder / "data.log", 1, offline=True)
-        job = Job(stage="data", label="", workdir=str(folder / "data"), plugin=("data-source", "orchard"), options=options)
-        (folder / "data").mkdir()
-        outcome = worker.carry_out(job, lambda _: None, TIMEOUT)
-        worker.close()
-        assert not outcome.error, outcome.error
-        print(f"{IMAGES} orchard scenes of {SIDE} pixels, one thread and one core a side, about {given.seconds:g} s")
+        store = LocalStore(folder / "store")
+        parameters = {"split": "train", "count": None, "seed": 0}
+        for job in (
+            Job(kind=DATA.kind, key=DATA.key, plugin=("data-source", "orchard"), options=options),
+            Job(kind=TRAINING.images.kind, key=TRAINING.images.key, reads={"data": DATA}, parameters=parameters),
+        ):
+            outcome = InProcess(store).run(job, lambda _: None, TIMEOUT)
+            assert not outcome.error, outcome.error
+        print(f"{IMAGES} orchard scenes of {SIDE} pixels, one thread and one core a side, about {arguments.seconds:g} s")
         print(f"{'detector':<18} {'steps':>6} {'harness':>9} {'own loop':>9} {'ratio':>7}   last loss: harness, own")
-        for detector in given.detectors or OPTIONS:
-            pairs = compare(detector, folder / "data" / "train", folder, given.seconds)
+        for detector in arguments.detectors or OPTIONS:
+            pairs = compare(detector, store, folder, arguments.seconds)
             for harness, own in pairs:
                 assert harness.steps == own.steps, f"{detector}: {harness.steps} steps against {own.steps}"
                 ratio = harness.seconds / own.seconds
