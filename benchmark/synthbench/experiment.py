@@ -168,7 +168,7 @@ class Experiment:
     def _engines(self, workers: int, threads: int, *, in_process: bool, offline: bool) -> list[Engine]:
         if in_process:
             return [InProcess(self.store, offline=offline)]
-        logs, stamp = self.store.root / "logs", time.strftime("%Y%m%d-%H%M%S")
+        logs, stamp = self.store.root / "logs", f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         return [Workers(self.store, logs / f"{stamp}-{number}.log", threads, offline=offline) for number in range(workers)]
 
 

@@ -1,5 +1,5 @@
-"""The table of stages: one entry for each kind. Plans, workers, reports and progress read it, so a new kind is one entry here
-and one function.
+"""The table of stages: one entry for each kind. Plans, workers, reports and progress read it, so a new kind is one entry here,
+one function, and the place in `planning.planner` that asks for it.
 
     STAGES["count"] = StageKind(name="count", function="my_module:count", inputs=("images",), leaves="count.json")
 """

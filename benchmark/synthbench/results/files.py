@@ -6,7 +6,7 @@ uv run python -m synthbench.results.files      renews schema.json, the JSON Sche
 from __future__ import annotations
 
 import json
-import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def is_current(path: Path) -> bool:
 def write_results(path: Path, results: Results) -> None:
     """Writes results by one rename, so that nobody reads half of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     temporary.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
     temporary.replace(path)
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -58,7 +59,7 @@ class FileHashes:
         """Writes what is known, in one rename."""
         if self._changed:
             with suppress(OSError):  # remembering hashes saves time, nothing more
-                temporary = self._file.with_suffix(f".{os.getpid()}")
+                temporary = self._file.with_suffix(f".{uuid.uuid4().hex}")
                 temporary.write_text(json.dumps(self._known))
                 temporary.replace(self._file)
                 self._changed = False

@@ -56,18 +56,30 @@ def acquire(path: Path) -> Lease | None:
         try:
             file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
-            if not is_abandoned(path):
+            if not remove_abandoned(path):
                 return None
-            # Renaming is atomic: of several processes that find it abandoned, one removes it.
-            taken = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-            with suppress(FileNotFoundError):
-                path.rename(taken)
-                taken.unlink()
             continue
         with os.fdopen(file, "wb") as opened:
             opened.write(content)
         return Lease(path, content)
     return None
+
+
+def remove_abandoned(path: Path) -> bool:
+    """Removes a lease whose process is gone. False if it is held, or was taken over by another process meanwhile."""
+    with suppress(FileNotFoundError):
+        judged = path.read_bytes()
+        if not is_abandoned(path):
+            return False
+        removed = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+        path.rename(removed)  # atomic: one process gets this file
+        if removed.read_bytes() != judged:  # another process was quicker, and this is its new lease: put it back
+            with suppress(FileExistsError):
+                os.link(removed, path)
+            removed.unlink()
+            return False
+        removed.unlink()
+    return True
 
 
 def is_abandoned(path: Path) -> bool:
