@@ -123,7 +123,7 @@ def test_images_come_lazily_and_a_broken_one_is_named(folder: Path) -> None:
     (folder / "images" / "b.jpg").write_bytes(whole[: len(whole) // 2])
     train = iter(CocoFolder(path=folder, resize=30).load(StageRun(folder)).train)
     assert pixels(next(train)).shape == (20, 30, 3)
-    with pytest.raises(SynthbenchError, match=r"b\.jpg: not an image that opens"):
+    with pytest.raises(SynthbenchError, match=r"b\.jpg: not a readable image"):
         next(train)
 
 

@@ -89,18 +89,18 @@ def test_files_that_do_not_open_are_named(tmp_path: Path, suffix: str) -> None:
     whole = path.read_bytes()
     for broken in (b"", b"not an image", whole[: len(whole) // 2]):
         path.write_bytes(broken)
-        with pytest.raises(SynthbenchError, match="not an image that opens"):
+        with pytest.raises(SynthbenchError, match="not a readable image"):
             read_image(path)
     with pytest.raises(SynthbenchError, match="no such image"):
         read_header(tmp_path / "missing.png")
-    with pytest.raises(SynthbenchError, match="not an image that opens"):
+    with pytest.raises(SynthbenchError, match="not a readable image"):
         read_image(tmp_path)
 
 
 def test_a_program_that_passes_for_a_photograph_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
     for reader in (read_header, read_image):
-        with pytest.raises(SynthbenchError, match="not an image that opens"):
+        with pytest.raises(SynthbenchError, match="not a readable image"):
             reader(tmp_path / "a.jpg")
 
 

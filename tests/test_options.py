@@ -28,8 +28,8 @@ class Plugin:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"limit": math.inf}, "limit: holds a number that is not finite, which JSON cannot"),
-        ({"rates": [1.0, math.nan]}, "rates: holds a number that is not finite, which JSON cannot"),
+        ({"limit": math.inf}, "limit: contains a number that is not finite, which JSON cannot represent"),
+        ({"rates": [1.0, math.nan]}, "rates: contains a number that is not finite, which JSON cannot represent"),
         ({"limit": -1}, "AssertionError: limit: less than nothing"),
         ({"place": "here"}, "place: no suite can set an option of the type pathlib.Path | str"),
         ({"limt": 1}, "limt: unknown option, did you mean 'limit'?"),

@@ -106,8 +106,11 @@ def test_a_sound_plugin_is_found(found: PluginInfo) -> None:
             DETECTOR.replace("def train(self, data, run): ...", "train = 3") + HOOK,
             "train should be a method, train(self, data, run), not 3",
         ),
-        (DETECTOR.replace("def train", "async def train") + HOOK, "train is async, and nobody would await it"),
-        (DETECTOR.replace("run): ...", "run): yield", 1) + HOOK, "train yields, and nobody would go through what it yields"),
+        (DETECTOR.replace("def train", "async def train") + HOOK, "train is async, but the core does not await it"),
+        (
+            DETECTOR.replace("run): ...", "run): yield", 1) + HOOK,
+            "train is a generator function, but the core does not iter",
+        ),
         (
             DETECTOR.replace("class Some", "class Some(Detector)").replace("def predict", "def predikt") + HOOK,
             "detector 'some': lacks predict",
@@ -151,7 +154,7 @@ def test_a_sound_plugin_is_found(found: PluginInfo) -> None:
         ),
         (DETECTOR + HOOK.replace("_detectors", "_checkpoints"), "synthbench_checkpoints: expected a mapping of names to paths, got "),
         (DETECTOR + HOOK.replace("@hookimpl", ""), "synthbench_detectors is not marked with @hookimpl"),
-        (DETECTOR, "gives nothing, since nothing in it is marked with @hookimpl; the hooks are synthbench_data_sources, "),
+        (DETECTOR, "contains no plugin: no function is marked with @hookimpl; the hooks are synthbench_data_sources, "),
         (DETECTOR + HOOK.replace("detectors()", "detectors(register)"), "Argument(s) {'register'} are declared in the hookimpl but"),
         ("class Panic(BaseException): ...\nraise Panic('in native code')", "Panic: in native code"),
     ],
@@ -182,7 +185,7 @@ def test_whatever_the_core_can_call_is_sound(found: PluginInfo, method: str) -> 
     assert found(a=imports + DETECTOR.replace("def train(self, data, run): ...", method) + HOOK).broken == []
 
 
-def test_the_place_of_an_error_is_told(found: PluginInfo, tmp_path: Path) -> None:
+def test_the_location_of_an_error_is_shown(found: PluginInfo, tmp_path: Path) -> None:
     (tmp_path / "deeper.py").write_text("\n1 / 0\n")
     registry = found(
         deep="import deeper",
@@ -191,7 +194,7 @@ def test_the_place_of_an_error_is_told(found: PluginInfo, tmp_path: Path) -> Non
         raises=HOOK.replace("(Some,)", "[][0]"),
         syntax="\n1 +",
     )
-    ours = {each.entry_point: each.place.removeprefix(f"{tmp_path}/") for each in registry.broken}
+    ours = {each.entry_point: each.location.removeprefix(f"{tmp_path}/") for each in registry.broken}
     detector = len(DETECTOR.splitlines())
     assert ours == {
         "deep": "deeper.py:2",

@@ -70,10 +70,10 @@ def test_pickles_are_opened_where_allowed_and_run_nothing(tmp_path: Path) -> Non
     torch.save([1, 2], tmp_path / "list.pth")
     torch.save({"epoch": 3}, tmp_path / "other.pth")
     for name, message in (
-        ("harm.pth", "not a checkpoint that opens"),
-        ("broken.safetensors", "not a checkpoint that opens"),
-        ("list.pth", "holds no state dict"),
-        ("other.pth", "holds no state dict"),
+        ("harm.pth", "not a readable checkpoint"),
+        ("broken.safetensors", "not a readable checkpoint"),
+        ("list.pth", "does not contain a state dict"),
+        ("other.pth", "does not contain a state dict"),
     ):
         with pytest.raises(SynthbenchError, match=message):
             read_weights(tmp_path / name, PICKLES)
@@ -110,6 +110,6 @@ def test_an_address_is_fetched_under_download_alone_and_checked(tmp_path: Path, 
         find_weights(f"https://example.org/{there.name}", OFFLINE)
     kept.unlink()
     there.write_bytes(b"altered")
-    with pytest.raises(SynthbenchError, match="cannot be fetched"):
+    with pytest.raises(SynthbenchError, match="cannot be downloaded"):
         fetched(there.as_uri(), ONLINE)
     assert not kept.exists()

@@ -1,4 +1,4 @@
-"""`synthbench plugins`: what is installed."""
+"""`synthbench plugins`: lists the installed plugins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from synthbench.cli.tables import print_table
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Prints a table, or JSON."""
+    """Prints the plugins, the shipped checkpoints and the broken entry points, as a table or as JSON."""
     from synthbench.contract.stages import PLUGIN_KINDS
     from synthbench.registry import installed
 
@@ -18,8 +18,8 @@ def command(arguments: argparse.Namespace) -> int:
     columns = ("kind", "name", "version", "license", "distribution")
     cells = [(each.kind, each.name, each.cls.version, each.cls.license, f"{each.distribution} {each.release}") for each in ordered]
     if arguments.json:
-        facts = ("entry_point", "distribution", "name", "error", "place")
-        broken = [{fact: getattr(each, fact) for fact in facts} for each in registry.broken]
+        facts = ("entry_point", "distribution", "name", "error")
+        broken = [{**{fact: getattr(each, fact) for fact in facts}, "place": each.location} for each in registry.broken]
         plugins = [dict(zip(columns, row, strict=True)) for row in cells]
         print(json.dumps({"plugins": plugins, "checkpoints": sorted(registry.checkpoints), "broken": broken}, indent=1))
         return 0
@@ -27,5 +27,5 @@ def command(arguments: argparse.Namespace) -> int:
     if registry.checkpoints:
         print(f"\nshipped checkpoints: {', '.join(sorted(registry.checkpoints))}")
     for each in registry.broken:
-        print(f"\nbroken: {each.entry_point} ({each.distribution}): {each.told()}")
+        print(f"\nbroken: {each.entry_point} ({each.distribution}): {each.message()}")
     return 0

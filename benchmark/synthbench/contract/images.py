@@ -1,4 +1,4 @@
-"""Reading image files as people see them: upright, eight bits, RGB."""
+"""Reading image files upright, as RGB with eight bits per channel, and writing them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
-"""Photographs, as Pillow calls them. PostScript is a program, which Pillow would have another program run."""
+"""The formats of photographs, by Pillow's names. PostScript is left out: Pillow would have Ghostscript run such a file."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its image.
+    """What a file's header says of its image.
 
-    width, height: pixels as they are stored, before any turning.
+    width, height: in pixels, as stored, before EXIF's orientation is applied.
     turn: EXIF's orientation, 1 (upright) to 8; 5 to 8 swap width and height.
-    plain: stored in eight bits RGB, so any reader sees the same pixels.
+    plain: whether it is stored as RGB with eight bits per channel, so that every reader gets the same pixels.
     """
 
     width: int
@@ -36,31 +36,31 @@ class Header:
 
     @property
     def upright(self) -> tuple[int, int]:
-        """Width and height of the image that `open_image` gives."""
+        """Width and height of the image that `open_image` returns."""
         return (self.height, self.width) if self.turn >= 5 else (self.width, self.height)
 
 
 def read_header(path: Path) -> Header:
-    """What the file says of its image, without decoding it where the format allows. Raises as `open_image` does."""
+    """Reads the header, without decoding the pixels if the format allows. Raises as `open_image` does."""
     with _opened(path) as file:
-        deep = any(";16" in str(piece.args) for piece in file.tile)  # Pillow calls 16 bits RGB simply RGB
+        deep = any(";16" in str(piece.args) for piece in file.tile)  # Pillow's mode is RGB for 16 bits, too
         turn = file.getexif().get(ExifTags.Base.Orientation, 1)
         width, height = file.size
-        if file.format == "TIFF" and turn in range(5, 9):  # of these Pillow gives the upright size
+        if file.format == "TIFF" and turn in range(5, 9):  # Pillow returns the upright size for these
             width, height = height, width
         return Header(width, height, turn if turn in range(1, 9) else 1, file.mode == "RGB" and not deep)
 
 
 def open_image(path: Path) -> Image.Image:
-    """The image upright, in mode RGB, whatever its file holds: grey, palette, alpha, CMYK or 16 bits.
+    """The image, upright and in mode RGB, converted from grey, palette, alpha, CMYK or 16 bits if necessary.
 
-    Raises SynthbenchError where it is missing or does not open.
+    Raises SynthbenchError if the file is missing or cannot be read as an image.
     """
     with _opened(path) as file:
         file.load()
         upright = ImageOps.exif_transpose(file)
         if upright.mode == "F":
-            raise ValueError("its pixels are floating-point numbers; save it with 8 bits a channel")
+            raise ValueError("its pixels are floating-point numbers; save it with 8 bits per channel")
         if upright.mode.startswith("I"):  # 16 bits grey: Pillow would clip at 255 instead of scaling
             wide = np.asarray(upright, np.float64)
             scaled = wide / (65535 if wide.max() > 255 else 255) * 255
@@ -74,7 +74,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Writes uint8 (H, W, 3) RGB, losslessly where the suffix allows. Raises ValueError for another shape or type."""
+    """Writes uint8 (H, W, 3) RGB, losslessly if the format of the suffix is lossless. Raises ValueError for another shape or type."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"an image must be uint8 (H, W, 3), not {pixels.dtype} {pixels.shape}")
     Image.fromarray(pixels).save(path)
@@ -88,4 +88,4 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     except FileNotFoundError:
         raise SynthbenchError(f"{path}: no such image") from None
     except (OSError, SyntaxError, ValueError, RuntimeError, KeyError, Image.DecompressionBombError) as error:  # Pillow raises all of these
-        raise SynthbenchError(f"{path}: not an image that opens ({error})") from None
+        raise SynthbenchError(f"{path}: not a readable image ({error})") from None

@@ -2,11 +2,11 @@
 
     @dataclass(frozen=True, kw_only=True)
     class Blur:
-        radius: Annotated[float, Meta(gt=0)] = 2.0              # Meta is msgspec.Meta: bounds that a suite is held to
+        radius: Annotated[float, Meta(gt=0)] = 2.0              # Meta is msgspec.Meta: a suite's value is checked against it
         start: Weights = ""                                     # shipped name, folder, file, hub id or address
-        threshold: float = option(0.5, stage="predict")         # changing it does not train again
+        threshold: float = option(0.5, stage="predict")         # changing it does not repeat the training
 
-What a suite does not set has its default.
+An option that a suite does not set has its default.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Stage = Literal["sample", "predict"]
 UNIONS = (typing.Union, types.UnionType)
 WEIGHTS = "synthbench: weights"
 Weights = Annotated[str, msgspec.Meta(description=WEIGHTS)]
-"""Starting weights: a shipped checkpoint's name, a folder, a file, a hub id, an https address that ends with the beginning of the
-file's SHA-256, as in `-047c8118.pth`, or empty for none. See `synthbench.contract.weights`."""
+"""Starting weights: a shipped checkpoint's name, a folder, a file, a hub id, an https address whose file name ends with the first
+digits of the file's SHA-256, as in `-047c8118.pth`, or empty for none. See `synthbench.contract.weights`."""
 
 
 def option(default: Value, *, stage: Stage) -> Value:
-    """A field that matters to the later of the plugin's two stages only, so changing it does not learn again."""
-    made: Value = dataclasses.field(default=default, metadata={"stage": stage})
-    return made
+    """A field that only the later of the plugin's two stages uses, so changing it does not repeat the fit or the training."""
+    field: Value = dataclasses.field(default=default, metadata={"stage": stage})
+    return field
 
 
 def option_types(plugin: type) -> dict[str, Any]:
@@ -53,46 +53,47 @@ def is_weights(kind: Any) -> bool:
 
 
 def option_marks_of(plugin: type) -> dict[str, str]:
-    """The mark of each option that has one: option -> stage."""
+    """The stage of each option that was declared with `option(…, stage=…)`, by the option's name."""
     return {field.name: field.metadata["stage"] for field in dataclasses.fields(plugin) if "stage" in field.metadata}
 
 
-def configure(plugin: type[Value], given: Mapping[str, object]) -> tuple[Value | None, list[str]]:
-    """The plugin with `given` options, or None and every problem found, each beginning with the option's name."""
+def configure(plugin: type[Value], options: Mapping[str, object]) -> tuple[Value | None, list[str]]:
+    """The plugin with these options, or None and all problems; a problem with an option begins with the option's name."""
     kinds = option_types(plugin)
     renamed: Mapping[str, str] = getattr(plugin, "renamed_options", {})
     problems = [
         f"{key}: renamed to '{renamed[key]}'" if key in renamed else f"{key}: unknown option{suggest(key, kinds)}"
-        for key in given
+        for key in options
         if key not in kinds
     ]
     values: dict[str, object] = {}
-    for key, value in given.items():
+    for key, value in options.items():
         if key in kinds:
             try:
                 values[key] = msgspec.convert(value, kinds[key], dec_hook=_decode)
             except msgspec.ValidationError as error:
-                problems.append(f"{key}: {_told(kinds[key], value, error)}")
-            except TypeError as error:  # a type that cannot be told from others in TOML, such as Path | str
+                problems.append(f"{key}: {_message(kinds[key], value, error)}")
+            except TypeError as error:  # a union whose types look the same in TOML, such as Path | str
                 problems.append(f"{key}: no suite can set an option of the type {kinds[key]} ({error})")
-    needed = [field.name for field in dataclasses.fields(plugin) if _is_required(field)]  # type: ignore[arg-type]
-    problems += [f"{key}: missing" for key in needed if key not in given]
+    required = [field.name for field in dataclasses.fields(plugin) if _is_required(field)]  # type: ignore[arg-type]
+    problems += [f"{key}: missing" for key in required if key not in options]
     if problems:
         return None, problems
     try:
-        made = plugin(**values)
-    except (TypeError, ValueError, SynthbenchError) as error:  # a plugin's own __post_init__ refuses
+        configured = plugin(**values)
+    except (TypeError, ValueError, SynthbenchError) as error:  # the plugin's __post_init__ rejects the values
         return None, [str(error)]
-    except Exception as error:  # or is broken
+    except Exception as error:  # or has a bug
         return None, [f"{type(error).__name__}: {error}"]
-    infinite = [name for name, value in option_values(made).items() if not _is_finite(value)]
-    return (None if infinite else made), [f"{name}: holds a number that is not finite, which JSON cannot" for name in infinite]
+    infinite = [name for name, value in option_values(configured).items() if not _is_finite(value)]
+    problems = [f"{name}: contains a number that is not finite, which JSON cannot represent" for name in infinite]
+    return (None if infinite else configured), problems
 
 
 def option_values(plugin: object, marks: Collection[str] | None = None) -> dict[str, object]:
     """The options of a configured plugin as plain values.
 
-    marks: of the options with a mark (`option(…, stage=…)`), only those with one of these; None: all.
+    marks: stages; options that were declared with `option(…, stage=…)` for another stage are left out. None: all options.
     """
     fields = dataclasses.fields(plugin)  # type: ignore[arg-type]
     kept = [field for field in fields if field.init and (marks is None or field.metadata.get("stage") in (None, *marks))]
@@ -100,7 +101,7 @@ def option_values(plugin: object, marks: Collection[str] | None = None) -> dict[
 
 
 def _is_finite(value: object) -> bool:
-    """Whether a plain value, or whatever it holds, can be told a worker."""
+    """Whether a plain value contains finite numbers only: JSON, in which workers get their options, has no others."""
     if isinstance(value, dict):
         return all(map(_is_finite, value.values()))
     return all(map(_is_finite, value)) if isinstance(value, (list, tuple)) else not isinstance(value, float) or math.isfinite(value)
@@ -111,10 +112,10 @@ def _is_required(field: dataclasses.Field[object]) -> bool:
     return field.init and field.default is missing and field.default_factory is missing
 
 
-def _told(kind: Any, value: object, error: msgspec.ValidationError) -> str:
+def _message(kind: Any, value: object, error: msgspec.ValidationError) -> str:
     if typing.get_origin(kind) is Literal:
         return f"unknown value {value!r}{suggest(str(value), map(str, typing.get_args(kind)))}"
-    expected = re.sub(", got `.*?`", "", str(error))  # the value says more than its type
+    expected = re.sub(", got `.*?`", "", str(error))  # the message shows the value instead of its type
     return f"{expected[0].lower()}{expected[1:]}, got {value!r}"
 
 

@@ -1,7 +1,7 @@
-"""What crosses the border between the core and a plugin: arrays, paths and plain values, no framework's types.
+"""The types that the core and plugins exchange: arrays, paths and plain values, no framework's types.
 
-This module is imported by every plugin, so it imports nothing heavy itself: numpy and Pillow are loaded when the
-first array is made or the first image read.
+Every plugin imports this module, so it imports nothing heavy itself: numpy and Pillow are imported when the first array
+is created or the first image is read.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Boxes:
     """The boxes of one image.
 
     xyxy: float32 (N, 4), pixels, origin at the top left corner of the image, x2 and y2 exclusive.
-    labels: int64 (N,), positions in the image set's categories.
-    scores: float32 (N,), 1 for boxes that somebody drew.
-    crowd: bool (N,), regions that hold several objects; a prediction there counts neither way (COCO's `iscrowd`).
+    labels: int64 (N,), indices into the image set's `categories`.
+    scores: float32 (N,), 1 for boxes that a person drew.
+    crowd: bool (N,), COCO's `iscrowd`: a region with several objects; a prediction that matches it is ignored in scoring.
     """
 
     xyxy: NDArray[np.float32]
@@ -42,28 +42,28 @@ class Boxes:
         scores: ArrayLike | None = None,
         crowd: ArrayLike | None = None,
     ) -> Boxes:
-        """Boxes from anything array-like; labels are 0, scores 1 and nothing is a crowd unless given.
+        """Boxes from anything array-like. By default, labels are 0, scores are 1 and no box is a crowd.
 
-        Raises ValueError where the boxes are not four numbers each, the lengths differ or a number is not finite.
+        Raises ValueError if a box is not four numbers, the lengths differ, or a number is not finite.
         """
         import numpy as np
 
-        given = np.asarray(xyxy, np.float32)
-        if given.size and given.shape[-1:] != (4,):
-            raise ValueError(f"boxes must be (N, 4), not {given.shape}")
-        corners = given.reshape(-1, 4)
+        array = np.asarray(xyxy, np.float32)
+        if array.size and array.shape[-1:] != (4,):
+            raise ValueError(f"boxes must be (N, 4), not {array.shape}")
+        corners = array.reshape(-1, 4)
         count = len(corners)
-        made = cls(
+        boxes = cls(
             corners,
             np.zeros(count, np.int64) if labels is None else np.asarray(labels, np.int64).reshape(-1),
             np.ones(count, np.float32) if scores is None else np.asarray(scores, np.float32).reshape(-1),
             np.zeros(count, np.bool_) if crowd is None else np.asarray(crowd, np.bool_).reshape(-1),
         )
-        if not len(made.labels) == len(made.scores) == len(made.crowd) == count:
-            raise ValueError(f"{count} boxes, {len(made.labels)} labels, {len(made.scores)} scores, {len(made.crowd)} crowd flags")
-        if not (np.isfinite(made.xyxy).all() and np.isfinite(made.scores).all()):
+        if not len(boxes.labels) == len(boxes.scores) == len(boxes.crowd) == count:
+            raise ValueError(f"{count} boxes, {len(boxes.labels)} labels, {len(boxes.scores)} scores, {len(boxes.crowd)} crowd flags")
+        if not (np.isfinite(boxes.xyxy).all() and np.isfinite(boxes.scores).all()):
             raise ValueError("a box or a score is not a finite number")
-        return made
+        return boxes
 
     @classmethod
     def none(cls) -> Boxes:
@@ -74,7 +74,7 @@ class Boxes:
         return len(self.xyxy)
 
     def keep(self, which: ArrayLike) -> Boxes:
-        """The boxes at `which`: positions or a mask, (N,)."""
+        """The boxes that `which` selects: indices, or a bool mask (N,)."""
         import numpy as np
 
         index = np.asarray(which)
@@ -82,16 +82,16 @@ class Boxes:
         return Boxes(self.xyxy[index], self.labels[index], self.scores[index], self.crowd[index])
 
     def scaled(self, across: float, down: float) -> Boxes:
-        """The boxes after the image was made `across` times as wide and `down` times as high."""
+        """The boxes after the image's width was multiplied by `across` and its height by `down`."""
         import numpy as np
 
-        factors = np.array([across, down, across, down])  # float64, so that an edge of the image stays on it
+        factors = np.array([across, down, across, down])  # float64, so that a box edge on the image's edge stays on it
         return replace(self, xyxy=(self.xyxy * factors).astype(np.float32))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file of an image set, with its boxes where the reader may know them."""
+    """An image file of an image set, with its size in pixels. `boxes` is None if they are unknown or withheld from the stage."""
 
     path: Path
     width: int
@@ -99,7 +99,7 @@ class Picture:
     boxes: Boxes | None = None
 
     def pixels(self) -> NDArray[np.uint8]:
-        """The image: uint8 (height, width, 3), RGB, upright. Raises SynthbenchError where it does not open."""
+        """The image: uint8 (height, width, 3), RGB, upright. Raises SynthbenchError if the file cannot be read."""
         from synthbench.contract.images import read_image
 
         return read_image(self.path)
@@ -107,7 +107,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class ImageSet(Sequence[Picture]):
-    """Pictures and the names of what is labelled in them; `boxes.labels` are positions in `categories`."""
+    """Pictures and the names of their categories; `boxes.labels` are indices into `categories`."""
 
     categories: tuple[str, ...]
     pictures: tuple[Picture, ...]
@@ -133,14 +133,14 @@ class ImageSet(Sequence[Picture]):
         return replace(self, pictures=tuple(replace(picture, boxes=None) for picture in self.pictures))
 
     def with_boxes(self, boxes: Iterable[Boxes]) -> ImageSet:
-        """The same pictures with these boxes, one `Boxes` a picture, in order."""
+        """The same pictures with these boxes, one `Boxes` for each picture, in order. Raises ValueError if the numbers differ."""
         pairs = zip(self.pictures, boxes, strict=True)
-        return replace(self, pictures=tuple(replace(picture, boxes=given) for picture, given in pairs))
+        return replace(self, pictures=tuple(replace(picture, boxes=its_boxes) for picture, its_boxes in pairs))
 
     def split(self, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
-        """Two sets without a picture in common: the rest, and a `share` of at least one picture (0: none).
+        """Splits at random into two sets: the rest, and a `share` of the pictures, at least one (none if `share` is 0).
 
-        With a single picture both are that picture, since there is nothing to hold back.
+        No picture is in both sets. A set of a single picture is the exception: it is returned twice.
         """
         import numpy as np
 
@@ -148,18 +148,18 @@ class ImageSet(Sequence[Picture]):
             return self, self[:0]
         if len(self) < 2:
             return self, self
-        held = min(max(round(len(self) * share), 1), len(self) - 1)
+        count = min(max(round(len(self) * share), 1), len(self) - 1)
         order = np.random.default_rng(seed).permutation(len(self)).tolist()
-        return self.subset(sorted(order[held:])), self.subset(sorted(order[:held]))
+        return self.subset(sorted(order[count:])), self.subset(sorted(order[:count]))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An image that a data source or a generator gives.
+    """An image that a data source or a generator yields.
 
-    image: uint8 (H, W, 3) RGB, or the path of an image file to take over byte for byte.
-    boxes: what the giver knows to be in it; None: nothing is known (which differs from no boxes).
-    about: plain values worth keeping, such as the prompt.
+    image: uint8 (H, W, 3) RGB, or the path of an image file, which is copied byte for byte.
+    boxes: the objects in the image, as far as the plugin knows them; None if it does not know, which differs from no boxes.
+    about: plain values that are stored with the image, such as the prompt.
     """
 
     image: NDArray[np.uint8] | Path
@@ -169,10 +169,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Splits:
-    """What a data source gives. `train` and `test` are read once, one after the other.
+    """What a data source returns. `train` is iterated once, then `test` is iterated once.
 
-    rendered: the images were drawn by a program, and the report says so in its first lines.
-    license and source: of the data, for the report.
+    rendered: whether a program drew the images; the report says so in its first lines.
+    license and source: of the data, shown in the report.
     """
 
     categories: tuple[str, ...]
@@ -185,9 +185,9 @@ class Splits:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What to sample: the images number `start` to `stop` (exclusive) of an endless row.
+    """Which images to sample: those numbered `start` to `stop` (exclusive).
 
-    Image i depends on the run's seed and i alone, so the first 100 of 200 are the same 100.
+    Image i depends on the run's seed and i alone, so the first 100 of 200 images equal the 100 images of a smaller request.
     """
 
     start: int
@@ -199,15 +199,15 @@ class SampleRequest:
 
 
 class Run(Protocol):
-    """What a stage is given to work with."""
+    """What the core passes to each stage: its seed, its device, its folder, and methods for logs and progress."""
 
     @property
     def seed(self) -> int:
-        """32 bits, made from the suite's seed and the stage's name; the same for the same stage of every data set."""
+        """32 bits, derived from the suite's seed and the stage's name; the same for the same stage on every data set."""
 
     @property
     def device(self) -> str:
-        """As torch writes it: `cpu`, `cuda`, `cuda:1`, `mps`."""
+        """The device to compute on, in torch's notation: `cpu`, `cuda`, `cuda:1`, `mps`."""
 
     @property
     def threads(self) -> int:
@@ -215,36 +215,36 @@ class Run(Protocol):
 
     @property
     def workdir(self) -> Path:
-        """A folder of this stage's own; what `fit` and `train` leave in it is given back as `fitted`.
+        """A folder that only this stage uses; what `fit` and `train` leave in it is passed to later stages as `fitted`.
 
-        It is empty, but for what an earlier `fit` with the same key had written when it was stopped.
+        It is empty, or contains what an earlier `fit` with the same key wrote before it failed or was stopped.
         """
 
     @property
     def allow_pickle(self) -> bool:
-        """The user says (`--allow-pickle`) that checkpoints may be pickles, which run code when they are opened."""
+        """Whether checkpoints may be pickles, which run code when they are opened: true if the user passed `--allow-pickle`."""
 
     @property
     def offline(self) -> bool:
-        """Nothing may be fetched from a hub or an address: true unless the user gave `--download`."""
+        """Whether downloads are forbidden, from hubs and other addresses: true unless the user passed `--download`."""
 
     def log(self, message: str) -> None:
-        """A line for the stage's log."""
+        """Adds a line to the stage's log."""
 
     def note(self, message: str) -> None:
-        """A line for the reader of the report."""
+        """Adds a note to the report."""
 
     def log_metrics(self, **metrics: str | int | float) -> None:
-        """Figures to keep with the artifact, such as the epoch whose weights were kept."""
+        """Stores values with the stage's artifact, such as the epoch whose weights were kept."""
 
     def track(self, items: Iterable[Item], label: str, total: int | None = None, unit: str = "") -> Iterator[Item]:
-        """Passes `items` on and shows how far it is, how long yet, and how many `unit`s a second."""
+        """Yields `items` and shows the progress, the time left and the `unit`s per second."""
 
     def show_metrics(self, **metrics: float) -> None:
-        """Figures beside the progress, such as the loss. Raises SynthbenchError where one is not finite."""
+        """Shows values beside the progress, such as the loss. Raises SynthbenchError if one is not finite."""
 
 
 def derive_seed(*parts: str | int) -> int:
-    """32 bits from named parts: the same parts give the same seed on every machine, others another."""
+    """A seed of 32 bits derived from the parts: the same on every machine for the same parts, different for different parts."""
     text = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

@@ -1,6 +1,6 @@
-"""Starting weights, as an option of the type `Weights` names them: where they lie, and what is in them. For plugins.
+"""Helpers for plugins with an option of the type `Weights`: find the file of the starting weights, and read it.
 
-Nothing is fetched and no pickle opened unless the command line allows it.
+Nothing is downloaded without `--download`, and no pickle is opened without `--allow-pickle`.
 """
 
 from __future__ import annotations
@@ -20,23 +20,26 @@ if TYPE_CHECKING:
 
 MODEL = "model.safetensors"
 ADDRESS = re.compile(r"https://[^\s?#]+/[^\s/?#]+-[0-9a-f]{8,64}\.(?:pth|pt|safetensors)")
-INSIDE = ("state_dict", "model")  # where checkpoints keep the weights, beside optimisers and the like
+STATE_DICT_KEYS = ("state_dict", "model")  # under which checkpoints contain the weights, beside the optimizer's state and the like
 
 
 def is_hub_id(weights: str) -> bool:
-    """Whether a `Weights` option can only be a hub id: `owner/name`, and no file or folder."""
+    """Whether a `Weights` option is a hub id: `owner/name`, and no file or folder has that path."""
     return weights.count("/") == 1 and not weights.startswith((".", "/", "~")) and not Path(weights).exists()
 
 
 def is_address(weights: str) -> bool:
-    """Whether a `Weights` option is an https address that ends with the beginning of the file's SHA-256, as in `-047c8118.pth`."""
+    """Whether a `Weights` option is an https address whose file name ends with the first digits of the file's SHA-256.
+
+    As in `-047c8118.pth`.
+    """
     return ADDRESS.fullmatch(weights) is not None
 
 
 def find_weights(weights: str, run: Run) -> Path:
-    """The file that a `Weights` option names: itself, that of an address, or `model.safetensors` in a folder or of a hub's repository.
+    """The file that a `Weights` option names: a file, the file at an address, or `model.safetensors` of a folder or a hub repository.
 
-    Raises SynthbenchError where there is none.
+    Raises SynthbenchError if there is no such file.
     """
     if is_address(weights):
         return fetched(weights, run)
@@ -48,15 +51,15 @@ def find_weights(weights: str, run: Run) -> Path:
 
 
 def hub_file(repository: str, name: str, run: Run) -> Path:
-    """The file `name` of a repository on the Hugging Face hub; the network is used only under `--download`.
+    """The file `name` of a repository on the Hugging Face hub, downloaded only with `--download`.
 
-    Raises SynthbenchError that says which file is missing and how to get it.
+    Raises SynthbenchError, which says how to get the file, if it is not in the hub's cache and cannot be downloaded.
     """
     from huggingface_hub import hf_hub_download
 
     try:
         return Path(hf_hub_download(repository, name, local_files_only=run.offline))
-    except Exception as error:  # the hub's errors have no base of their own
+    except Exception as error:  # the hub's errors have no common base class
         raise SynthbenchError(
             f"weights: {name} of {repository} is not in the hub's cache; get it with `hf download {repository} {name}` "
             f"or run with --download ({type(error).__name__})"
@@ -64,40 +67,40 @@ def hub_file(repository: str, name: str, run: Run) -> Path:
 
 
 def fetched(address: str, run: Run) -> Path:
-    """The file of an address that `is_address`, in torch hub's folder; fetched only under `--download`. Needs torch.
+    """The file at an address that `is_address` accepts, from torch hub's folder; downloaded only with `--download`. Needs torch.
 
-    Raises SynthbenchError where it is missing, or its SHA-256 does not begin as its name ends.
+    Raises SynthbenchError if it is missing, or its SHA-256 does not begin with the digits in its name.
     """
     import torch
 
     name = address.rsplit("/", 1)[-1]
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    wanted = name.rsplit("-", 1)[-1].split(".")[0]
+    expected = name.rsplit("-", 1)[-1].split(".")[0]
     if not path.is_file():
         if run.offline:
             raise SynthbenchError(f"weights: {path} is missing: run with --download, or get {address} and put it there")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(address, str(path), wanted, progress=False)
+            torch.hub.download_url_to_file(address, str(path), expected, progress=False)
         except (OSError, RuntimeError) as error:
-            raise SynthbenchError(f"weights: {address} cannot be fetched ({error})") from error
+            raise SynthbenchError(f"weights: {address} cannot be downloaded ({error})") from error
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(wanted):
-        raise SynthbenchError(f"weights: {path}: its SHA-256 {found[:8]}… is not the one in its name: get {address} again")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(expected):
+        raise SynthbenchError(f"weights: {path}: its SHA-256 {digest[:8]}… is not the one in its name: get {address} again")
     return path
 
 
 def check_pickle(path: Path, run: Run) -> None:
-    """Raises SynthbenchError for a file that is a pickle, unless the run allows pickles (`--allow-pickle`)."""
+    """Raises SynthbenchError if the file is a pickle, unless the run allows pickles (`--allow-pickle`)."""
     if path.suffix != ".safetensors" and not run.allow_pickle:
         raise SynthbenchError(f"weights: {path} is a pickle: convert it to .safetensors, or run with --allow-pickle if you trust it")
 
 
 def read_weights(path: Path, run: Run) -> dict[str, Tensor]:
-    """The state dict in a .safetensors file or a pickle of torch's, on the CPU. Needs torch and safetensors.
+    """The state dict in a .safetensors file or in a pickle that torch saved, on the CPU. Needs torch and safetensors.
 
-    Raises SynthbenchError where it does not open or holds something else; see `check_pickle`.
+    Raises SynthbenchError if the file cannot be read or contains something else, and as `check_pickle` does.
     """
     import torch
     from safetensors import SafetensorError
@@ -107,12 +110,12 @@ def read_weights(path: Path, run: Run) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        # Whatever else a pickle would make or run is refused by torch.
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        # With weights_only, torch refuses pickles that would create other objects or run code.
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise SynthbenchError(f"weights: {path}: not a checkpoint that opens ({str(error).splitlines()[0]})") from None
-    if isinstance(held, dict):
-        held = next((held[name] for name in INSIDE if name in held), held)
-    if not isinstance(held, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in held.values()):
-        raise SynthbenchError(f"weights: {path}: holds no state dict of the whole model, names with tensors")
-    return held
+        raise SynthbenchError(f"weights: {path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
+    if isinstance(checkpoint, dict):
+        checkpoint = next((checkpoint[key] for key in STATE_DICT_KEYS if key in checkpoint), checkpoint)
+    if not isinstance(checkpoint, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in checkpoint.values()):
+        raise SynthbenchError(f"weights: {path}: does not contain a state dict, which maps names to tensors")
+    return checkpoint

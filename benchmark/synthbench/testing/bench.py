@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from synthbench.contract.stages import PluginKind
-from synthbench.contract.validation import place_of
+from synthbench.contract.validation import location_of
 from synthbench.execution.jobs import Job, Outcome, Resources
 from synthbench.execution.stage_run import Event
 from synthbench.execution.worker_process import kill
@@ -184,7 +184,7 @@ class Bench:
 
     def method(self, name: str = "") -> str:
         """Where a method of the plugin's begins, or its class where it has none of that name."""
-        return place_of(inspect.unwrap(getattr(self.found.cls, name, self.found.cls))) or self.home
+        return location_of(inspect.unwrap(getattr(self.found.cls, name, self.found.cls))) or self.home
 
     def owns(self, places: list[list[Any]]) -> bool:
         """Whether the innermost of these places is the plugin's."""

@@ -174,7 +174,7 @@ def test_starting_weights(tmp_path: Path) -> None:
     for named, trusted, message in (
         ("owner/repository", True, "hf download owner/repository model.safetensors"),
         (tmp_path / "other.safetensors", True, "none of its 1 tensors"),
-        (tmp_path / "broken.safetensors", True, "not a checkpoint that opens"),
+        (tmp_path / "broken.safetensors", True, "not a readable checkpoint"),
         (tmp_path / "pickle.pt", False, "--allow-pickle"),
         (tmp_path / "pickle.pt", True, "cannot be opened as an ultralytics checkpoint"),
     ):

@@ -185,7 +185,7 @@ def test_starts_from_weights_and_refuses_others(tmp_path: Path) -> None:
     for weights, message in (
         ("official.pth", "is a pickle"),
         ("other.safetensors", "has no tensor that fits"),
-        ("broken.safetensors", "not a checkpoint that opens"),
+        ("broken.safetensors", "not a readable checkpoint"),
         ("missing.safetensors", "no such file"),
     ):
         with pytest.raises(SynthbenchError, match=message):
