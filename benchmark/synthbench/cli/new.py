@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
     new = commands.add_parser("new", help="write a plugin of your own that runs at once")
     new.add_argument("kind", choices=KINDS, help="what the plugin is")
     new.add_argument("name", help="its name in suites: letters, digits, '-' and '_'")
+    new.add_argument("--torch", action="store_true", help="a detector with a training loop in PyTorch (default: numpy alone)")
     new.add_argument("--folder", type=Path, help="where it goes (default: synthbench-NAME)")
     new.set_defaults(carry_out=carry_out)
 
@@ -29,7 +30,9 @@ def carry_out(given: argparse.Namespace) -> int:
     """Writes the folder, and says what is in it and what comes next."""
     check_name(given.kind, given.name)
     folder = given.folder or Path(f"synthbench-{given.name}")
-    written = write(given.kind, given.name, folder)
+    if given.torch and given.kind != "detector":
+        raise SynthbenchError(f"--torch: there is no template of a {given.kind} with torch; leave it out")
+    written = write(given.kind, given.name, folder, "detector-torch" if given.torch else given.kind)
     print("\n".join(f"wrote {file}" for file in written))
     print(f"""
 next:
@@ -61,11 +64,15 @@ def check_name(kind: str, name: str) -> None:
     raise SynthbenchError(f"the distribution {taken.name} is installed already; take another name, such as 'my-{name}'")
 
 
-def write(kind: str, name: str, folder: Path) -> list[Path]:
-    """Writes a plugin into a new folder; gives the files, sorted. Raises SynthbenchError where there is something already."""
+def write(kind: str, name: str, folder: Path, template: str) -> list[Path]:
+    """Writes a plugin into a new folder, from a folder of `TEMPLATES`; gives the files, sorted.
+
+    Raises SynthbenchError where there is something already.
+    """
     if folder.exists():
         raise SynthbenchError(f"{folder}: is there already; nothing was written. Take another name, or another folder with --folder")
-    sources = {file.relative_to(TEMPLATES / kind): file.read_text() for file in sorted((TEMPLATES / kind).rglob(f"*{SUFFIX}"))}
+    files = sorted((TEMPLATES / template).rglob(f"*{SUFFIX}"))
+    sources = {file.relative_to(TEMPLATES / template): file.read_text() for file in files}
     bare = name.replace("-", "_").lower()
     words = {"name": name, "module": f"synthbench_{bare}", "Class": class_name(kind, name, " ".join(sources.values()))}
     written = []
