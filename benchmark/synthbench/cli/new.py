@@ -18,7 +18,9 @@ def command(arguments: argparse.Namespace) -> int:
     """Writes the folder, and says what is in it and what comes next."""
     check_name(arguments.kind, arguments.name)
     folder = Path(arguments.folder) if arguments.folder else Path(f"synthbench-{arguments.name}")
-    written = write(arguments.kind, arguments.name, folder)
+    if arguments.torch and arguments.kind != "detector":
+        raise SynthbenchError(f"--torch: there is no template of a {arguments.kind} with torch; leave it out")
+    written = write(arguments.kind, arguments.name, folder, "detector-torch" if arguments.torch else arguments.kind)
     print("\n".join(f"wrote {file}" for file in written))
     print(f"""
 next:
@@ -50,11 +52,15 @@ def check_name(kind: str, name: str) -> None:
     raise SynthbenchError(f"the distribution {taken.name} is installed already; take another name, such as 'my-{name}'")
 
 
-def write(kind: str, name: str, folder: Path) -> list[Path]:
-    """Writes a plugin into a new folder; gives the files, sorted. Raises SynthbenchError where there is something already."""
+def write(kind: str, name: str, folder: Path, template: str) -> list[Path]:
+    """Writes a plugin into a new folder, from a folder of `TEMPLATES`; gives the files, sorted.
+
+    Raises SynthbenchError where there is something already.
+    """
     if folder.exists():
         raise SynthbenchError(f"{folder}: is there already; nothing was written. Take another name, or another folder with --folder")
-    sources = {file.relative_to(TEMPLATES / kind): file.read_text() for file in sorted((TEMPLATES / kind).rglob(f"*{SUFFIX}"))}
+    files = sorted((TEMPLATES / template).rglob(f"*{SUFFIX}"))
+    sources = {file.relative_to(TEMPLATES / template): file.read_text() for file in files}
     bare = name.replace("-", "_").lower()
     words = {"name": name, "module": f"synthbench_{bare}", "Class": class_name(kind, name, " ".join(sources.values()))}
     written = []

@@ -78,6 +78,7 @@ def add_new(commands: Any) -> None:
     new = commands.add_parser("new", help="write a plugin of your own that runs at once")
     new.add_argument("kind", choices=KINDS, help="what the plugin is")
     new.add_argument("name", help="its name in suites: letters, digits, '-' and '_'")
+    new.add_argument("--torch", action="store_true", help="a detector with a training loop in PyTorch (default: numpy only)")
     new.add_argument("--folder", help="where it goes (default: synthbench-NAME)")
     new.set_defaults(command="new:command")
 

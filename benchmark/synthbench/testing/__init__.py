@@ -6,12 +6,31 @@ In a plugin's own tests, one line:
 
 `synthbench check blobs` does the same from the command line. Neither needs more than seconds where the plugin says with
 `smoke_options` how it learns two dozen small pictures quickly.
+
+Some faults cannot be told from outside; the modules of the checks say which: `conduct`, `appearance`, `damaged`, `late`.
 """
 
 from __future__ import annotations
 
-from synthbench.testing.checks import Check, Failure, Result
-from synthbench.testing.configuring import configured
-from synthbench.testing.contract import checks_of, contract, run_checks
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synthbench.testing.checklist import checks_of, contract, run_checks
+    from synthbench.testing.checks import Check, Failure, Result
+    from synthbench.testing.configuring import configured
 
 __all__ = ["Check", "Failure", "Result", "checks_of", "configured", "contract", "run_checks"]
+
+# Loaded on first use (PEP 562): `testing.loading` looks for what a plugin imports, and must not have imported it itself.
+_HOMES = {"checks": ("Check", "Failure", "Result"), "configuring": ("configured",), "checklist": ("checks_of", "contract", "run_checks")}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Loads a public name from the module that defines it."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'synthbench.testing' has no attribute '{name}'")
+    value: object = getattr(importlib.import_module(f"synthbench.testing.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value

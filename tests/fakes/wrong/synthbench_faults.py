@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal
 
+import synthbench_kept
 from synthbench import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, SynthbenchError, hookimpl, option
 from synthbench_fakes import Paint, Threshold, paint, squares_in
 
@@ -107,6 +108,19 @@ class Setting(Threshold):
     def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
         os.environ["WRONG"] = "1"
         return super().predict(fitted, images, run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping(Threshold):
+    """Uses a library that keeps threads: one for each process, or one more with each training."""
+
+    name: ClassVar[str] = "keeping"
+
+    keeps: Literal["once", "each time"] = "once"
+
+    def train(self, data: ImageSet, run: Run) -> None:
+        super().train(data, run)
+        synthbench_kept.keep(again=self.keeps == "each time")
 
 
 @dataclass(frozen=True, kw_only=True)
