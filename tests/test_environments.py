@@ -139,7 +139,7 @@ def test_of_two_makers_one_waits_for_the_other(variables: dict[str, str], tmp_pa
 def test_in_process_says_that_it_cannot_enter_it(variables: dict[str, str], tmp_path: Path) -> None:
     variables = variables | {"SYNTHBENCH_ENVIRONMENTS": str(tmp_path / "none")}
     said = told([*RUN, "--in-process", "--make-environments"], write_suite(tmp_path), variables, rc=2)
-    assert "synthbench-elsewhere: runs in an environment of its own, which needs a worker: leave --in-process away" in said
+    assert "synthbench-elsewhere: runs in an environment of its own, which needs a worker process: leave --in-process away" in said
     assert not (tmp_path / "none").exists()
 
 

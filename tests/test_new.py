@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from synthbench.cli import main
 from synthbench.cli.parser import KINDS
-from synthbench.contract.stages import PLUGIN_KINDS
+from synthbench.contract.stages import PLUGIN_KINDS as ALL_KINDS
 
 ROOT = Path(__file__).parents[1]
 TOGETHER = """
@@ -30,22 +30,37 @@ use = "some-annotator"
 [[detectors]]
 use = "some-detector"
 """
+WITH_TORCH = """
+references = 8
+baselines = ["references"]
+[data]
+use = "some-data-source"
+[[detectors]]
+use = "some-torch-detector"
+image_size = 96
+width = 16
+epochs = 1
+min_steps = 150
+"""
+
+TEMPLATES = (*KINDS, "torch-detector")
 
 
-def folder_of(written: Path, kind: str) -> Path:
-    return written / f"synthbench-some-{kind}"
+def folder_of(written: Path, template: str) -> Path:
+    return written / f"synthbench-some-{template}"
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a new plugin of each kind, installed for the processes that tests start."""
+    """A folder with a new plugin of each template, installed for the processes that tests start."""
     folder = tmp_path_factory.mktemp("written")
-    for kind in PLUGIN_KINDS:
-        made = folder_of(folder, kind)
-        assert main(["new", kind, f"some-{kind}", "--folder", str(made)]) == 0
+    for template in TEMPLATES:
+        made = folder_of(folder, template)
+        kind = template.removeprefix("torch-")
+        assert main(["new", kind, f"some-{template}", "--folder", str(made), *(["--torch"] if kind != template else [])]) == 0
         install(made)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PYTHONPATH", os.pathsep.join([*(str(folder_of(folder, kind)) for kind in PLUGIN_KINDS), os.environ["PYTHONPATH"]]))
+        patched.setenv("PYTHONPATH", os.pathsep.join([*(str(folder_of(folder, each)) for each in TEMPLATES), os.environ["PYTHONPATH"]]))
         yield folder
 
 
@@ -67,25 +82,45 @@ def told(*command: str, folder: Path = ROOT) -> str:
 
 
 def test_every_kind_can_be_written():
-    assert set(KINDS) == set(PLUGIN_KINDS)
+    assert set(KINDS) == set(ALL_KINDS)
 
 
 def test_what_is_written_passes_the_linter_and_the_type_checker(written: Path, tmp_path: Path):
     told("ruff", "check", "--no-cache", "--config", "pyproject.toml", str(written))
     told("ruff", "format", "--no-cache", "--check", "--config", "pyproject.toml", str(written))
-    modules = [str(file) for file in written.glob("*/synthbench_*/__init__.py")]
-    assert len(modules) == len(PLUGIN_KINDS)
+    modules = [str(file) for file in written.glob("*/synthbench_*/*.py")]
+    assert len({Path(module).parent for module in modules}) == len(TEMPLATES)
     told("mypy", "--cache-dir", str(tmp_path), *modules)  # another run's modules have the same names
 
 
-@pytest.mark.parametrize("kind", PLUGIN_KINDS)
-def test_what_is_written_keeps_the_contract(written: Path, kind: str):
-    told("pytest", "-q", "-p", "no:cacheprovider", ".", folder=folder_of(written, kind))
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_what_is_written_keeps_the_contract(written: Path, template: str):
+    told("pytest", "-q", "-p", "no:cacheprovider", ".", folder=folder_of(written, template))
 
 
-@pytest.mark.parametrize("kind", PLUGIN_KINDS)
-def test_the_suite_that_is_written_names_options_that_exist(written: Path, kind: str, tmp_path: Path):
-    assert "to run" in told("synthbench", "plan", str(folder_of(written, kind) / "suite.toml"), folder=tmp_path)
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_the_suite_that_is_written_names_options_that_exist(written: Path, template: str, tmp_path: Path):
+    assert "to run" in told("synthbench", "plan", str(folder_of(written, template) / "suite.toml"), folder=tmp_path)
+
+
+@pytest.mark.usefixtures("written")
+def test_a_detector_with_torch_learns_from_few_references_and_takes_its_weights_up_again(tmp_path: Path):
+    (tmp_path / "suite.toml").write_text(WITH_TORCH)
+    told("synthbench", "run", "suite.toml", "--in-process", "--device", "cpu", folder=tmp_path)
+    (cell,) = json.loads((tmp_path / "reports" / "suite.json").read_text())["cells"]
+    assert cell["metrics"]["AP50"] > 0.5
+    (weights,) = {file.parent for file in tmp_path.rglob("model.safetensors")}
+    again = ["--set", f'detectors.some-torch-detector.weights="{weights}"', "--set", "detectors.some-torch-detector.min_steps=1"]
+    told("synthbench", "run", "suite.toml", "--in-process", "--device", "cpu", *again, folder=tmp_path)
+    (cell,) = json.loads((tmp_path / "reports" / "suite.json").read_text())["cells"]
+    assert cell["metrics"]["AP50"] > 0.5, "one epoch would not do from scratch"
+
+
+def test_only_a_detector_is_written_with_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "generator", "patches", "--torch"]) == 2
+    assert "there is no template of a generator with torch" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("written")

@@ -127,6 +127,8 @@ def is_in_a_plugin(place: str) -> bool:
         ("generator", "displaced", {"by": -4}, "boxes", "moved by 4 pixels to the right and 4 down"),
         ("generator", "displaced", {"how": "xywh"}, "boxes", "read as: x, y, width, height"),
         ("generator", "displaced", {"how": "rows first"}, "boxes", "read as: rows before columns"),
+        ("generator", "displaced", {"how": "doubled"}, "boxes", "read as: pixels of an image of twice the size"),
+        ("generator", "displaced", {"how": "shares"}, "boxes", "read as: shares of the image"),
         ("generator", "displaced", {"how": "first alone"}, "boxes", "shows an object around (x, y) = "),
         ("annotator", "finding", {"how": "peeking"}, "reads its own", "annotate reads data/suggested/annotations.json"),
         ("annotator", "finding", {"how": "careless"}, "damaged pictures", "annotate passes over a truncated picture"),
@@ -134,7 +136,9 @@ def is_in_a_plugin(place: str) -> bool:
         ("annotator", "finding", {"how": "above one"}, "scores", "score 1.9"),
     ],
 )
-def test_a_fault_that_an_option_plants_is_told_with_its_place(kind: Kind, name: str, options: dict[str, object], check: str, told: str):
+def test_a_fault_that_an_option_plants_is_told_with_its_place(
+    kind: PluginKind, name: str, options: dict[str, object], check: str, told: str
+):
     (result,) = ends(kind, name, check, **options)
     assert result.status == "failed"
     assert told in result.reason
@@ -152,7 +156,7 @@ def test_a_fault_that_an_option_plants_is_told_with_its_place(kind: Kind, name: 
         ("detector", "fake-threshold", {}, ["weights", "options count", "damaged pictures", "process", "fresh process", "crash"]),
     ],
 )
-def test_the_same_without_the_fault_passes(kind: Kind, name: str, options: dict[str, object], checks: list[str]):
+def test_the_same_without_the_fault_passes(kind: PluginKind, name: str, options: dict[str, object], checks: list[str]):
     assert {result.check: (result.status, result.reason) for result in ends(kind, name, *checks, **options)} == dict.fromkeys(
         checks, ("passed", "")
     )

@@ -122,6 +122,7 @@ class Experiment:
         workers: int | None = None,
         in_process: bool = False,
         make_environments: bool | Agree = False,
+        report_environment: Callable[[str], None] | None = None,
         download: bool = False,
         allow_pickle: bool = False,
         listener: Listener | None = None,
@@ -130,7 +131,8 @@ class Experiment:
         """Runs what is not in the store, and writes the report to `out`. The arguments are those of `synthbench run`.
 
         out: None writes no report. workers: stages at a time; None chooses. listener: is told of every stage, from several threads.
-        make_environments: whether plugins' own environments may be made, or a function that decides.
+        make_environments: whether plugins' own environments may be made, or a function that decides. report_environment: is told
+        when one is being made.
         Raises SynthbenchError if the store cannot be written or an environment may not be made. A failed stage is in the results.
         """
         earlier = self.earlier(out) if out is not None else None
@@ -140,7 +142,7 @@ class Experiment:
         if wanted and in_process:
             names = ", ".join(sorted({each.distribution for each in wanted.values()}))
             raise SynthbenchError(f"{names}: {NEEDS_WORKER}")
-        pythons = interpreters(list(wanted.values()), agreement(make_environments))
+        pythons = interpreters(list(wanted.values()), agreement(make_environments), report_environment)
         conditions = Conditions(
             device=device,
             threads=threads,
@@ -218,7 +220,7 @@ def agreement(allowed: bool | Agree) -> Agree:
 DECLINED = "nothing was installed: give --make-environments (make_environments=True) to make them, or leave these plugins out of the suite"
 
 
-def interpreters(wanted: Sequence[Wanted], agree: Agree, report: Callable[[str], None] = lambda _: None) -> dict[str, str]:
+def interpreters(wanted: Sequence[Wanted], agree: Agree, report: Callable[[str], None] | None = None) -> dict[str, str]:
     """The interpreters of environments, by name; those that are missing are made if `agree` allows it."""
     if not wanted:
         return {}
@@ -229,5 +231,5 @@ def interpreters(wanted: Sequence[Wanted], agree: Agree, report: Callable[[str],
         agree(missing, environments.root)
         environments.sweep()
         for each in missing:
-            environments.make(each, report)
+            environments.make(each, report or (lambda _: None))
     return {name: str(environments.use(name)) for name in needed}

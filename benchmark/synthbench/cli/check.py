@@ -20,7 +20,7 @@ KEPT, BROKEN = 0, 1
 
 def command(arguments: argparse.Namespace) -> int:
     """Runs the checks, telling each on standard error as it ends; then prints a table and what failed, or JSON."""
-    from synthbench.cli.environments import agree
+    from synthbench.cli.environments import agree, say
     from synthbench.execution.environments import wanted_by
     from synthbench.experiment import agreement, interpreters
     from synthbench.registry import installed
@@ -31,7 +31,7 @@ def command(arguments: argparse.Namespace) -> int:
     checks = checks_of(found.kind)
     wanted = wanted_by(configured(found, options), found.distribution)
     if wanted is not None:
-        interpreters([wanted], agreement(arguments.make_environments or agree))
+        interpreters([wanted], agreement(arguments.make_environments or agree), say)
     results = []
     print(f"{found.kind} {found.name} of {found.distribution} {found.release}: {len(checks)} checks", file=sys.stderr)
     for number, result in enumerate(run_checks(found.kind, found.name, options), start=1):

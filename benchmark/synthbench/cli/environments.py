@@ -32,6 +32,11 @@ def agree(wanted: Sequence[Wanted], folder: Path) -> None:
     raise SynthbenchError(DECLINED)
 
 
+def say(line: str) -> None:
+    """Prints a line for a person who waits."""
+    print(line, file=sys.stderr)
+
+
 def list_command(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - it takes no arguments
     """`synthbench env list`."""
     from synthbench.execution.environments import Environments, default_folder

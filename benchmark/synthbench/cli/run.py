@@ -32,7 +32,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         return 0
     from rich.console import Console
 
-    from synthbench.cli.environments import agree
+    from synthbench.cli.environments import agree, say
     from synthbench.cli.progress import display_for, summary
     from synthbench.reporting.answer import first_sentence
 
@@ -44,6 +44,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
             in_process=arguments.in_process,
             make_environments=arguments.make_environments or agree,
+            report_environment=say,
             download=arguments.download,
             allow_pickle=arguments.allow_pickle,
             listener=display,

@@ -30,8 +30,12 @@ class Plugin(Protocol):
         everything the stage reads. Stages that are in the store are not run again.
     Assume: the instance is configured and checked, and made for this call; what it remembers is lost. Only this stage uses
         `run.workdir`. A process runs one stage at a time; other processes run others. Paths of images lead to files that hold the
-        images of this stage only, and their boxes are in no other file beside them. Nothing may be fetched if `run.offline`.
+        images of this stage only, and their boxes are in no other file beside them. Nothing may be fetched if `run.offline`. A
+        stage reads the images of its image sets, `fitted`, `run.workdir` and what its options name, and no other file of the
+        store. It writes below `run.workdir` only, prints nothing (`run.log`), and leaves its process as it was: no open file,
+        thread or child process, the same current folder and environment variables.
     Raises: SynthbenchError for what a user can fix: its message is shown as it is. Any other exception is shown with its traceback.
+        An image that is missing or does not open ends the stage with the error of `Picture.pixels`, which names the file.
         If a stage fails, its process dies, or it exceeds the suite's `timeout`, the stages that depend on it are skipped, all
         others run, and the command ends with status 1. Failures are not stored, so the next run tries again.
     """
@@ -94,7 +98,8 @@ class Generator(Plugin, Protocol):
         How often: once for the fit, the seed of the generators, all options, and the images that are not in the store yet: if a
             suite asks for 8 images after one that asked for 4, image 4 to 7 are sampled.
         Assume: `fitted` is the folder that `fit` left, to be read only. Samples are stored as they come, so only one needs to be
-            in memory. Boxes are stored as they are; the annotator `native` clips them.
+            in memory. A sample has a box for every object it shows, with scores from 0 to 1, or None for boxes. Boxes are stored
+            as they are; the annotator `native` clips them.
         Raises: the core raises SynthbenchError if it yields more or fewer than `len(request)`, or anything but a Sample.
         """
 
@@ -154,7 +159,7 @@ class Detector(Plugin, Protocol):
             training of that cell.
         Assume: each image has boxes, `Boxes` of length 0 if nothing is in it; the core left out those that nobody labelled, and
             there is at least one box. `run.workdir` is empty. Weights are safetensors, plain figures JSON or `.npy`. Options
-            marked `option(…, stage="predict")` must not matter.
+            marked `option(…, stage="predict")` must not matter. A detector of one category refuses data with several.
         Raises: see Plugin. If the training set has no box, it is not called, and the core raises SynthbenchError.
         """
 
@@ -165,7 +170,8 @@ class Detector(Plugin, Protocol):
         How often: once for each training and set of images, with all options: the test images and, for the detector of a
             `teacher`, each generator's images.
         Assume: images without boxes. `fitted` is the folder that `train` left, to be read only; `run.seed` is that of `train`.
-            Of each category the 100 boxes of an image with the highest scores count (COCO's rule). Boxes are clipped to their
+            Scores are finite, from 0 to 1: a threshold means the same for all detectors. Of each category the 100 boxes of an
+            image with the highest scores count (COCO's rule). Boxes are clipped to their
             image; those without size or of an unknown category are dropped, with a note in the report.
         Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or anything but Boxes.
         """

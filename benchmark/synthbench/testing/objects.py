@@ -111,6 +111,8 @@ def readings(boxes: NDArray[np.float64], size: tuple[int, int]) -> Iterator[tupl
     yield "x, y, width, height", np.stack([x, y, x + third, y + fourth], 1)
     yield "middle, width, height", np.stack([x - third / 2, y - fourth / 2, x + third / 2, y + fourth / 2], 1)
     yield "rows before columns", np.stack([y, x, fourth, third], 1)
+    yield "pixels of an image of twice the size", boxes / 2
+    yield "pixels of an image of half the size", boxes * 2
     if np.abs(boxes).max(initial=0) <= 2:
         yield "shares of the image", boxes * np.array([*size, *size])
 

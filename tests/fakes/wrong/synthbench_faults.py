@@ -275,6 +275,10 @@ class Displaced(Paint):
             boxes = sample.boxes or Boxes.none()
             if self.how == "xywh":
                 boxes = Boxes.of([(x1, y1, x2 - x1, y2 - y1) for x1, y1, x2, y2 in boxes.xyxy])
+            if self.how == "shares":
+                boxes = boxes.scaled(1 / 40, 1 / 40)
+            if self.how == "doubled":
+                boxes = boxes.scaled(2, 2)
             if self.how == "rows first":
                 boxes = Boxes.of(boxes.xyxy[:, [1, 0, 3, 2]])
             if self.how == "first alone":
