@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from synthbench.cli import main
@@ -136,9 +137,7 @@ def is_in_a_plugin(place: str) -> bool:
         ("annotator", "finding", {"how": "above one"}, "scores", "score 1.9"),
     ],
 )
-def test_a_fault_that_an_option_plants_is_told_with_its_place(
-    kind: PluginKind, name: str, options: dict[str, object], check: str, told: str
-):
+def test_a_fault_that_an_option_plants_is_told_with_its_place(kind: PluginKind, name: str, options: dict[str, Any], check: str, told: str):
     (result,) = ends(kind, name, check, **options)
     assert result.status == "failed"
     assert told in result.reason
@@ -156,7 +155,7 @@ def test_a_fault_that_an_option_plants_is_told_with_its_place(
         ("detector", "fake-threshold", {}, ["weights", "options count", "damaged pictures", "process", "fresh process", "crash"]),
     ],
 )
-def test_the_same_without_the_fault_passes(kind: PluginKind, name: str, options: dict[str, object], checks: list[str]):
+def test_the_same_without_the_fault_passes(kind: PluginKind, name: str, options: dict[str, Any], checks: list[str]):
     assert {result.check: (result.status, result.reason) for result in ends(kind, name, *checks, **options)} == dict.fromkeys(
         checks, ("passed", "")
     )

@@ -136,8 +136,8 @@ class Experiment:
         Raises SynthbenchError if the store cannot be written or an environment may not be made. A failed stage is in the results.
         """
         earlier = self.earlier(out) if out is not None else None
-        workers = 1 if in_process else workers or default_workers()
-        threads = max(1, processors() // workers)
+        workers = workers or default_workers()
+        threads = max(1, processors() // workers)  # in this process as in a worker: it moves the last digits of a training
         wanted = self.environments
         if wanted and in_process:
             names = ", ".join(sorted({each.distribution for each in wanted.values()}))
