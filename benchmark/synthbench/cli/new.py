@@ -64,8 +64,8 @@ def write(kind: str, name: str, folder: Path, template: str) -> list[Path]:
     bare = name.replace("-", "_").lower()
     words = {"name": name, "module": f"synthbench_{bare}", "Class": class_name(kind, name, " ".join(sources.values()))}
     written = []
-    for place, text in sources.items():
-        file = folder / str(place).removesuffix(SUFFIX).replace("NAME", bare)
+    for path, text in sources.items():
+        file = folder / str(path).removesuffix(SUFFIX).replace("NAME", bare)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(Template(text).substitute(words))
         written.append(file)

@@ -75,7 +75,7 @@ def read_coco(folder: Path, name: str, problems: list[str]) -> CocoFile | None:
     None where there is nothing to read.
     """
     try:
-        held = json.loads((folder / name).read_bytes())
+        content = json.loads((folder / name).read_bytes())
     except OSError as error:
         problems.append(f"{name}: no such annotation file" if isinstance(error, FileNotFoundError) else f"{name}: {error.strerror}")
         return None
@@ -85,20 +85,20 @@ def read_coco(folder: Path, name: str, problems: list[str]) -> CocoFile | None:
     except (ValueError, RecursionError) as error:  # not text, a number of thousands of digits, or brackets without end
         problems.append(f"{name}: not JSON: {error}")
         return None
-    if not isinstance(held, dict):
-        problems.append(f"{name}: holds a {type(held).__name__}, not an object with images, annotations and categories")
+    if not isinstance(content, dict):
+        problems.append(f"{name}: holds a {type(content).__name__}, not an object with images, annotations and categories")
         return None
     wrong: list[str] = []
-    images = _rows(held, "images", Image, wrong)
-    annotations = _rows(held, "annotations", Annotation, wrong)
-    categories = {row.id: row.name for row in _rows(held, "categories", Category, wrong)}
+    images = _rows(content, "images", Image, wrong)
+    annotations = _rows(content, "annotations", Annotation, wrong)
+    categories = {row.id: row.name for row in _rows(content, "categories", Category, wrong)}
     if not wrong:  # else a missing entry would be reported once more by everything that refers to it
         wrong += _contradictions(images, annotations, categories)
     problems += [f"{name}: {problem}" for problem in wrong]
     by_image: dict[int, list[Annotation]] = {image.id: [] for image in images}
     for row in annotations:
         by_image.setdefault(row.image_id, []).append(row)
-    return CocoFile(name, images, by_image, categories, references(held.get("licenses")), references([held.get("info")]))
+    return CocoFile(name, images, by_image, categories, references(content.get("licenses")), references([content.get("info")]))
 
 
 def references(rows: object) -> str:
@@ -123,13 +123,13 @@ def leads_out(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts
 
 
-def _rows(held: dict[str, object], key: str, kind: type[Row], problems: list[str]) -> tuple[Row, ...]:
-    given = held.get(key)
-    if not isinstance(given, list):
-        problems.append(f"no list '{key}'" if key not in held else f"'{key}' is not a list")
+def _rows(content: dict[str, object], key: str, kind: type[Row], problems: list[str]) -> tuple[Row, ...]:
+    entries = content.get(key)
+    if not isinstance(entries, list):
+        problems.append(f"no list '{key}'" if key not in content else f"'{key}' is not a list")
         return ()
     rows = []
-    for number, row in enumerate(given):
+    for number, row in enumerate(entries):
         try:
             rows.append(msgspec.convert(row, kind))
         except msgspec.ValidationError as error:

@@ -75,12 +75,12 @@ class PhotoCheck:
     def _photo(self, image: Image) -> Photo:
         path = self.folder / image.file_name
         header = read_header(path)
-        given, stored, upright = (image.width, image.height), (header.width, header.height), header.upright
-        if given not in (stored, upright):
+        annotated, stored, upright = (image.width, image.height), (header.width, header.height), header.upright
+        if annotated not in (stored, upright):
             both = _size(stored) if stored == upright else f"{_size(stored)} as stored and {_size(upright)} upright"
-            raise SynthbenchError(f"{image.file_name} is said to be {_size(given)}, but is {both}")
+            raise SynthbenchError(f"{image.file_name} is said to be {_size(annotated)}, but is {both}")
         boxes = self._boxes(image)
-        if given != upright:
+        if annotated != upright:
             boxes = Boxes.of([_turned(box, header) for box in boxes.xyxy.tolist()], boxes.labels, boxes.scores, boxes.crowd)
             self.turned.append(image.file_name)
         elif header.turn != 1 and stored == upright:

@@ -89,18 +89,18 @@ def wanted_by(plugin: object, distribution_name: str) -> Wanted | None:
 
 def requirement(found: Distribution) -> tuple[str, ...]:
     """What tells uv to install a distribution as it is installed here: from its folder, its archive or a registry."""
-    held = found.read_text("direct_url.json")
-    if held is None:
+    recorded = found.read_text("direct_url.json")
+    if recorded is None:
         return (f"{found.name}=={found.version}",)
-    origin = json.loads(held)
+    origin = json.loads(recorded)
     if "dir_info" in origin:
         folder = unquote(urlsplit(origin["url"]).path)
         return ("--editable", folder) if origin["dir_info"].get("editable") else (folder,)
-    place = origin["url"]
+    address = origin["url"]
     if "vcs_info" in origin:
-        place = f"{origin['vcs_info']['vcs']}+{place}@{origin['vcs_info']['commit_id']}"
+        address = f"{origin['vcs_info']['vcs']}+{address}@{origin['vcs_info']['commit_id']}"
     within = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
-    return (f"{found.name} @ {place}{within}",)
+    return (f"{found.name} @ {address}{within}",)
 
 
 def identify(found: Distribution) -> str:
@@ -131,10 +131,10 @@ class Environments:
     def about(self, name: str) -> dict[str, Any] | None:
         """What is known of an environment, None where there is none, or none that works: its Python may have been taken away."""
         try:
-            held: dict[str, Any] = json.loads((self.root / name / ABOUT).read_text())
+            about: dict[str, Any] = json.loads((self.root / name / ABOUT).read_text())
         except (OSError, ValueError):
             return None
-        return held if self.python(name).exists() else None
+        return about if self.python(name).exists() else None
 
     def names(self) -> list[str]:
         """All that are whole, sorted."""
@@ -232,13 +232,13 @@ class Environments:
         # Not the caller's project or interpreter: both have settings of their own, which uv would take over.
         taken = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYTHONPATH", "PYTHONHOME"}
         variables = {name: value for name, value in os.environ.items() if name not in taken} | dict(wanted.environment.build_variables)
-        told = subprocess.run(
+        done = subprocess.run(
             command, cwd=self.root, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
         )
-        if told.returncode:
-            last = "\n".join(told.stderr.splitlines()[-LAST_LINES:])
+        if done.returncode:
+            last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
             raise SynthbenchError(f"the environment {wanted.name} could not be made: {' '.join(command[1:3])} failed:\n{last}")
-        return told.stdout
+        return done.stdout
 
 
 def find_uv() -> str:

@@ -1,4 +1,4 @@
-"""Which state of the program made a result."""
+"""The versions and the commit that a result was computed with."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def commit() -> str:
         return ""
     asked = ["git", "describe", "--always", "--abbrev=12", "--dirty=+"]
     try:
-        told = subprocess.run(asked, cwd=here, capture_output=True, text=True, timeout=5, check=False)
+        described = subprocess.run(asked, cwd=here, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return told.stdout.strip() if told.returncode == 0 else ""
+    return described.stdout.strip() if described.returncode == 0 else ""
 
 
 def requirement_name(line: str) -> str:

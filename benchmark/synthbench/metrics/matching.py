@@ -107,10 +107,10 @@ def _ranked(boxes: Boxes, image: NDArray[np.int64], limit: int | None) -> tuple[
     """The `limit` best of each image and label in the order of `Matches`, their images and their ranks."""
     order = np.lexsort((-boxes.scores, boxes.labels, image))
     boxes, image = boxes.keep(order), image[order]
-    place = np.arange(len(boxes))
+    position = np.arange(len(boxes))
     first = np.ones(len(boxes), np.bool_)
     first[1:] = (np.diff(image) != 0) | (np.diff(boxes.labels) != 0)
-    rank = place - np.maximum.accumulate(np.where(first, place, 0))
+    rank = position - np.maximum.accumulate(np.where(first, position, 0))
     kept = rank < (len(boxes) if limit is None else limit)
     return boxes.keep(kept), image[kept], rank[kept]
 
@@ -164,8 +164,8 @@ def _assign(
 
 def _flags(bits: list[int], areas: int, ious: int) -> NDArray[np.bool_]:
     """The bits of each of D integers as bool (areas, ious, D)."""
-    held = np.array(bits, np.int64) >> np.arange(areas * ious)[:, None]
-    return (held & 1).astype(np.bool_).reshape(areas, ious, -1)
+    flags = np.array(bits, np.int64) >> np.arange(areas * ious)[:, None]
+    return (flags & 1).astype(np.bool_).reshape(areas, ious, -1)
 
 
 def _within(boxes: Boxes, areas: NDArray[np.float64]) -> NDArray[np.bool_]:

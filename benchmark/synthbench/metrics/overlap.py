@@ -40,14 +40,14 @@ def nms(boxes: Boxes, iou: float) -> Boxes:
     ordered = boxes.keep(np.argsort(-boxes.scores, kind="stable"))
     rivals = (iou_matrix(ordered.xyxy, ordered.xyxy) > iou) & (ordered.labels[:, None] == ordered.labels)
     kept = np.ones(len(ordered), np.bool_)
-    for place in range(len(ordered)):
-        if kept[place]:
-            kept[place + 1 :] &= ~rivals[place, place + 1 :]
+    for position in range(len(ordered)):
+        if kept[position]:
+            kept[position + 1 :] &= ~rivals[position, position + 1 :]
     return ordered.keep(kept)
 
 
 def _xywh(xyxy: NDArray[np.float32]) -> NDArray[np.float64]:
-    """x, y, width and height as rows, (4, N), as `formats.coco` writes them: the difference is taken in float64."""
+    """x, y, width and height as rows, (4, N), as `storage.coco` writes them: the difference is taken in float64."""
     rows = xyxy.T.astype(np.float64)
     rows[2:] -= rows[:2]
     return rows

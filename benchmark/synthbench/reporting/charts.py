@@ -28,12 +28,12 @@ def draw_bars(scores: Scores, path: Path) -> str:
     step = 1 / (len(detectors) + 1)
     for index, detector in enumerate(detectors):
         colour = COLOURS[index % len(COLOURS)]
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             if score := scores.of(row, detector):
-                draw_bar(axes, place + index * step, step, score, colour)
+                draw_bar(axes, position + index * step, step, score, colour)
         if (base := scores.of_kind("real")) and (real := scores.of(base, detector)):
             axes.axvline(real.mean, color=colour, linestyle="--", linewidth=1, zorder=0)
-    axes.set_yticks([place + step * (len(detectors) - 1) / 2 for place in range(len(rows))], rows)
+    axes.set_yticks([position + step * (len(detectors) - 1) / 2 for position in range(len(rows))], rows)
     axes.set_ylim(len(rows) - step * 0.5, -step)
     axes.set_xlim(0, 1.12 * max(0.05, *(max(pick.score.values) for pick in scores.picks())))
     axes.set_xlabel("AP on the test images (higher is better)")
@@ -42,13 +42,13 @@ def draw_bars(scores: Scores, path: Path) -> str:
     return save(figure, axes, path)
 
 
-def draw_bar(axes: Axes, place: float, step: float, score: Score, colour: str) -> None:
+def draw_bar(axes: Axes, position: float, step: float, score: Score, colour: str) -> None:
     """A bar with its figure behind it, and its range where there are several seeds."""
-    axes.barh(place, score.mean, height=step * 0.92, color=colour)
+    axes.barh(position, score.mean, height=step * 0.92, color=colour)
     low, high = min(score.values), max(score.values)
     if low < high:
-        axes.plot([low, high], [place, place], color="black", linewidth=1.2)
-    axes.annotate(f"{score.mean:.3f}", (high, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.plot([low, high], [position, position], color="black", linewidth=1.2)
+    axes.annotate(f"{score.mean:.3f}", (high, position), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
 
 
 def draw_costs(scores: Scores, costs: Mapping[str, Mapping[str, float]], path: Path) -> str:

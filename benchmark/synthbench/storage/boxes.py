@@ -12,22 +12,22 @@ from synthbench.contract.types import Boxes
 
 def write_boxes(path: Path, boxes: Iterable[Boxes]) -> int:
     """Writes the boxes of each image, in order, and says how many images there were."""
-    held = list(boxes)
-    every = [Boxes.none(), *held]
+    images = list(boxes)
+    every = [Boxes.none(), *images]
     np.savez_compressed(
         path,
-        counts=np.array([len(each) for each in held], np.int64),
+        counts=np.array([len(each) for each in images], np.int64),
         xyxy=np.concatenate([each.xyxy for each in every]),
         labels=np.concatenate([each.labels for each in every]),
         scores=np.concatenate([each.scores for each in every]),
         crowd=np.concatenate([each.crowd for each in every]),
     )
-    return len(held)
+    return len(images)
 
 
 def read_boxes(path: Path) -> list[Boxes]:
     """What `write_boxes` wrote."""
-    with np.load(path) as held:
-        flat = Boxes(held["xyxy"], held["labels"], held["scores"], held["crowd"])
-        ends = np.cumsum(held["counts"])
+    with np.load(path) as arrays:
+        flat = Boxes(arrays["xyxy"], arrays["labels"], arrays["scores"], arrays["crowd"])
+        ends = np.cumsum(arrays["counts"])
     return [flat.keep(np.arange(end - count, end)) for end, count in zip(ends, np.diff(ends, prepend=0), strict=True)]

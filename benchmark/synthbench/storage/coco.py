@@ -98,15 +98,15 @@ def write_annotations(folder: Path, images: ImageSet, about: list[dict[str, str 
 
 def annotations_of(images: ImageSet) -> list[dict[str, object]]:
     """COCO annotations; image ids are positions, annotation ids count from 1 (COCOeval takes 0 for no match)."""
-    made: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for number, picture in enumerate(images):
         boxes = picture.boxes or Boxes.none()
         for (x1, y1, x2, y2), label, score, crowd in zip(
             boxes.xyxy.astype(np.float64).tolist(), boxes.labels.tolist(), boxes.scores.tolist(), boxes.crowd.tolist(), strict=True
         ):
-            made.append(
+            annotations.append(
                 {
-                    "id": len(made) + 1,
+                    "id": len(annotations) + 1,
                     "image_id": number,
                     "category_id": label + 1,
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
@@ -115,7 +115,7 @@ def annotations_of(images: ImageSet) -> list[dict[str, object]]:
                     "score": score,
                 }
             )
-    return made
+    return annotations
 
 
 def _boxes(annotations: list[dict[str, object]]) -> Boxes:
