@@ -117,9 +117,10 @@ def this_host() -> str:
 
 
 def started(process: int) -> str | None:
-    """When a process of this host started, or None if there is no such process. A process id may be reused; the pair is not."""
+    """When a process of this host started, or None if none runs by that id. An id may be reused; the pair is not."""
     with suppress(OSError, IndexError):
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[19]
+        state, *fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+        return None if state in "ZX" else fields[18]  # a zombie has ended, and waits for its parent to notice
     if Path("/proc/self/stat").exists():
         return None
     try:

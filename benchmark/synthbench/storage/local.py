@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -130,9 +131,10 @@ class LocalStore:
             folder.mkdir(exist_ok=True)
             return folder, lease, True
         # Also if another process works on the same stage: the first to finish publishes.
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=building))
-        lease = acquire(folder.with_name(folder.name + LEASE))
+        folder = building / f"{name}.{uuid.uuid4().hex}"
+        lease = acquire(folder.with_name(folder.name + LEASE))  # before the folder: `sweep` looks at leases alone
         assert lease is not None, "the folder's name is new"
+        folder.mkdir()
         return folder, lease, False
 
 

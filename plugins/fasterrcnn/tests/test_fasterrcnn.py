@@ -173,8 +173,8 @@ def test_pickles_and_missing_weights_are_refused(toys: ImageSet, tmp_path: Path,
     cached = tmp_path / "hub/checkpoints/fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth"
     for weights, allow, message in (
         (str(harm), False, "is a pickle"),
-        (str(harm), True, "not a checkpoint"),
-        (str(broken), False, "not a checkpoint"),
+        (str(harm), True, "not a readable checkpoint"),
+        (str(broken), False, "not a readable checkpoint"),
         ("torchvision/COCO_V2", False, "did you mean 'COCO_V1'"),
         ("torchvision/COCO_V1", False, f"{cached} is missing.*put it there"),
         ("", False, "mobilenet_v3_large-8738ca79.pth is missing"),

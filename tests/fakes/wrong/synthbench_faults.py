@@ -13,7 +13,20 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal
 
 import synthbench_kept
-from synthbench import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, SynthbenchError, hookimpl, option
+from synthbench import (
+    Boxes,
+    BoxSource,
+    FromGenerator,
+    ImageSet,
+    NoBoxes,
+    Picture,
+    Run,
+    Sample,
+    SampleRequest,
+    SynthbenchError,
+    hookimpl,
+    option,
+)
 from synthbench_fakes import Paint, Threshold, paint, squares_in
 
 if TYPE_CHECKING:
@@ -392,7 +405,7 @@ class Finding:
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
     seeded: ClassVar[bool] = False
-    boxes_from: ClassVar[str] = ""
+    boxes_from: ClassVar[BoxSource] = NoBoxes()
 
     how: str = ""
 
@@ -413,7 +426,7 @@ class Choosing(Finding):
     """Chooses among the generator's boxes, and opens pictures to do so; where one does not open it takes them all."""
 
     name: ClassVar[str] = "choosing"
-    boxes_from: ClassVar[str] = "generator"  # type: ignore[misc]
+    boxes_from: ClassVar[BoxSource] = FromGenerator()
 
     def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:
         for picture in images:
