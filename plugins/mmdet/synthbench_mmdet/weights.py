@@ -41,7 +41,7 @@ def fill(model: nn.Module, state: State, source: str, run: Run) -> None:
     if len(missing) == len(needed):
         raise SynthbenchError(f"weights: {source} has no tensor that fits; check `config`")
     model.load_state_dict(matching, strict=False)
-    run.log_metrics(weights_taken=len(matching), weights_wanted=len(own))
+    run.log_metrics(weights_loaded=len(matching), weights_expected=len(own))
     if missing:
         parts = sorted({name.rsplit(".", 1)[0] for name in missing})
         run.note(f"{len(missing)} of {len(needed)} tensors are not in {source} or differ in shape: {', '.join(parts)}")

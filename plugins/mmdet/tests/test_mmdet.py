@@ -369,7 +369,7 @@ def test_starts_from_a_detector_of_other_categories(toys: ImageSet, tmp_path: Pa
     backbone = {name.removeprefix("backbone."): tensor for name, tensor in old.items() if name.startswith("backbone.")}
     save_file(backbone, tmp_path / "backbone.safetensors")
     run = trained(replace(still, weights=str(tmp_path / "backbone.safetensors")), toys, tmp_path / "c")
-    assert run.metrics["weights_taken"] == len(backbone)
+    assert run.metrics["weights_loaded"] == len(backbone)
     save_file({"another": torch.ones(1)}, tmp_path / "other.safetensors")
     with pytest.raises(SynthbenchError, match="has no tensor that fits"):
         trained(replace(still, weights=str(tmp_path / "other.safetensors")), toys, tmp_path / "d")

@@ -43,7 +43,7 @@ def start_from(weights: str, model: Module, run: Run) -> None:
     if not matching:
         raise SynthbenchError(f"weights: {weights}: none of its {len(state)} tensors has a name and shape of this model; check `model`")
     model.load_state_dict(matching, strict=False)
-    run.log_metrics(weights_taken=len(matching), weights_wanted=len(own))
+    run.log_metrics(weights_loaded=len(matching), weights_expected=len(own))
     run.log(f"{weights}: {len(matching)} of the model's {len(own)} tensors are loaded, the others start at random")
 
 

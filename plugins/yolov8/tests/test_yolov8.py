@@ -167,7 +167,7 @@ def test_starting_weights(tmp_path: Path) -> None:
     for weights in (first.workdir, first.workdir / "model.safetensors"):
         run = stage(tmp_path / f"from {weights.name}")
         replace(once, weights=str(weights)).train(data, run)
-        assert run.metrics["weights_taken"] == run.metrics["weights_wanted"] == 355
+        assert run.metrics["weights_loaded"] == run.metrics["weights_expected"] == 355
     save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"broken")
     torch.save({"model": torch.zeros(1)}, tmp_path / "pickle.pt")
