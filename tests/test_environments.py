@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from synthbench.contract.environment import Environment
 from synthbench.errors import SynthbenchError
-from synthbench.execution.environments import Environments, Wanted, requirement
+from synthbench.execution.environments import Environments, EnvironmentSpec, requirement
 from synthbench_fakes import SUITE
 
 ELSEWHERE = Path(__file__).with_name("elsewhere")
@@ -143,25 +143,25 @@ def test_in_process_says_that_it_cannot_enter_it(variables: dict[str, str], tmp_
     assert not (tmp_path / "none").exists()
 
 
-WANTED = Wanted("synthbench-none", Environment(dependencies=("numpy==0.0.1",)), ("pluggy",), (), "")
+SPEC = EnvironmentSpec("synthbench-none", Environment(dependencies=("numpy==0.0.1",)), ("pluggy",), (), "")
 
 
 def test_one_that_cannot_be_made_is_told_in_uvs_words_and_leaves_nothing(tmp_path: Path) -> None:
     environments = Environments(tmp_path)
-    left = tmp_path / f"{WANTED.name}.killed.building"
+    left = tmp_path / f"{SPEC.name}.killed.building"
     left.mkdir()
     environments.sweep()
     with pytest.raises(SynthbenchError, match=r"(?s)could not be made: pip install failed.*numpy==0\.0\.1"):
-        environments.make(WANTED, lambda _: None)
+        environments.make(SPEC, lambda _: None)
     assert not environments.names()
     assert [each.suffix for each in tmp_path.iterdir()] == [".lock"]
 
 
 def test_what_a_maker_at_work_has_made_is_not_swept_away(tmp_path: Path) -> None:
     environments = Environments(tmp_path)
-    built = tmp_path / f"{WANTED.name}.now.building"
+    built = tmp_path / f"{SPEC.name}.now.building"
     built.mkdir()
-    with (tmp_path / f"{WANTED.name}.lock").open("w") as lock:
+    with (tmp_path / f"{SPEC.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         environments.sweep()
         assert built.exists()
@@ -172,13 +172,13 @@ def test_what_a_maker_at_work_has_made_is_not_swept_away(tmp_path: Path) -> None
 def test_one_whose_python_is_gone_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNTHBENCH_ENVIRONMENTS", str(tmp_path))
     environments = Environments(tmp_path)
-    (tmp_path / WANTED.name / "bin").mkdir(parents=True)
-    (tmp_path / WANTED.name / "environment.json").write_text("{}")
-    (tmp_path / WANTED.name / "bin" / "python").symlink_to(tmp_path / "gone")
-    assert environments.about(WANTED.name) is None
+    (tmp_path / SPEC.name / "bin").mkdir(parents=True)
+    (tmp_path / SPEC.name / "environment.json").write_text("{}")
+    (tmp_path / SPEC.name / "bin" / "python").symlink_to(tmp_path / "gone")
+    assert environments.about(SPEC.name) is None
     assert "its Python is gone" in told([SYNTHBENCH, "env", "list"], tmp_path, {**os.environ})
     with pytest.raises(SynthbenchError, match="could not be made"):
-        environments.make(WANTED, lambda _: None)
+        environments.make(SPEC, lambda _: None)
     assert not environments.names()
 
 
@@ -201,15 +201,15 @@ def test_a_distribution_is_taken_from_where_it_came_from(tmp_path: Path, origin:
 @pytest.mark.parametrize(
     "changed",
     [
-        replace(WANTED, environment=Environment(dependencies=("numpy==0.0.2",))),
-        replace(WANTED, environment=replace(WANTED.environment, python="3.99")),
-        replace(WANTED, environment=replace(WANTED.environment, build_variables={"MAX_JOBS": "2"})),
-        replace(WANTED, environment=replace(WANTED.environment, no_build_isolation=("numpy",))),
-        replace(WANTED, environment=replace(WANTED.environment, overrides=("pillow",))),
-        replace(WANTED, identity="of another release"),
+        replace(SPEC, environment=Environment(dependencies=("numpy==0.0.2",))),
+        replace(SPEC, environment=replace(SPEC.environment, python="3.99")),
+        replace(SPEC, environment=replace(SPEC.environment, build_variables={"MAX_JOBS": "2"})),
+        replace(SPEC, environment=replace(SPEC.environment, no_build_isolation=("numpy",))),
+        replace(SPEC, environment=replace(SPEC.environment, overrides=("pillow",))),
+        replace(SPEC, identity="of another release"),
     ],
 )
-def test_its_name_says_what_is_in_it(changed: Wanted) -> None:
-    assert changed.name != WANTED.name
-    assert WANTED.name.startswith("none-")
-    assert replace(WANTED).name == WANTED.name
+def test_its_name_says_what_is_in_it(changed: EnvironmentSpec) -> None:
+    assert changed.name != SPEC.name
+    assert SPEC.name.startswith("none-")
+    assert replace(SPEC).name == SPEC.name

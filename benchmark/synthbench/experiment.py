@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthbench.errors import SynthbenchError
 from synthbench.execution.engines import NEEDS_WORKER, Engine, InProcess, Workers
-from synthbench.execution.environments import Environments, Wanted, default_folder, wanted_by
+from synthbench.execution.environments import Environments, EnvironmentSpec, default_folder, environment_spec_of
 from synthbench.execution.runner import Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.planning.planner import Plan, make_plan
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from synthbench.results.model import Results
 
 Source = str | Path | Mapping[str, Any]
-Agree = Callable[[Sequence[Wanted], Path], None]
+Confirm = Callable[[Sequence[EnvironmentSpec], Path], None]
 """Returns if these environments may be made in this folder. Raises SynthbenchError if not."""
 
 
@@ -80,11 +80,11 @@ class Experiment:
         return changed_plugins(self.plan, self.found)
 
     @property
-    def environments(self) -> dict[str, Wanted]:
-        """By key: what the stages to run need of an environment, if it is one of their plugin's own."""
+    def environments(self) -> dict[str, EnvironmentSpec]:
+        """By stage key: the plugin's own environment that a stage to run needs. Stages that need none are left out."""
         entries = {stage.key: stage.entry for stage in self.plan.stages if stage.key not in self.cached and stage.entry is not None}
-        wanted = {key: wanted_by(entry.plugin, entry.info.distribution) for key, entry in entries.items()}
-        return {key: each for key, each in wanted.items() if each is not None}
+        specs = {key: environment_spec_of(entry.plugin, entry.info.distribution) for key, entry in entries.items()}
+        return {key: spec for key, spec in specs.items() if spec is not None}
 
     def earlier(self, out: str | Path) -> Results | None:
         """What an earlier run left in `out`, if it is of this suite and can be read.
@@ -121,7 +121,7 @@ class Experiment:
         device: str = "auto",
         workers: int | None = None,
         in_process: bool = False,
-        make_environments: bool | Agree = False,
+        make_environments: bool | Confirm = False,
         report_environment: Callable[[str], None] | None = None,
         download: bool = False,
         allow_pickle: bool = False,
@@ -138,18 +138,18 @@ class Experiment:
         earlier = self.earlier(out) if out is not None else None
         workers = workers or default_workers()
         threads = max(1, processors() // workers)  # in this process as in a worker: it moves the last digits of a training
-        wanted = self.environments
-        if wanted and in_process:
-            names = ", ".join(sorted({each.distribution for each in wanted.values()}))
+        specs = self.environments
+        if specs and in_process:
+            names = ", ".join(sorted({each.distribution for each in specs.values()}))
             raise SynthbenchError(f"{names}: {NEEDS_WORKER}")
-        pythons = interpreters(list(wanted.values()), agreement(make_environments), report_environment)
+        pythons = interpreters(list(specs.values()), confirmation(make_environments), report_environment)
         conditions = Conditions(
             device=device,
             threads=threads,
             timeout=self.plan.suite.settings.timeout,
             allow_pickle=allow_pickle,
             offline=not download,
-            pythons={key: pythons[each.name] for key, each in wanted.items()},
+            pythons={key: pythons[each.name] for key, each in specs.items()},
         )
         self.store.sweep()
         started = time.monotonic()
@@ -206,13 +206,13 @@ def default_workers() -> int:
     return 1 if shutil.which("nvidia-smi") else min(2, processors())
 
 
-def agreement(allowed: bool | Agree) -> Agree:
-    """A function that decides whether environments may be made."""
+def confirmation(allowed: bool | Confirm) -> Confirm:
+    """A function that raises SynthbenchError if environments may not be made."""
 
-    def decide(wanted: Sequence[Wanted], folder: Path) -> None:
+    def decide(specs: Sequence[EnvironmentSpec], folder: Path) -> None:
         if allowed is False:
-            described = "\n".join(each.described() for each in wanted)
-            raise SynthbenchError(f"these environments are needed, and uv would make them below {folder}:\n{described}\n{DECLINED}")
+            description = "\n".join(each.description() for each in specs)
+            raise SynthbenchError(f"these environments are needed, and uv would make them below {folder}:\n{description}\n{DECLINED}")
 
     return allowed if callable(allowed) else decide
 
@@ -220,15 +220,15 @@ def agreement(allowed: bool | Agree) -> Agree:
 DECLINED = "nothing was installed: give --make-environments (make_environments=True) to make them, or leave these plugins out of the suite"
 
 
-def interpreters(wanted: Sequence[Wanted], agree: Agree, report: Callable[[str], None] | None = None) -> dict[str, str]:
-    """The interpreters of environments, by name; those that are missing are made if `agree` allows it."""
-    if not wanted:
+def interpreters(specs: Sequence[EnvironmentSpec], confirm: Confirm, report: Callable[[str], None] | None = None) -> dict[str, str]:
+    """The interpreters of environments, by name. Makes missing ones, unless `confirm` raises SynthbenchError."""
+    if not specs:
         return {}
     environments = Environments(default_folder())
-    needed = {each.name: each for each in wanted}
+    needed = {each.name: each for each in specs}
     missing = [each for name, each in needed.items() if environments.about(name) is None]
     if missing:
-        agree(missing, environments.root)
+        confirm(missing, environments.root)
         environments.sweep()
         for each in missing:
             environments.make(each, report or (lambda _: None))

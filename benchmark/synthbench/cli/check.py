@@ -20,18 +20,18 @@ KEPT, BROKEN = 0, 1
 
 def command(arguments: argparse.Namespace) -> int:
     """Runs the checks, telling each on standard error as it ends; then prints a table and what failed, or JSON."""
-    from synthbench.cli.environments import agree, say
-    from synthbench.execution.environments import wanted_by
-    from synthbench.experiment import agreement, interpreters
+    from synthbench.cli.environments import confirm, say
+    from synthbench.execution.environments import environment_spec_of
+    from synthbench.experiment import confirmation, interpreters
     from synthbench.registry import installed
     from synthbench.testing import checks_of, configured, run_checks
 
     found = chosen(arguments.name, installed())
     options = read_options(arguments.set)
     checks = checks_of(found.kind)
-    wanted = wanted_by(configured(found, options), found.distribution)
-    if wanted is not None:
-        interpreters([wanted], agreement(arguments.make_environments or agree), say)
+    spec = environment_spec_of(configured(found, options), found.distribution)
+    if spec is not None:
+        interpreters([spec], confirmation(arguments.make_environments or confirm), say)
     results = []
     print(f"{found.kind} {found.name} of {found.distribution} {found.release}: {len(checks)} checks", file=sys.stderr)
     for number, result in enumerate(run_checks(found.kind, found.name, options), start=1):

@@ -1,4 +1,4 @@
-"""`synthbench env`, and the question that is asked before an environment is made."""
+"""`synthbench env`, and the question before an environment is made."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from synthbench.errors import SynthbenchError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from synthbench.execution.environments import Wanted
+    from synthbench.execution.environments import EnvironmentSpec
 
 UNITS = 1000.0
 
 
-def agree(wanted: Sequence[Wanted], folder: Path) -> None:
-    """Shows what would be made, and returns if a person at a terminal says yes. Raises SynthbenchError otherwise."""
+def confirm(specs: Sequence[EnvironmentSpec], folder: Path) -> None:
+    """Shows what would be installed and asks at the terminal. Returns if the user says yes, raises SynthbenchError otherwise."""
     from synthbench.experiment import DECLINED
 
-    described = "\n".join(["these environments are needed, and uv would install into them:", *(each.described() for each in wanted)])
-    print(described, file=sys.stderr)
+    description = "\n".join(["these environments are needed, and uv would install into them:", *(each.description() for each in specs)])
+    print(description, file=sys.stderr)
     if sys.stdin.isatty():
         print(f"make them below {folder} now? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
@@ -33,7 +33,7 @@ def agree(wanted: Sequence[Wanted], folder: Path) -> None:
 
 
 def say(line: str) -> None:
-    """Prints a line for a person who waits."""
+    """Prints a line to standard error."""
     print(line, file=sys.stderr)
 
 
@@ -73,12 +73,12 @@ def remove_command(arguments: argparse.Namespace) -> int:
     from synthbench.execution.environments import Environments, default_folder
 
     environments = Environments(default_folder())
-    for name in [environments.find(each) for each in arguments.name]:  # all are found before one is removed
+    for name in [environments.find(each) for each in arguments.name]:  # check all names before removing any
         environments.remove(name)
         print(f"removed {name}")
     return 0
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of a folder's files; those that uv links to its cache count in full."""
+    """Size of a folder's files in bytes; files that uv links to its cache count in full."""
     return sum(each.lstat().st_size for each in folder.rglob("*") if each.is_file())

@@ -32,7 +32,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         return 0
     from rich.console import Console
 
-    from synthbench.cli.environments import agree, say
+    from synthbench.cli.environments import confirm, say
     from synthbench.cli.progress import display_for, summary
     from synthbench.reporting.answer import first_sentence
 
@@ -43,7 +43,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             workers=arguments.workers,
             in_process=arguments.in_process,
-            make_environments=arguments.make_environments or agree,
+            make_environments=arguments.make_environments or confirm,
             report_environment=say,
             download=arguments.download,
             allow_pickle=arguments.allow_pickle,
@@ -71,6 +71,6 @@ def plan_command(arguments: argparse.Namespace) -> int:
     for stage in plan.stages:
         print(f"{'cached' if stage.key in cached else 'run   '}  {stage.key[:10]}  {stage.label}")
     for environment in {each.name: each for each in experiment.environments.values()}.values():
-        print(f"in an environment of its own, {environment.described()}")
+        print(f"in an environment of its own, {environment.description()}")
     print(f"{len(plan.cells)} cells, {len(plan.stages)} stages: {len(cached)} cached, {len(plan.stages) - len(cached)} to run")
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from synthbench.execution.environments import Environments, default_folder, wanted_by
+from synthbench.execution.environments import Environments, default_folder, environment_spec_of
 from synthbench_mmdet import FasterRCNNMmdet
 from synthbench_mmdet.library import STAND_INS
 from torch import Tensor
@@ -135,12 +135,12 @@ def answers(python: str | Path, file: Path) -> tuple[dict[str, Tensor], bool]:
 
 def test_the_same_as_a_compiled_mmcv(tmp_path: Path) -> None:
     """Skipped unless the environment for `compiled = true` exists: a test installs and compiles nothing."""
-    wanted = wanted_by(FasterRCNNMmdet(compiled=True), "synthbench-mmdet")
+    spec = environment_spec_of(FasterRCNNMmdet(compiled=True), "synthbench-mmdet")
     environments = Environments(default_folder())
-    if wanted is None or environments.about(wanted.name) is None:
+    if spec is None or environments.about(spec.name) is None:
         pytest.skip("the environment with a compiled mmcv does not exist here")
     ours, stand_ins = answers(sys.executable, tmp_path / "ours.safetensors")
-    theirs, others = answers(environments.python(wanted.name), tmp_path / "theirs.safetensors")
+    theirs, others = answers(environments.python(spec.name), tmp_path / "theirs.safetensors")
     assert (stand_ins, others) == (True, False)
     assert ours.keys() == theirs.keys()
     assert len(ours) > 100
