@@ -1,1 +1,1 @@
-"""Reading labelled photographs in the formats that people have."""
+"""Reads labelled photographs in common annotation formats."""

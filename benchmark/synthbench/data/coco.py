@@ -16,16 +16,16 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class CocoFolder:
-    """Photographs with COCO detection JSON: a file for training, a file for testing, and the images they name.
+    """Photographs with COCO detection JSON: an annotation file for training, one for testing, and a folder of images.
 
-    path: the folder that holds everything else.
+    path: the folder that contains everything else.
     train, test, images: the two annotation files and the folder of the images, relative to `path`.
-    categories: which to keep, in this order; empty for all of the training file's, in the order of their ids.
-    resize: the longest side of every image afterwards, in pixels; 0 leaves sizes as they are.
-    tile: the side of the squares that images are cut into before resizing, in pixels; 0 cuts nothing. Tiles are spread
-        evenly; an image smaller than a tile stays whole in that direction.
-    tile_overlap: how much of a tile its neighbour repeats at least.
-    min_visible: a box is left out of a tile that shows less than this share of its area.
+    categories: the categories to keep, in this order; empty for all of the training file, in the order of their ids.
+    resize: the longest side of every image after resizing, in pixels; 0 for no resizing.
+    tile: the side of the square tiles into which images are cut before resizing, in pixels; 0 for no tiles. Tiles are
+        spaced evenly; an image is not cut along a side that is shorter than a tile.
+    tile_overlap: the least overlap of neighbouring tiles, as a share of their side.
+    min_visible: a box is dropped from a tile that shows less than this share of its area.
     """
 
     name: ClassVar[str] = "coco"
@@ -43,10 +43,10 @@ class CocoFolder:
     min_visible: Share = 0.35
 
     def load(self, run: Run) -> Splits:
-        """Checks everything but the pixels, then gives images as they are asked for.
+        """Checks everything except the pixels, then reads the images one at a time.
 
-        Raises SynthbenchError with everything that is wrong with the folder at once; an image whose header is sound
-        and whose pixels are not is found when its turn comes.
+        Raises SynthbenchError that lists all problems of the folder. An image with a valid header and damaged pixels raises
+        SynthbenchError only when it is read.
         """
         from synthbench.data.coco_folder import load
 

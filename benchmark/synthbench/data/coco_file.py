@@ -1,4 +1,4 @@
-"""One file of COCO detection JSON: read, and checked for everything that its text alone can tell."""
+"""Reads a COCO detection JSON file and checks everything that needs no image file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = TypeVar("Row")
 
 
 class Image(msgspec.Struct, frozen=True):
-    """An entry of `images`; file_name is relative to the folder of the images."""
+    """An entry of `images`. file_name is relative to the folder of images."""
 
     id: int
     file_name: str
@@ -25,7 +25,7 @@ class Image(msgspec.Struct, frozen=True):
 
 
 class Annotation(msgspec.Struct, frozen=True):
-    """An entry of `annotations`; bbox is x, y, width and height in pixels."""
+    """An entry of `annotations`. bbox is x, y, width, height in pixels."""
 
     id: int
     image_id: int
@@ -34,7 +34,7 @@ class Annotation(msgspec.Struct, frozen=True):
     iscrowd: int | bool = 0
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, self.bbox)):  # json reads NaN and Infinity
+        if not all(map(math.isfinite, self.bbox)):  # json accepts NaN and Infinity
             raise ValueError(f"bbox {list(self.bbox)} is not of finite numbers")
 
 
@@ -59,7 +59,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class CocoFile:
-    """What an annotation file says. `annotations` are listed by their image's id; `categories` are names by id."""
+    """The content of an annotation file. annotations: lists by image id. categories: names by id."""
 
     name: str
     images: tuple[Image, ...]
@@ -70,9 +70,9 @@ class CocoFile:
 
 
 def read_coco(folder: Path, name: str, problems: list[str]) -> CocoFile | None:
-    """The annotation file `name` of `folder`, its sound entries only; what is wrong with it is added to `problems`.
+    """Reads the valid entries of the annotation file `name` in `folder` and appends all errors to `problems`.
 
-    None where there is nothing to read.
+    Returns None if the file cannot be read or is not a JSON object.
     """
     try:
         content = json.loads((folder / name).read_bytes())
@@ -82,7 +82,7 @@ def read_coco(folder: Path, name: str, problems: list[str]) -> CocoFile | None:
     except json.JSONDecodeError as error:
         problems.append(f"{name}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}")
         return None
-    except (ValueError, RecursionError) as error:  # not text, a number of thousands of digits, or brackets without end
+    except (ValueError, RecursionError) as error:  # not text, a number of thousands of digits, or too deeply nested
         problems.append(f"{name}: not JSON: {error}")
         return None
     if not isinstance(content, dict):
@@ -92,7 +92,7 @@ def read_coco(folder: Path, name: str, problems: list[str]) -> CocoFile | None:
     images = _rows(content, "images", Image, wrong)
     annotations = _rows(content, "annotations", Annotation, wrong)
     categories = {row.id: row.name for row in _rows(content, "categories", Category, wrong)}
-    if not wrong:  # else a missing entry would be reported once more by everything that refers to it
+    if not wrong:  # otherwise each reference to an invalid entry would be reported as well
         wrong += _contradictions(images, annotations, categories)
     problems += [f"{name}: {problem}" for problem in wrong]
     by_image: dict[int, list[Annotation]] = {image.id: [] for image in images}
@@ -102,23 +102,23 @@ def read_coco(folder: Path, name: str, problems: list[str]) -> CocoFile | None:
 
 
 def references(rows: object) -> str:
-    """Licences or sources in words: `CC BY 4.0 (https://…); …`. What is not in COCO's form is passed over."""
+    """Licences or sources as text: `CC BY 4.0 (https://…); …`. Ignores entries that are not in COCO's format."""
     said = []
     for row in rows if isinstance(rows, list) else []:
         try:
             said.append(str(msgspec.convert(row, Reference)))
-        except msgspec.ValidationError:  # nothing is computed from these words
+        except msgspec.ValidationError:  # the text is only shown, so an invalid entry is no error
             continue
     return joined(said)
 
 
 def joined(words: Iterable[str]) -> str:
-    """The words that say something, once each."""
+    """The texts that are not empty, each once, separated by semicolons."""
     return "; ".join(dict.fromkeys(word for word in words if word))
 
 
 def leads_out(name: str) -> bool:
-    """Whether a path leaves the folder it should be in: what lies outside is not part of the data's hash."""
+    """Whether a path leads out of its folder. Files outside the folder are not part of the data's hash."""
     path = PurePosixPath(name)
     return path.is_absolute() or ".." in path.parts
 

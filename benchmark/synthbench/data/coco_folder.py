@@ -1,4 +1,4 @@
-"""A folder of photographs with COCO annotations: checked as a whole, then given image by image."""
+"""A folder of photographs with COCO annotations: all files are checked first, then images are read one at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from synthbench.data.coco import CocoFolder
 
-LISTED = 20  # problems spelled out
+LISTED = 20  # largest number of problems in an error message
 
 
 def load(options: CocoFolder, run: Run) -> Splits:
@@ -54,7 +54,7 @@ def load(options: CocoFolder, run: Run) -> Splits:
 
 
 def _misplaced(options: CocoFolder) -> list[str]:
-    """What is wrong with the folder itself, without which nothing else can be looked at."""
+    """Problems with the folders and paths, after which nothing else can be checked."""
     if not options.path.is_dir():
         return ["no such folder"]
     names = {"train": options.train, "test": options.test, "images": options.images}
@@ -72,7 +72,7 @@ def _refuse(folder: Path, problems: list[str]) -> None:
 
 
 def _categories(options: CocoFolder, train: CocoFile | None, read: list[CocoFile], problems: list[str]) -> tuple[str, ...]:
-    """The categories that the suite names, or all of the training file's in the order of their ids."""
+    """The categories that the suite names, or all of the training file in the order of their ids."""
     chosen = tuple(dict.fromkeys(options.categories))
     for file in read if chosen else ():
         names = set(file.categories.values())
@@ -87,7 +87,7 @@ def _categories(options: CocoFolder, train: CocoFile | None, read: list[CocoFile
 
 
 def _leaks(options: CocoFolder, photos: Mapping[str, list[Photo]]) -> list[str]:
-    """Images that are byte for byte in both sets; only files of equal length are read for that."""
+    """Problems for image files that are byte for byte in both sets. Reads only files of equal length."""
     train, test = ([(photo.path.stat().st_size, photo) for photo in photos.get(name, [])] for name in (options.train, options.test))
     lengths = {length for length, _ in train} & {length for length, _ in test}
     learned = {_digest(photo.path): photo.name for length, photo in train if length in lengths}

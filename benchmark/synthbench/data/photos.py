@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from synthbench.contract.types import Run
     from synthbench.data.coco_file import CocoFile, Image
 
-NOTED = 5  # examples in a note
-ROUNDING = 0.5  # pixels that a box may stand out by before it is worth a word: files round their numbers
-NO_SIZE = 0.01  # pixels; what is smaller may be nothing once it is float32
+NOTED = 5  # number of examples in a note
+ROUNDING = 0.5  # pixels by which a box may exceed its image without a note, since files contain rounded numbers
+NO_SIZE = 0.01  # pixels; a smaller side may become 0 in float32
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph that was checked.
+    """A photograph that passed the checks.
 
     width, height, boxes: in pixels of the upright image.
-    plain: the file holds just that image, so it may be taken over byte for byte.
+    plain: the file contains exactly this image, so it may be copied byte for byte.
     """
 
     path: Path
@@ -38,12 +38,12 @@ class Photo:
 
 @dataclass
 class PhotoCheck:
-    """Goes through the images of a file; collects what is wrong with them, and what was mended."""
+    """Checks the images of an annotation file; collects problems, and corrections for the notes."""
 
     folder: Path
     file: CocoFile
     labels: Mapping[int, int]
-    """From the ids of the chosen categories to labels."""
+    """The labels of the chosen categories, by category id."""
     problems: list[str] = field(default_factory=list)
     not_chosen: int = 0
     clipped: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class PhotoCheck:
     ambiguous: list[str] = field(default_factory=list)
 
     def photos(self, run: Run) -> Iterator[Photo]:
-        """The photographs that stand, in the file's order."""
+        """The valid photographs, in the file's order."""
         for image in run.track(self.file.images, f"check {self.file.name}", unit="images"):
             try:
                 yield self._photo(image)
@@ -60,7 +60,7 @@ class PhotoCheck:
                 self.problems.append(f"{self.file.name}: {error}")
 
     def notes(self) -> Iterator[str]:
-        """A line for the reader of the report on each kind of thing that was mended."""
+        """A line for the report for each kind of correction."""
         for found, words in (
             (self.clipped, "boxes clipped to their image"),
             (self.dropped, "boxes without size within their image dropped"),
@@ -88,7 +88,7 @@ class PhotoCheck:
         return Photo(path, image.file_name, *upright, header.plain and header.turn == 1, boxes)
 
     def _boxes(self, image: Image) -> Boxes:
-        """The chosen boxes of one image, clipped to it; in the pixels that its size in the annotation file is in."""
+        """The boxes of the chosen categories, clipped to the image, in pixels of the image size that the annotation file gives."""
         kept, labels, crowd = [], [], []
         for row in self.file.annotations[image.id]:
             if row.category_id not in self.labels:
@@ -109,9 +109,10 @@ class PhotoCheck:
 
 
 def _turned(box: list[float], header: Header) -> list[float]:
-    """A box of the stored image in the pixels of the upright one, whose sides are swapped (turn 5 to 8).
+    """Converts a box from pixels of the stored image to pixels of the upright image (orientations 5 to 8, which swap the sides).
 
-    EXIF 2.3, tag 0x0112: 5 mirrors along the diagonal, 6 turns clockwise, 7 mirrors along the other one, 8 turns back.
+    EXIF 2.3, tag 0x0112: 5 mirrors along the main diagonal, 6 rotates clockwise, 7 mirrors along the other diagonal, 8 rotates
+    counterclockwise.
     """
     x1, y1, x2, y2 = box
     left, right = (header.height - y2, header.height - y1) if header.turn in (6, 7) else (y1, y2)

@@ -1,4 +1,4 @@
-"""Images cut into tiles and resized, with their boxes."""
+"""Cuts images and their boxes into tiles and resizes them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ Window = tuple[int, int, int, int]
 
 
 def tiles(width: int, height: int, side: int, overlap: float) -> list[Window]:
-    """Windows that cover the image, row by row: squares of `side`, or the whole image where `side` is 0.
+    """Windows that cover the image, row by row: squares of `side`, or the whole image if `side` is 0.
 
-    They are spread evenly, so that neighbours share at least `overlap` of a side and the last ends at the image's edge.
+    They are spaced evenly, so that neighbours overlap by at least the share `overlap` of `side` and the last window ends at the
+    image's edge.
     """
     if not side:
         return [(0, 0, width, height)]
@@ -28,7 +29,7 @@ def tiles(width: int, height: int, side: int, overlap: float) -> list[Window]:
 
 
 def boxes_in(boxes: Boxes, window: Window, min_visible: float) -> Boxes:
-    """The boxes as the window shows them, in its own pixels; those it shows less than `min_visible` of are dropped."""
+    """The boxes clipped to the window, in the window's pixels. Drops boxes with less than the share `min_visible` of their area in it."""
     x1, y1, x2, y2 = window
     shown = boxes.xyxy.clip((x1, y1, x1, y1), (x2, y2, x2, y2))
     sides = shown[:, 2:] - shown[:, :2]
@@ -38,7 +39,7 @@ def boxes_in(boxes: Boxes, window: Window, min_visible: float) -> Boxes:
 
 
 def new_size(width: int, height: int, longest: int) -> tuple[int, int]:
-    """The size of an image whose longest side becomes `longest`; the same where that is 0."""
+    """The size of an image after its longest side is resized to `longest`; unchanged if that is 0."""
     if not longest:
         return width, height
     factor = longest / max(width, height)
@@ -46,11 +47,11 @@ def new_size(width: int, height: int, longest: int) -> tuple[int, int]:
 
 
 def resize(image: Image.Image, boxes: Boxes, longest: int) -> tuple[Image.Image, Boxes]:
-    """The image with its longest side at `longest` pixels (0: as it is), and its boxes."""
+    """Resizes the image's longest side to `longest` pixels (0: unchanged), and scales its boxes."""
     size = new_size(*image.size, longest)
     if size == image.size:
         return image, boxes
-    # Pillow widens the filter where it shrinks, so nothing is aliased.
+    # Pillow widens the filter when it shrinks an image, which avoids aliasing.
     return image.resize(size, Image.Resampling.LANCZOS), boxes.scaled(size[0] / image.width, size[1] / image.height)
 
 

@@ -1,7 +1,7 @@
-"""How well predicted boxes fit the true ones: COCO's AP and AR, precision and recall at one IoU, IoU and NMS.
+"""Metrics of predicted boxes: COCO's AP and AR, precision and recall at one IoU, IoU and NMS.
 
-The rules are those of cocoapi (Lin and Dollár, 2015), and so are the numbers, ties and rounding included; the tests compare
-the two. Areas are those of the boxes.
+The rules and the numbers, including ties and rounding, are those of cocoapi (Lin and Dollár, 2015); the tests compare both.
+An object's area is the area of its box.
 """
 
 from synthbench.metrics.matching import Matches, match

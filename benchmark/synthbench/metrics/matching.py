@@ -1,4 +1,4 @@
-"""Which detection found which true box, by the rules of `evaluateImg` in cocoapi's `cocoeval.py`."""
+"""Matches detections to true boxes by the rules of `evaluateImg` in cocoapi's `cocoeval.py`."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ LIMITS = (1, 10, 100)
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Which of D detections found one of G true boxes, for each of A area ranges and T IoU thresholds.
+    """Which of D detections match one of G true boxes, for each of A area ranges and T IoU thresholds.
 
-    Images do not influence each other here, so whoever draws images anew (a bootstrap) weights these rows by their image.
+    Images are matched independently, so a bootstrap over images can weight these rows by their image.
 
-    images: how many there are, those without any box included.
-    image, label: int64 (D,), ordered by image, then by label, then by falling score.
+    images: the number of images, including those without boxes.
+    image, label: int64 (D,), sorted by image, then by label, then by descending score.
     score: float32 (D,).
     rank: int64 (D,), 0 for the highest score of its image and label.
-    hit: bool (A, T, D), matched to a true box that counts.
-    ignored: bool (A, T, D), counts neither way: matched to a crowd or to a box outside the area range, or itself outside.
-    truth_image, truth_label: int64 (G,), ordered by image.
-    truth_counts: bool (A, G), no crowd and within the area range.
+    hit: bool (A, T, D), matched to a true box that counts (a true positive).
+    ignored: bool (A, T, D), neither true nor false positive: matched to a crowd or to a box outside the area range, or
+        unmatched and itself outside the range.
+    truth_image, truth_label: int64 (G,), sorted by image.
+    truth_counts: bool (A, G), not a crowd and within the area range.
     """
 
     images: int
@@ -55,10 +56,10 @@ def match(
     areas: NDArray[np.float64] = AREAS,
     limit: int | None = LIMITS[-1],
 ) -> Matches:
-    """Matches detections to true boxes, in every image the `limit` best of each label (None: all of them).
+    """Matches detections to true boxes; of each image and label only the `limit` detections of highest score (None: all).
 
-    ious: (T,), rising, above 0. areas: (A, 2), both bounds included. A * T is at most 62.
-    Raises ValueError where truth and predictions differ in length.
+    ious: (T,), ascending, above 0. areas: (A, 2), both bounds inclusive. A * T is at most 62.
+    Raises ValueError if truth and predictions differ in length.
     """
     if len(truth) != len(predictions):
         raise ValueError(f"{len(truth)} images with true boxes, {len(predictions)} with predictions")
@@ -84,7 +85,7 @@ def match(
 
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """P detections and true boxes of one image and label that overlap enough to match."""
+    """P pairs of a detection and a true box of the same image and label that overlap enough to match."""
 
     detection: NDArray[np.int64]
     truth: NDArray[np.int64]
@@ -92,7 +93,7 @@ class _Pairs:
 
 
 def _stack(images: Sequence[Boxes]) -> tuple[Boxes, NDArray[np.int64]]:
-    """The boxes of all images in one, and the image of each."""
+    """The boxes of all images as one `Boxes`, and the image number of each box."""
     rows = (Boxes.none(), *images)
     stacked = Boxes(
         xyxy=np.concatenate([boxes.xyxy for boxes in rows]),
@@ -104,7 +105,7 @@ def _stack(images: Sequence[Boxes]) -> tuple[Boxes, NDArray[np.int64]]:
 
 
 def _ranked(boxes: Boxes, image: NDArray[np.int64], limit: int | None) -> tuple[Boxes, NDArray[np.int64], NDArray[np.int64]]:
-    """The `limit` best of each image and label in the order of `Matches`, their images and their ranks."""
+    """The `limit` boxes of highest score of each image and label in the order of `Matches`, with their images and ranks."""
     order = np.lexsort((-boxes.scores, boxes.labels, image))
     boxes, image = boxes.keep(order), image[order]
     position = np.arange(len(boxes))
@@ -122,7 +123,7 @@ def _pairs(found: tuple[Boxes, NDArray[np.int64]], real: tuple[Boxes, NDArray[np
     near: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
     for number in range(images):
         here, there = slice(*edges[number : number + 2]), slice(*other_edges[number : number + 2])
-        # Every label of the image at once: the few pairs too many cost less than a call for each label.
+        # All labels of the image at once: the extra pairs cost less than one call per label.
         iou = iou_matrix(boxes.xyxy[here], others.xyxy[there], others.crowd[there])
         rows, columns = np.nonzero((iou >= floor) & (boxes.labels[here, None] == others.labels[there]))
         near.append((rows + here.start, columns + there.start, iou[rows, columns]))
@@ -136,11 +137,11 @@ def _assign(
 ) -> tuple[list[int], list[int]]:
     """COCO's matching for all area ranges and thresholds at once: each of these settings is a bit of an integer.
 
-    In every setting the detections choose one after the other, by falling score; each takes the true box of highest IoU
-    that is still free (of equals the last), first among those that count, then among those that do not. Crowds stay free.
-    Gives each detection's bits where it took a box that counts, and where it took one that does not.
+    In each setting the detections are matched greedily by descending score: each takes the unmatched true box of highest IoU
+    (the last one if several are equal), first among boxes that count, then among the others. Crowds can match repeatedly.
+    Returns for each detection the bits of the settings in which it took a box that counts, and in which it took another.
     """
-    # A pair bids in the settings whose threshold it reaches: once where the true box counts, once, later, where it does not.
+    # A pair is a candidate in the settings whose threshold it reaches: first where its true box counts, then where it does not.
     width = len(ious)
     shifts = width * np.arange(len(counts))
     levels = np.searchsorted(np.minimum(ious, 1 - 1e-10), pairs.iou, side="right")
@@ -169,6 +170,6 @@ def _flags(bits: list[int], areas: int, ious: int) -> NDArray[np.bool_]:
 
 
 def _within(boxes: Boxes, areas: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whose area lies in which range: bool (A, N)."""
+    """Whether each box's area is in each range: bool (A, N)."""
     area = box_areas(boxes.xyxy)
     return np.logical_and(area >= areas[:, :1], area <= areas[:, 1:])

@@ -1,4 +1,4 @@
-"""How boxes overlap: IoU as `bbIou` in cocoapi's `maskApi.c` reckons it, and non-maximum suppression."""
+"""IoU as computed by `bbIou` in cocoapi's `maskApi.c`, and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 def iou_matrix(boxes: NDArray[np.float32], others: NDArray[np.float32], crowd: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
     """Intersection over union of each of N boxes with each of M others, xyxy: float64 (N, M), 0 for empty boxes.
 
-    crowd: (M,), others that hold several objects: intersection over the area of the box alone.
+    crowd: (M,), the others that contain several objects; for them, intersection over the area of the box of `boxes`.
     """
     (x, y, width, height), (left, top, wide, high) = _xywh(boxes)[..., None], _xywh(others)
-    # x + width is not always the corner it came from: COCO stores x, y, width, height and adds them up again.
+    # After rounding, x + width can differ from x2. COCO stores x, y, width, height and adds them, so this does too.
     across = np.minimum(x + width, left + wide) - np.maximum(x, left)
     down = np.minimum(y + height, top + high) - np.maximum(y, top)
     shared = np.maximum(across, 0) * np.maximum(down, 0)
@@ -36,7 +36,7 @@ def box_areas(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def nms(boxes: Boxes, iou: float) -> Boxes:
-    """The boxes by falling score, without those that overlap a kept one of their label by more than `iou`."""
+    """The boxes by descending score, without those whose IoU with a kept box of the same label is above `iou`."""
     ordered = boxes.keep(np.argsort(-boxes.scores, kind="stable"))
     rivals = (iou_matrix(ordered.xyxy, ordered.xyxy) > iou) & (ordered.labels[:, None] == ordered.labels)
     kept = np.ones(len(ordered), np.bool_)
@@ -47,7 +47,7 @@ def nms(boxes: Boxes, iou: float) -> Boxes:
 
 
 def _xywh(xyxy: NDArray[np.float32]) -> NDArray[np.float64]:
-    """x, y, width and height as rows, (4, N), as `storage.coco` writes them: the difference is taken in float64."""
+    """x, y, width and height as rows, (4, N), as `storage.coco` writes them: width and height are computed in float64."""
     rows = xyxy.T.astype(np.float64)
     rows[2:] -= rows[:2]
     return rows

@@ -21,7 +21,7 @@ RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True)
 class Counts:
-    """What was found, what was made up and what was missed. A ratio without a denominator is None."""
+    """True positives, false positives and misses. A ratio is None if its denominator is 0."""
 
     hits: int
     false_positives: int
@@ -29,21 +29,21 @@ class Counts:
 
     @property
     def precision(self) -> float | None:
-        """The share of the detections that are right."""
+        """The share of detections that are true positives."""
         return self.hits / (self.hits + self.false_positives) if self.hits + self.false_positives else None
 
     @property
     def recall(self) -> float | None:
-        """The share of the true boxes that were found."""
+        """The share of true boxes that were found."""
         return self.hits / (self.hits + self.misses) if self.hits + self.misses else None
 
 
 def evaluate(truth: Sequence[Boxes], predictions: Sequence[Boxes], categories: int) -> dict[str, float | None]:
-    """COCO's twelve figures, from 0 to 1, for one `Boxes` an image on either side.
+    """COCO's twelve metrics, from 0 to 1. Truth and predictions have one `Boxes` per image.
 
-    AP over IoU .50:.05:.95, AP50, AP75, and APs, APm, APl by area; AR1, AR10, AR100 by how many detections of a category
-    count in an image, and ARs, ARm, ARl. None where no true box counts (COCO writes -1).
-    Raises ValueError where the two differ in length or a label is not a position in `categories`.
+    AP over IoU .50:.05:.95, AP50, AP75, and APs, APm, APl by area; AR1, AR10, AR100 with at most that many detections of a
+    category per image, and ARs, ARm, ARl by area. A metric is None if no true box counts for it (COCO writes -1).
+    Raises ValueError if the two differ in length or a label is not from 0 to `categories` - 1.
     """
     for side, images in (("truth", truth), ("predictions", predictions)):
         for number, boxes in enumerate(images):
@@ -53,9 +53,9 @@ def evaluate(truth: Sequence[Boxes], predictions: Sequence[Boxes], categories: i
 
 
 def precision_recall(truth: Sequence[Boxes], predictions: Sequence[Boxes], iou: float = 0.5) -> Counts:
-    """Hits, false positives and misses at one IoU over all images, labels respected, each true box found once at most.
+    """True positives, false positives and misses at one IoU over all images, by label; each true box matches at most once.
 
-    Detections are matched as in COCO, without a limit on their number; crowds and what fell on them count neither way.
+    Detections are matched as in COCO, without a limit on their number. Crowds and the detections matched to them are ignored.
     """
     matches = match(truth, predictions, np.array([iou]), np.array([[-np.inf, np.inf]]), limit=None)
     hits = int(matches.hit.sum())
@@ -63,7 +63,7 @@ def precision_recall(truth: Sequence[Boxes], predictions: Sequence[Boxes], iou: 
 
 
 def summarize(matches: Matches, categories: int) -> dict[str, float | None]:
-    """The figures of `evaluate`, from matches at COCO's thresholds, areas and limit: means over categories with truth."""
+    """The metrics of `evaluate`, from matches at COCO's thresholds, areas and limit: means over categories with true boxes."""
     precision = np.full((categories, len(AREAS), len(IOUS), len(RECALLS)), np.nan)
     recall = np.full((categories, len(AREAS), len(LIMITS), len(IOUS)), np.nan)
     for label in range(categories):
@@ -86,13 +86,13 @@ def summarize(matches: Matches, categories: int) -> dict[str, float | None]:
 
 
 def _curve(hit: NDArray[np.bool_], counted: NDArray[np.bool_], truths: np.integer) -> NDArray[np.float64]:
-    """The highest precision at each of RECALLS or beyond it, from D detections by falling score; 0 where it is not reached.
+    """The highest precision at or above each of RECALLS, from D detections by descending score; 0 if the recall is not reached.
 
-    Looks at the hits alone: between two of them recall stands still and precision falls.
+    Only hits are used: between two hits recall is constant and precision decreases.
     """
     seen = np.cumsum(counted)[hit]
     hits = np.arange(1, len(seen) + 1)
-    # The spacing is in cocoeval.py too, so that nothing is divided by 0; it moves the last digit.
+    # cocoeval.py adds np.spacing(1) too, to avoid a division by 0; it changes the last digit.
     precision = np.maximum.accumulate((hits / (seen + np.spacing(1)))[::-1])[::-1]
     needed = np.searchsorted(hits / truths, RECALLS)
     return np.append(precision, 0.0)[needed]
