@@ -1,13 +1,13 @@
-"""Contract tests for plugins: what goes wrong in real ones, checked on toy pictures in the processes that a suite uses.
+"""Contract tests for plugins: common faults, checked on toy pictures in the worker processes that a suite uses.
 
 In a plugin's own tests, one line:
 
     test_contract = contract("detector", "blobs")
 
-`synthbench check blobs` does the same from the command line. Neither needs more than seconds where the plugin says with
-`smoke_options` how it learns two dozen small pictures quickly.
+`synthbench check blobs` does the same from the command line. Each takes seconds if the plugin's `smoke_options` make
+training on two dozen small pictures fast.
 
-Some faults cannot be told from outside; the modules of the checks say which: `conduct`, `appearance`, `damaged`, `late`.
+Some faults cannot be detected from outside; the docstrings of `conduct`, `appearance`, `damaged` and `late` list them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Check", "Failure", "Result", "checks_of", "configured", "contract", "run_checks"]
 
-# Loaded on first use (PEP 562): `testing.loading` looks for what a plugin imports, and must not have imported it itself.
+# Loaded on first use (PEP 562): `testing.loading` records what a plugin imports, so it must not import the same libraries.
 _HOMES = {"checks": ("Check", "Failure", "Result"), "configuring": ("configured",), "checklist": ("checks_of", "contract", "run_checks")}
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -16,17 +16,17 @@ from synthbench.testing.subject import Answer, Subject, of_boxes
 
 
 class Annotators(Subject):
-    """They give boxes at once."""
+    """Annotators have one stage, whose result is boxes."""
 
     stage = "annotate"
     usual = "suggested"
 
     def views(self, bench: Bench, data: str) -> Views:
-        """Pictures as the annotator asks for them, and references."""
+        """The pictures with the boxes that the annotator asks for, and references."""
         return {"images": [asked_for(bench, bench.pictures(data))], "references": [bench.pictures("few")]}
 
     def use(self, bench: Bench, folder: Path, data: str, seed: int, options: Mapping[str, object] | None = None) -> Answer:
-        """The boxes."""
+        """The boxes that the stage wrote."""
         from synthbench.storage.boxes import read_boxes
         from synthbench.storage.views import BOXES
 
@@ -37,7 +37,7 @@ ANNOTATORS = Annotators()
 
 
 def asked_for(bench: Bench, pictures: ViewRef) -> ViewRef:
-    """Pictures with the boxes that `boxes_from` asks for: their own as the generator's, another stage's as a detector's, or none."""
+    """Pictures with the boxes that `boxes_from` asks for: their own for `FromGenerator`, copies for `FromDetector`, or none."""
     from synthbench.storage.boxes import write_boxes
     from synthbench.storage.views import BOXES, read_view
 
@@ -58,9 +58,9 @@ def asked_for(bench: Bench, pictures: ViewRef) -> ViewRef:
 
 
 def odd_pictures(bench: Bench) -> None:
-    """Annotates files and contents of every sort, and the same as plain files."""
+    """Checks that files of all formats and the same pictures as plain PNG files get the same boxes."""
     ANNOTATORS.ask(bench, "thin")
     odd, plain = (ANNOTATORS.ask(bench, data) for data in ("odd", "plain"))
     ANNOTATORS.same(
-        bench, odd, plain, "boxes for turned, 16-bit, CMYK and other files are not those for plain ones", bench.method("annotate")
+        bench, odd, plain, "boxes for rotated, 16-bit, CMYK and other files differ from those for plain files", bench.method("annotate")
     )

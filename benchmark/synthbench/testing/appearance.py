@@ -1,7 +1,7 @@
-"""Checks of whether images and boxes agree with what the plugin was shown: squares of one colour on noise.
+"""Checks that images and boxes match the plugin's input: squares of one colour on noise.
 
-What cannot be told: whether boxes, colours and labels are right where a generator makes images unlike its references, or an
-annotator finds nothing; these checks are skipped then. Boxes that are off by two pixels or fewer pass.
+Not detected: wrong boxes, colours and labels if a generator's images look unlike its references or an annotator finds
+nothing; these checks are then skipped. Boxes that are off by at most two pixels pass.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ if TYPE_CHECKING:
     from synthbench.contract.types import ImageSet
     from synthbench.testing.objects import Scene
 
-SURE = 0.5  # the score of an annotator's boxes that count
-LEAST_RIGHT = 0.6  # share of the labels
-LEAST_BOXES = 3  # boxes of a clear colour by which labels can be told
-CLEAR = 0.2  # by how much more a box must look like one category than like the other; the references' own differ by about 1
-NOISE = 40.0  # steps between red and blue, after smoothing
-SWAPPED = 0.15  # of the references' colour that images must have instead of it
+SURE = 0.5  # lowest score of the annotator's boxes that are checked
+LEAST_RIGHT = 0.6  # share of correct labels
+LEAST_BOXES = 3  # boxes of a clear colour that a check of labels needs
+CLEAR = 0.2  # least difference between a box's likeness to the two categories; about 1 for the references' own boxes
+NOISE = 40.0  # largest difference between red and blue in noise, of 255, after smoothing
+SWAPPED = 0.15  # colours are swapped if images reach this share of the other references' redness
 
 
 def boxes_fit(bench: Bench) -> None:
-    """Looks whether what is in the boxes looks like what was in the references' boxes, and whether something else does."""
+    """Checks that boxes contain what the references' boxes contain, and that no such object lies outside of them."""
     stages: dict[str, Callable[[], list[Scene]]] = {}
     if bench.found.kind == "annotator":
-        sure = [{"boxes": each["boxes"][each["scores"] >= SURE]} for each in ANNOTATORS.ask(bench)]  # it may pass on wrong ones
+        # Boxes with low scores may be wrong.
+        sure = [{"boxes": each["boxes"][each["scores"] >= SURE]} for each in ANNOTATORS.ask(bench)]
         stages["annotate"] = partial(scenes_of, bench, pictures(bench, ANNOTATORS.usual), sure)
     else:
         images = [each for each in GENERATORS.ask(bench) if "boxes" in each]
@@ -55,20 +56,20 @@ def boxes_fit(bench: Bench) -> None:
 
 
 def check_boxes(bench: Bench, stage: str, scenes: list[Scene]) -> None:
-    """Raises Failure where boxes of a stage are read better in another way, or leave objects out; Skip where nobody can tell."""
+    """Raises Failure if another reading of a stage's boxes fits better or an object has no box; Skip if this cannot be decided."""
     import numpy as np
 
     from synthbench.testing.objects import RESIDUE, misread, unlabelled
 
     if not any(len(scene.boxes) for scene in scenes):
-        raise Skip(f"{stage} gives no boxes")
+        raise Skip(f"{stage} returns no boxes")
     try:
-        meant = misread(scenes)
+        reading = misread(scenes)
     except ValueError as error:
-        raise Skip(f"{stage}: {error}; nobody can tell where they should be") from None
-    if meant:
+        raise Skip(f"{stage}: {error}, so their correct positions are unknown") from None
+    if reading:
         raise Failure(
-            f"its boxes fit what the images show best when read as: {meant}. Boxes are x1, y1, x2, y2 in pixels of the image",
+            f"its boxes fit the images best when read as: {reading}. Boxes are x1, y1, x2, y2 in pixels of the image",
             bench.method(stage),
         )
     inside = [
@@ -95,7 +96,7 @@ def references(bench: Bench, data: str) -> ImageSet:
 
 
 def scenes_of(bench: Bench, pixels: list[NDArray[Any]], answer: Answer) -> list[Scene]:
-    """Images with their boxes, and how much each pixel looks like the objects of the references."""
+    """Images with their boxes and the likeness of each pixel to the references' objects."""
     import numpy as np
 
     from synthbench.testing.objects import Likeness, Scene
@@ -108,18 +109,18 @@ def scenes_of(bench: Bench, pixels: list[NDArray[Any]], answer: Answer) -> list[
 
 
 def colours_are_kept(bench: Bench) -> None:
-    """Looks whether red references give blue images, and blue ones red images."""
-    wanted, red, blue = (
+    """Checks that red references do not give blue images and blue ones red images."""
+    sampled, red, blue = (
         redness([each["pixels"] for each in GENERATORS.ask(bench)] if data is None else pictures(bench, data))
         for data in (None, "few", "blue")
     )
     other = redness([each["pixels"] for each in GENERATORS.ask(bench, "blue")])
-    if wanted < SWAPPED * blue and other > SWAPPED * red:
-        raise Failure("red references give blue images and blue ones red: images are RGB, and OpenCV's are BGR", bench.method("sample"))
+    if sampled < SWAPPED * blue and other > SWAPPED * red:
+        raise Failure("red references give blue images and blue ones red: images are RGB, OpenCV's are BGR", bench.method("sample"))
 
 
 def redness(images: list[NDArray[Any]]) -> float:
-    """How much more of images is red than blue, beyond what noise is."""
+    """The mean of red minus blue over images, counting only differences larger than those of noise."""
     import numpy as np
 
     from synthbench.testing.objects import smooth
@@ -129,27 +130,27 @@ def redness(images: list[NDArray[Any]]) -> float:
 
 
 def labels_fit(bench: Bench) -> None:
-    """Fits a generator on red and blue squares, and looks whether the boxes of the red ones say so."""
+    """Fits a generator on red and blue squares and checks that boxes have the label of their colour."""
     data = GENERATORS.usual + IN_TWO
     try:
         images = GENERATORS.ask(bench, data)
     except Failure as failure:
         if not failure.trace:  # a SynthbenchError
-            raise Skip(f"it refuses two categories: {failure.reason}") from None
+            raise Skip(f"it does not support two categories: {failure.reason}") from None
         raise
     right = list(right_labels(references(bench, data), images))
     if len(right) < LEAST_BOXES:
-        raise Skip("its images show no red and blue squares with boxes, so nobody can tell whether their labels are right")
+        raise Skip("its images show too few red and blue squares with boxes to check labels")
     if (share := sum(right) / len(right)) < LEAST_RIGHT:
         raise Failure(
-            f"{share:.0%} of the labels fit the colour in their box, with references of red and blue squares; labels are positions in "
-            "`request.categories`, which are those of the references",
+            f"{share:.0%} of the labels match the colour in their box, with references of red and blue squares; labels are positions in "
+            "`request.categories`, the categories of the references",
             bench.method("sample"),
         )
 
 
 def right_labels(shown: ImageSet, images: Answer) -> Iterator[bool]:
-    """For each box whose content looks clearly like one of two categories, whether its label says so."""
+    """For each box whose content clearly looks like one of two categories, whether it has that label."""
     import numpy as np
 
     from synthbench.testing.objects import Likeness

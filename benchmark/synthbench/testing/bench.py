@@ -1,4 +1,4 @@
-"""What the checks of a plugin share: toy pictures, stages run on them, and what was computed once for several checks."""
+"""The fixture that all checks of a plugin share: toy pictures, a worker that runs stages on them, and cached results."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from synthbench.storage.references import ArtifactRef, ViewRef
 from synthbench.storage.store import StageRecord
 from synthbench.testing.checks import Failure, Skip
 from synthbench.testing.configuring import configured, interpreter, resolved
-from synthbench.testing.guarded import STRIKE
+from synthbench.testing.guarded import FAULT
 from synthbench.testing.sandbox import Sandbox
 from synthbench.testing.toys import write_toys
 
 WORKS = "works"
-"""The check without which no other stage is worth running."""
+"""The name of the check that all other stages depend on."""
 Made = TypeVar("Made")
 Views = Mapping[str, list[ViewRef]]
 
 
 @dataclass(frozen=True)
 class Done:
-    """A stage that was run, well or not. `strays` are the files it left or changed outside its own folder.
+    """A stage that has ended, successfully or not.
 
-    folder: of its artifact, if it did not fail.
+    folder: the folder of its artifact, which exists if the stage succeeded.
+    strays: the files that it wrote, changed or removed outside its own folder.
     """
 
     stage: str
@@ -49,17 +50,17 @@ class Done:
 
     @property
     def labels(self) -> list[str]:
-        """What its progress was called, in order."""
+        """The labels of its progress events, in order."""
         return [str(event["label"]) for event in self.events if event["event"] == "progress"]
 
 
 class Bench:
-    """Everything the checks of one plugin share. A context: afterwards its folder and processes are gone.
+    """Everything that the checks of one plugin share. A context manager: on exit its folder and processes are removed.
 
-    options: besides or instead of the plugin's `smoke_options`; timeout: seconds for one stage on toy pictures, imports included.
-    check: the one that is being done; failures: those that failed so far, with their reasons.
-    Raises SynthbenchError where there is no such plugin, or its options are wrong or missing; NoEnvironment where it has
-    an environment of its own that was not made.
+    options: override or extend the plugin's `smoke_options`. timeout: seconds for one stage on toy pictures, imports included.
+    check: the check that is running. failures: the checks that have failed, with their reasons.
+    Raises SynthbenchError if the plugin is not installed or its options are wrong or missing, NoEnvironment if the plugin's
+    own environment has not been made.
     """
 
     def __init__(self, kind: PluginKind, name: str, options: Mapping[str, object], timeout: float = 300.0) -> None:
@@ -74,7 +75,7 @@ class Bench:
         self.check = ""
         self.failures: dict[str, str] = {}
         self.done: list[Done] = []
-        self._kept: dict[object, Any] = {}
+        self._cache: dict[object, Any] = {}
 
     def __enter__(self) -> Bench:
         return self
@@ -83,24 +84,24 @@ class Bench:
         self.close()
 
     def close(self) -> None:
-        """Ends its processes and removes its folder."""
+        """Ends the processes and removes the folder."""
         self.sandbox.close()
 
     @property
     def home(self) -> str:
-        """Where the plugin's own code lies: the folder of its package, or its module's file."""
+        """The path of the plugin's code: its package's folder, or its module's file."""
         file = Path(inspect.getfile(self.found.cls))
         return str(file if file.stem == self.found.cls.__module__ else file.parent)
 
     def once(self, key: object, make: Callable[[], Made]) -> Made:
-        """What `make` gave the first time it was called for this key. Raises what it failed with, and Skip where it did so before."""
-        if key not in self._kept:
+        """Calls `make` once for each key and caches its result. Raises its Failure the first time, Skip afterwards."""
+        if key not in self._cache:
             try:
-                self._kept[key] = make()
+                self._cache[key] = make()
             except Failure:
-                self._kept[key] = Skip.after(self.check)
+                self._cache[key] = Skip.after(self.check)
                 raise
-        made: Made | Skip = self._kept[key]
+        made: Made | Skip = self._cache[key]
         if isinstance(made, Skip):
             raise made
         return made
@@ -129,9 +130,9 @@ class Bench:
         parameters: Mapping[str, object] | None = None,
         series: str = "",
     ) -> Done:
-        """Runs a stage in the warm worker; whatever goes wrong is in what it returns.
+        """Runs a stage in the running worker. Errors of the stage are in the returned value.
 
-        key: of an earlier attempt, to go on from there. fitted: the folder that an earlier stage left.
+        key: the key of an earlier attempt, to resume it. fitted: the folder of an earlier stage's artifact.
         Raises Skip if the check `WORKS` has failed.
         """
         if WORKS in self.failures:
@@ -162,19 +163,19 @@ class Bench:
         return done
 
     def run(self, stage: str, views: Views, **parts: Any) -> Done:
-        """As `attempt`, but raises Failure if the stage failed."""
+        """Like `attempt`, but raises Failure if the stage fails."""
         done = self.attempt(stage, views, **parts)
         if done.outcome.error:
             raise self.failed(done)
         return done
 
-    def renew(self) -> None:
-        """Ends the worker's process; the next stage is carried out in another one."""
+    def restart_worker(self) -> None:
+        """Ends the worker's process; the next stage starts a new one."""
         if self.worker.process is not None:
             kill(self.worker.process)
 
     def failed(self, done: Done, what: str = "") -> Failure:
-        """The failure that a stage's error is, at the innermost line of the plugin's that its trace shows."""
+        """The Failure for a stage's error, located at the innermost line of the plugin in its traceback."""
         lines = re.findall(r'File "([^"]+)", line (\d+)', done.outcome.trace)
         own = Path(self.home).name
         mine = [(file, line) for file, line in lines if own in Path(file).parts]
@@ -183,25 +184,28 @@ class Bench:
         return Failure(f"{what or done.stage}: {done.outcome.error}", place, done.outcome.trace)
 
     def method(self, name: str = "") -> str:
-        """Where a method of the plugin's begins, or its class where it has none of that name."""
+        """The location of a method of the plugin, or of its class if it has no such method."""
         return location_of(inspect.unwrap(getattr(self.found.cls, name, self.found.cls))) or self.home
 
     def owns(self, places: list[list[Any]]) -> bool:
-        """Whether the innermost of these places is the plugin's."""
+        """Whether the innermost of these places is in the plugin's code."""
         return bool(places) and str(places[0][0]).startswith(self.home)
 
     def innermost(self, places: list[list[Any]]) -> str:
-        """The innermost of these places that is the plugin's, or the innermost of all."""
+        """The innermost of these places in the plugin's code, or the innermost of all if there is none."""
         mine = [place for place in places if self.owns([place])]
         file, line = (mine or places or [[self.home, 1]])[0]
         return f"{file}:{line}"
 
-    def strike(self, how: str, stage: str, views: Views, label: str, **parts: Any) -> tuple[Done, float | None]:
-        """Carries out a stage that is struck when its progress has that label, and says when (None: it was done before)."""
-        done = self.attempt(stage, views, parameters={STRIKE: [how, label]}, **parts)
-        return done, next((note["time"] for note in self.sandbox.heard("strike") if note["job"] == done.label), None)
+    def run_with_fault(self, fault: str, stage: str, views: Views, label: str, **parts: Any) -> tuple[Done, float | None]:
+        """Runs a stage and injects a fault at its first progress event with this label.
+
+        Returns the stage and the time of the fault, None if the stage ended first.
+        """
+        done = self.attempt(stage, views, parameters={FAULT: [fault, label]}, **parts)
+        return done, next((note["time"] for note in self.sandbox.logged("fault") if note["job"] == done.label), None)
 
 
 def key_of(*parts: str) -> str:
-    """A key of the bench's own store."""
+    """A key for an artifact in the bench's store."""
     return hashlib.sha256("/".join(parts).encode()).hexdigest()

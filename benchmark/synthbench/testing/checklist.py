@@ -1,4 +1,4 @@
-"""The checks of each kind, and the two ways to run them: one after the other, or as a pytest test."""
+"""The checks of each kind of plugin, and two ways to run them: in a loop, or as a pytest test."""
 
 from __future__ import annotations
 
@@ -30,52 +30,52 @@ if TYPE_CHECKING:
     import pytest
 
 LEARNING: tuple[PluginKind, ...] = ("generator", "detector")
-SEEDED: tuple[PluginKind, ...] = ("annotator", *LEARNING)  # a data source is always given the same seed
+SEEDED: tuple[PluginKind, ...] = ("annotator", *LEARNING)  # a data source always gets the same seed
 BOXING: tuple[PluginKind, ...] = ("generator", "annotator")
 
-# In the order in which they are run: each finds what the ones before it have made, and the last ones end processes.
+# In the order in which they run: later checks reuse cached results of earlier ones, and the last checks end processes.
 CHECKS = (
-    Check("loads lightly", "loading it imports no library that takes long to import", PLUGIN_KINDS, shared.loads_lightly),
-    Check("options", "a suite can set its options, and they are checked", PLUGIN_KINDS, options.options_are_checked),
-    Check(WORKS, "it does the work of its kind, on a few toy pictures", PLUGIN_KINDS, shared.works),
-    Check(SAME_SEED, "the same seed gives the same, whatever was done in between", PLUGIN_KINDS, shared.same_seed),
-    Check("another seed", "another seed gives something else, or the same where `seeded` is False", SEEDED, shared.another_seed),
-    Check("late options", "options of the later stage do not matter in the earlier one", LEARNING, late.late_options),
-    Check("options count", "options of the later stage are read, or change what comes out", LEARNING, late.options_count),
-    Check("weights", "starting weights that an option names are opened and used", PLUGIN_KINDS, starting_weights.weights_count),
+    Check("fast import", "importing it imports no library that is slow to import", PLUGIN_KINDS, shared.imports_fast),
+    Check("options", "a suite can set its options, and their types are checked", PLUGIN_KINDS, options.options_are_checked),
+    Check(WORKS, "its stages succeed on a few toy pictures", PLUGIN_KINDS, shared.works),
+    Check(SAME_SEED, "the same seed gives the same result, also after other work", PLUGIN_KINDS, shared.same_seed),
+    Check("another seed", "another seed gives another result, or the same if `seeded` is False", SEEDED, shared.another_seed),
+    Check("late options", "options of the later stage do not affect the earlier one", LEARNING, late.late_options),
+    Check("options used", "options of the later stage are read or change its result", LEARNING, late.options_are_used),
+    Check("weights", "starting weights that an option names are loaded and used", PLUGIN_KINDS, starting_weights.weights_are_used),
     Check(detectors.LEARNS, detectors.LEARNS_PROMISE, ("detector",), detectors.learns),
-    Check("labels", "it tells two categories apart, or refuses more than one", ("detector",), detectors.tells_categories_apart),
-    Check("odd pictures", "files of every sort are what `Picture.pixels` says they are", ("detector",), detectors.odd_pictures),
-    Check("one picture", "one picture is enough to train on", ("detector",), detectors.one_picture),
-    Check("thin picture", "a picture a pixel high is stood, or refused with its name", ("detector",), detectors.thin_picture),
-    Check("sampling seed", "another seed of the sampling gives other images", ("generator",), generators.another_sampling),
-    Check("image by image", "an image depends on the seed and its number alone", ("generator",), generators.one_by_one),
-    Check("images", "its images show something, and not all the same", ("generator",), generators.images_show_something),
+    Check("labels", "it distinguishes two categories, or refuses more than one", ("detector",), detectors.distinguishes_categories),
+    Check("odd pictures", "files of all formats are read as `Picture.pixels` reads them", ("detector",), detectors.odd_pictures),
+    Check("one picture", "it can train on one picture", ("detector",), detectors.one_picture),
+    Check("thin picture", "it accepts a picture one pixel high, or its error names the file", ("detector",), detectors.thin_picture),
+    Check("sampling seed", "another seed for sampling gives other images", ("generator",), generators.another_sampling),
+    Check("image by image", "an image depends only on the seed and its number", ("generator",), generators.one_by_one),
+    Check("images", "its images are not of one colour and not all equal", ("generator",), generators.images_show_something),
     Check("references", "other references give other images", ("generator",), generators.depends_on_references),
     Check("colours", "red references do not give blue images", ("generator",), appearance.colours_are_kept),
-    Check("boxes", "boxes lie where the objects are, in xyxy and pixels; samples have all of them", BOXING, appearance.boxes_fit),
-    Check("labels", "boxes have the label of what is in them", ("generator",), appearance.labels_fit),
-    Check("odd references", "references of every sort, or a single one, can be fitted on", ("generator",), generators.odd_references),
-    Check("locates", "where it can locate, it does so in pictures of every sort", ("generator",), generators.locates),
-    Check("odd pictures", "files of every sort are what `Picture.pixels` says they are", ("annotator",), annotators.odd_pictures),
-    Check("damaged pictures", "a stage fails at a truncated or missing picture, and names it", SEEDED, damaged.damaged_pictures),
-    Check("boxes", "boxes lie in their images and have a category", ("data-source",), sources.boxes_are_inside),
-    Check("splits", "no picture is in the training set and in the test set", ("data-source",), sources.splits_are_apart),
-    Check("scores", "scores are finite, from 0 to 1", SEEDED, conduct.scores_are_shares),
-    Check("progress", "it says how far it is", LEARNING, conduct.tells_progress),
-    Check("prints nothing", "it prints nothing; lines for the log go through `run.log`", PLUGIN_KINDS, conduct.prints_nothing),
-    Check("reads its own", "it reads no file of the harness that it was not given", SEEDED, conduct.reads_what_it_is_given),
-    Check("leaves nothing", "it writes into its working folder only, and no pickles", PLUGIN_KINDS, conduct.leaves_nothing),
+    Check("boxes", "boxes match the objects, in xyxy and pixels; in samples every object has a box", BOXING, appearance.boxes_fit),
+    Check("labels", "each box has the label of the object in it", ("generator",), appearance.labels_fit),
+    Check("odd references", "it can be fitted on files of all formats, and on one reference", ("generator",), generators.odd_references),
+    Check("locates", "`locate`, if it exists, gives the same boxes for files of all formats", ("generator",), generators.locates),
+    Check("odd pictures", "files of all formats are read as `Picture.pixels` reads them", ("annotator",), annotators.odd_pictures),
+    Check("damaged pictures", "a truncated or missing picture raises an error that names the file", SEEDED, damaged.damaged_pictures),
+    Check("boxes", "boxes lie inside their image and have a valid label", ("data-source",), sources.boxes_are_inside),
+    Check("splits", "no picture is in both the training set and the test set", ("data-source",), sources.splits_are_apart),
+    Check("scores", "scores are finite and from 0 to 1", SEEDED, conduct.scores_are_valid),
+    Check("progress", "it reports progress", LEARNING, conduct.reports_progress),
+    Check("prints nothing", "it does not print; log lines go through `run.log`", PLUGIN_KINDS, conduct.prints_nothing),
+    Check("reads only inputs", "it reads no file of the store except its inputs", SEEDED, conduct.reads_only_inputs),
+    Check("leaves no files", "it writes only into its working folder, and no pickles", PLUGIN_KINDS, conduct.leaves_no_files),
     Check(
         "process",
-        "it leaves no open file, thread or child, and the folder and variables as they were",
+        "it leaves no open file, thread or child process, and does not change the current folder or environment",
         PLUGIN_KINDS,
         conduct.process_is_as_before,
     ),
-    Check("no connection", "it opens no connection", PLUGIN_KINDS, conduct.opens_no_connection),
-    Check("fresh process", "a fresh process gives the same with what was learnt", LEARNING, interrupting.fresh_process),
-    Check("crash", "a crash is an error, and what comes after it is as before", PLUGIN_KINDS, interrupting.crash_is_an_error),
-    Check("out of memory", "where memory runs out it ends", PLUGIN_KINDS, interrupting.out_of_memory_is_an_error),
+    Check("no connection", "it opens no network connection", PLUGIN_KINDS, conduct.opens_no_connection),
+    Check("fresh process", "a new process gives the same result from the same trained model", LEARNING, interrupting.fresh_process),
+    Check("crash", "a crash is reported as an error, and a second run gives the same", PLUGIN_KINDS, interrupting.crash_is_an_error),
+    Check("out of memory", "it ends if memory runs out", PLUGIN_KINDS, interrupting.out_of_memory_is_an_error),
     Check("Ctrl-C", "it stops on Ctrl-C", PLUGIN_KINDS, interrupting.stops_on_interrupt),
 )
 
@@ -86,25 +86,25 @@ def checks_of(kind: PluginKind) -> list[Check]:
 
 
 def run_check(check: Check, bench: Bench) -> Result:
-    """How a check of this bench's plugin ends."""
+    """Runs a check of this bench's plugin."""
     started = time.monotonic()
-    told: dict[str, Any] = {"status": "passed"}
+    ending: dict[str, Any] = {"status": "passed"}
     bench.check = check.name
     try:
         check.function(bench)
     except Failure as failure:
         bench.failures[check.name] = failure.reason
-        told = {"status": "failed", "reason": failure.reason, "place": failure.place, "trace": failure.trace}
+        ending = {"status": "failed", "reason": failure.reason, "place": failure.place, "trace": failure.trace}
     except Skip as skip:
-        told = {"status": "skipped", "reason": str(skip), "needs": skip.needs}
-    return Result(check.name, check.promise, seconds=round(time.monotonic() - started, 1), **told)
+        ending = {"status": "skipped", "reason": str(skip), "needs": skip.needs}
+    return Result(check.name, check.promise, seconds=round(time.monotonic() - started, 1), **ending)
 
 
 def run_checks(kind: PluginKind, name: str, options: Mapping[str, object] | None = None) -> Iterator[Result]:
-    """Runs every check of a plugin and gives each result as it comes.
+    """Runs all checks of a plugin and yields each result.
 
-    options: besides or instead of the plugin's `smoke_options`.
-    Raises SynthbenchError where there is no such plugin, its options are wrong or missing, or its environment was not made.
+    options: override or extend the plugin's `smoke_options`.
+    Raises SynthbenchError if the plugin is not installed, its options are wrong or missing, or its environment is not made.
     """
     with Bench(kind, name, options or {}) as bench:
         for check in checks_of(kind):
@@ -112,21 +112,21 @@ def run_checks(kind: PluginKind, name: str, options: Mapping[str, object] | None
 
 
 class Shared:
-    """The bench that several tests share: one at a time, since each keeps a process warm."""
+    """The bench that the tests of a plugin share. There is one at a time, since each has a running process."""
 
     def __init__(self) -> None:
         self.bench: Bench | None = None
         self.about: object = None
 
     def of(self, kind: PluginKind, name: str, options: Mapping[str, object]) -> Bench:
-        """The bench of a plugin with these options; another one's is given up."""
+        """The bench of a plugin with these options; closes the bench of any other."""
         if self.about != (kind, name, options) or self.bench is None:
             self.close()
             self.bench, self.about = Bench(kind, name, options), (kind, name, options)
         return self.bench
 
     def close(self) -> None:
-        """Gives up the bench, if there is one."""
+        """Closes the bench, if there is one."""
         if self.bench is not None:
             self.bench.close()
         self.bench = None
@@ -136,9 +136,9 @@ SHARED = Shared()
 
 
 def contract(kind: PluginKind, name: str, /, **options: object) -> Callable[..., None]:
-    """A pytest test of every check of a plugin, for its module to keep under a name that begins with `test`.
+    """A pytest test of all checks of a plugin, to assign to a name that begins with `test`.
 
-    options: besides or instead of the plugin's `smoke_options`. Skipped where the plugin's own environment was not made.
+    options: override or extend the plugin's `smoke_options`. Skipped if the plugin's own environment is not made.
     """
     import pytest
 

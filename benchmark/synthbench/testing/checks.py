@@ -1,4 +1,4 @@
-"""What a check is, and how it ends."""
+"""A check and its possible results."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Status = Literal["passed", "failed", "skipped"]
 
 
 class Failure(Exception):
-    """A promise that was not kept: the reason, the place (`file:line`), and the last lines of a trace where there is one."""
+    """A check failed: the reason, the place (`file:line`), and the last lines of the traceback, if any."""
 
     def __init__(self, reason: str, place: str = "", trace: str = "") -> None:
         super().__init__(reason)
         self.reason, self.place, self.trace = reason, place, trace
 
     def __str__(self) -> str:
-        """All of it, as pytest shows it."""
+        """Reason, place and traceback, as pytest shows them."""
         return "\n".join(filter(None, (self.reason, self.place and f"at {self.place}", self.trace)))
 
 
 class Skip(Exception):
-    """A check that cannot be done here, and why. needs: the check that failed before, where that is the reason."""
+    """A check cannot run, with the reason. needs: the failed check that it depends on, if that is the reason."""
 
     def __init__(self, reason: str, needs: str = "") -> None:
         super().__init__(reason)
@@ -35,13 +35,13 @@ class Skip(Exception):
 
     @classmethod
     def after(cls, check: str) -> Skip:
-        """The end of a check that needs what another, which failed, was to show."""
+        """For a check that depends on another check, which failed."""
         return cls(f"it needs '{check}', which failed", check)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One promise of the contract. `function` raises Failure or Skip."""
+    """A check of one promise of the contract. `function` raises Failure or Skip."""
 
     name: str
     promise: str
@@ -51,7 +51,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """How a check ended."""
+    """The result of a check."""
 
     check: str
     promise: str
@@ -60,10 +60,10 @@ class Result:
     place: str = ""
     trace: str = ""
     needs: str = ""
-    """The check that failed before, where this one was skipped for that."""
+    """The failed check that this one depends on, if it was skipped for that."""
     seconds: float = 0.0
 
     @property
     def about(self) -> dict[str, str | float]:
-        """As plain values."""
+        """The result as plain values."""
         return asdict(self)

@@ -1,7 +1,7 @@
-"""Checks of what a plugin did beside its work: files, output, processes and connections, as the guard heard of them.
+"""Checks of a plugin's side effects: files, output, processes and connections, as the guarded worker logs them.
 
-What cannot be told: what native code does by itself (a picture that OpenCV opens, a line that C prints), what a child
-process does, and what is put back before the stage ends.
+Not detected: what native code does (a picture that OpenCV opens, a line that C code prints), what a child process does,
+and what is undone before the stage ends.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ LATER = ("predict", "sample", "locate")
 
 
 def notes(bench: Bench, what: str) -> Iterator[dict[str, Any]]:
-    """What the guard noted of that sort, after the plugin has worked at least once; `stage` is the stage's name."""
+    """The guard's log entries of one type, after at least one run of the plugin. Adds `stage`, the stage's name."""
     subject_of(bench).ask(bench)
-    return ({**note, "stage": str(note["job"]).split()[0]} for note in bench.sandbox.heard(what))
+    return ({**note, "stage": str(note["job"]).split()[0]} for note in bench.sandbox.logged(what))
 
 
-def reads_what_it_is_given(bench: Bench) -> None:
-    """Looks for files of the harness that a stage read without having been given them."""
+def reads_only_inputs(bench: Bench) -> None:
+    """Fails if a stage read a file of the store that is not one of its inputs."""
     for note in notes(bench, "read"):
         file = Path(note["target"]).relative_to(bench.folder)
         raise Failure(
-            f"{note['stage']} reads {file}, which it was not given: neither a picture of its image sets nor below `fitted` or "
-            "`run.workdir`. Boxes of test images may lie there",
+            f"{note['stage']} reads {file}, which is not one of its inputs: neither a picture of its image sets nor below `fitted` or "
+            "`run.workdir`. Such files may contain the boxes of test images",
             bench.innermost(note["places"]),
         )
 
 
-def scores_are_shares(bench: Bench) -> None:
-    """Looks for scores that are not finite, or not from 0 to 1."""
+def scores_are_valid(bench: Bench) -> None:
+    """Fails if a score is not finite or not from 0 to 1."""
     for note in notes(bench, "scores"):
         place = bench.innermost(note["places"]) if note["places"] else bench.method(note["stage"])
         raise Failure(f"{note['stage']}: {note['target']}; scores are from 0 to 1", place)
 
 
 def prints_nothing(bench: Bench) -> None:
-    """Looks for what the plugin's own code printed to standard output."""
+    """Fails if the plugin's own code printed to standard output."""
     for note in notes(bench, "print"):
         if bench.owns(note["places"]):
             raise Failure(f"{note['stage']} prints {note['target'][:80]!r}; use run.log", bench.innermost(note["places"]))
 
 
 def process_is_as_before(bench: Bench) -> None:
-    """Looks for open files, threads, processes, another folder and changed variables that stages left in their process.
+    """Fails if a stage left open files, threads, processes, another current folder or changed environment variables.
 
-    A library may keep a file, a thread or a variable for as long as the process lives: what the plugin's own code has not
-    made is a fault only where it becomes more with each stage, or where it is a file of the harness.
+    A library may keep a file, a thread or a variable for the lifetime of the process. So what the plugin's own code did not
+    create is a fault only if there is more of it after each stage, or if it is a file of the store.
     """
     seen: Counter[str] = Counter()
-    for note in notes(bench, "left"):
+    for note in notes(bench, "leftover"):
         kind = repr((note["process"], note["stage"], note["sort"], note["places"][:1]))
         seen[kind] += 1
         ours = note["sort"] == "an open file" and note["target"].startswith(str(bench.folder))
@@ -68,24 +68,24 @@ def process_is_as_before(bench: Bench) -> None:
             raise Failure(f"{note['stage']} leaves {note['sort']} behind: {target}", place)
 
 
-def leaves_nothing(bench: Bench) -> None:
-    """Looks for files that stages left or changed outside their working folders, and for pickles within."""
+def leaves_no_files(bench: Bench) -> None:
+    """Fails if a stage wrote, changed or removed files outside its working folder, or wrote a pickle."""
     writes = list(notes(bench, "write"))
     for done in bench.done:
-        for path in sorted(done.strays, key=len, reverse=True):  # a file before the folders that were made for it
+        for path in sorted(done.strays, key=len, reverse=True):  # report a file before the folders created for it
             places: list[Any] = next((note["places"] for note in writes if note["target"] == path and note["job"] == done.label), [])
-            what = "left or changed" if Path(path).exists() else "took away"
+            what = "created or changed" if Path(path).exists() else "removed"
             raise Failure(f"{done.stage} {what} {Path(path).relative_to(bench.folder)}", bench.innermost(places))
     for note in writes:
         if not note["target"].startswith(str(bench.folder)):
             raise Failure(f"{note['stage']} wrote {note['target']}", bench.innermost(note["places"]))
     for file in bench.store.root.rglob("*"):
         if file.is_file() and is_pickle(file):
-            raise Failure(f"{file.name} is a pickle, which runs code when it is opened; weights are safetensors", bench.method())
+            raise Failure(f"{file.name} is a pickle, which can run code when it is loaded; save weights as safetensors", bench.method())
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file is a pickle, or torch's archive of one."""
+    """Whether a file is a pickle, or a zip archive of torch that contains one."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("data.pkl") for name in archive.namelist())
@@ -94,14 +94,14 @@ def is_pickle(path: Path) -> bool:
 
 
 def opens_no_connection(bench: Bench) -> None:
-    """Looks for connections that were asked for."""
+    """Fails if a stage tried to open a network connection."""
     for note in notes(bench, "connection"):
-        raise Failure(f"{note['stage']} asked for a connection to {note['target']}", bench.innermost(note["places"]))
+        raise Failure(f"{note['stage']} tried to connect to {note['target']}", bench.innermost(note["places"]))
 
 
-def tells_progress(bench: Bench) -> None:
-    """Looks for progress in any stage."""
+def reports_progress(bench: Bench) -> None:
+    """Fails if no stage reported progress."""
     subject = subject_of(bench)
     subject.ask(bench)
     if not any(done.labels for done in bench.done):
-        raise Failure("it says nothing of how far it is; pass what it goes through to run.track", bench.method(subject.stage))
+        raise Failure("it reports no progress; wrap its loops in run.track", bench.method(subject.stage))

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 LEARNS = "learns"
 LEAST_AP, LEAST_GAIN = 0.3, 0.2
-LEARNS_PROMISE = f"it finds what it was shown (AP of {LEAST_AP} or more on its training pictures), and {LEAST_GAIN} less after wrong boxes"
-LEAST_FOUND = 8  # squares by whose labels one can tell
-LEAST_RIGHT = 0.5  # share of their labels
+LEARNS_PROMISE = f"AP of {LEAST_AP} or more on its training pictures, and at least {LEAST_GAIN} less after training with wrong boxes"
+LEAST_FOUND = 8  # found squares that a check of labels needs
+LEAST_RIGHT = 0.5  # share of correct labels
 MANY_OF_SECOND = "many" + OF_SECOND
 
 
 class Detectors(Subject):
-    """They train, and predict on the pictures they were trained with."""
+    """Detectors train, and predict on their training pictures."""
 
     stage = "train"
 
@@ -45,20 +45,20 @@ DETECTORS = Detectors()
 
 
 def learns(bench: Bench) -> None:
-    """Scores it on the pictures it has seen, beside one that was shown wrong boxes: it stands for an untrained one."""
+    """Compares AP on the training pictures with that after training with wrong boxes, which stands for an untrained detector."""
     data = many(bench)
     misled = DETECTORS.use(bench, DETECTORS.learn(bench, data.replace("many", "displaced")).folder, data, 0)
     right, wrong = (average_precision(truth(bench, data), answer) for answer in (DETECTORS.ask(bench, data), misled))
     if right < LEAST_AP or right - wrong < LEAST_GAIN:
         raise Failure(
-            f"AP on the pictures it was trained with is {right:.2f}, and {wrong:.2f} after a training with wrong boxes; wanted are "
-            f"{LEAST_AP} and {LEAST_GAIN} more than that. `smoke_options` may have to let it learn longer",
+            f"AP on the training pictures is {right:.2f}, and {wrong:.2f} after training with wrong boxes; it must be at least {LEAST_AP} "
+            f"and {LEAST_GAIN} higher than with wrong boxes. Longer training in `smoke_options` may be needed",
             bench.method("train"),
         )
 
 
 def many(bench: Bench) -> str:
-    """The many pictures that it learns from: with two categories where it learns these well enough, else with one."""
+    """The name of the set of many pictures: with two categories if the detector learns them well enough, else with one."""
 
     def choose() -> str:
         answer = of_second_category(bench)
@@ -69,7 +69,7 @@ def many(bench: Bench) -> str:
 
 
 def of_second_category(bench: Bench) -> Answer | Failure:
-    """What it finds when all objects are of the second of two categories, or how it fails then."""
+    """The boxes found if all objects are of the second of two categories, or the Failure."""
 
     def ask() -> Answer | Failure:
         try:
@@ -81,8 +81,8 @@ def of_second_category(bench: Bench) -> Answer | Failure:
     return answer
 
 
-def tells_categories_apart(bench: Bench) -> None:
-    """Looks at the labels of what it finds when all objects are of the second of two categories."""
+def distinguishes_categories(bench: Bench) -> None:
+    """Checks the labels of found boxes if all objects are of the second of two categories."""
     import numpy as np
 
     if LEARNS in bench.failures:
@@ -91,14 +91,14 @@ def tells_categories_apart(bench: Bench) -> None:
     if isinstance(answer, Failure):
         if answer.trace:
             raise answer
-        raise Skip(f"it refuses two categories: {answer.reason}")  # with a SynthbenchError
+        raise Skip(f"it does not support two categories: {answer.reason}")  # a SynthbenchError
     right = labels_of_found(truth(bench, MANY_OF_SECOND), answer)
     if len(right) < LEAST_FOUND:
-        raise Skip(f"it finds {len(right)} of the objects, too few to tell whether their labels are right")
+        raise Skip(f"it finds {len(right)} of the objects, too few to check their labels")
     if np.mean(right) < LEAST_RIGHT:
         raise Failure(
-            f"{np.mean(right):.0%} of the labels are right where all objects are of the second of two categories. Labels are positions in "
-            "`data.categories`; a detector of a single category refuses more of them with a SynthbenchError",
+            f"{np.mean(right):.0%} of the labels are right if all objects are of the second of two categories. Labels are positions in "
+            "`data.categories`; a detector that supports only one category must raise a SynthbenchError for more",
             bench.method("predict"),
         )
 
@@ -111,7 +111,7 @@ def truth(bench: Bench, data: str) -> ImageSet:
 
 
 def average_precision(images: ImageSet, answer: Answer) -> float:
-    """COCO's AP of an answer, whatever its labels."""
+    """COCO's AP of predicted boxes, ignoring labels."""
     import numpy as np
 
     from synthbench.metrics import evaluate
@@ -122,7 +122,7 @@ def average_precision(images: ImageSet, answer: Answer) -> float:
 
 
 def labels_of_found(images: ImageSet, answer: Answer) -> list[bool]:
-    """For each object that was found, whether the label of the surest box on it (IoU of 0.5 or more) is right."""
+    """For each found object, whether the box of highest score on it (IoU of 0.5 or more) has the right label."""
     from synthbench.metrics import iou_matrix
 
     right = []
@@ -131,29 +131,29 @@ def labels_of_found(images: ImageSet, answer: Answer) -> list[bool]:
         overlaps = iou_matrix(boxes.xyxy, each["boxes"])
         for label, overlap in zip(boxes.labels, overlaps, strict=True):
             if (overlap >= 0.5).any():
-                surest = max((overlap >= 0.5).nonzero()[0], key=lambda number: each["scores"][number])
-                right.append(bool(each["labels"][surest] == label))
+                best = max((overlap >= 0.5).nonzero()[0], key=lambda number: each["scores"][number])
+                right.append(bool(each["labels"][best] == label))
     return right
 
 
 def odd_pictures(bench: Bench) -> None:
-    """Predicts on, and trains with, files and contents of every sort, and the same as plain files."""
+    """Checks that files of all formats and the same pictures as plain PNG files give the same predictions and training."""
     fitted = DETECTORS.learn(bench, data := many(bench)).folder
     odd, plain = (DETECTORS.use(bench, fitted, data.replace("many", files), 0) for files in ("odd", "plain"))
-    when = "with turned, 16-bit, CMYK and other files"
-    DETECTORS.same(bench, odd, plain, f"predictions {when} are not those with plain ones", bench.method("predict"))
+    when = "with rotated, 16-bit, CMYK and other files"
+    DETECTORS.same(bench, odd, plain, f"predictions {when} differ from those with plain files", bench.method("predict"))
     odd, plain = (DETECTORS.ask(bench, data) for data in ("few odd", "few plain"))
-    DETECTORS.same(bench, odd, plain, f"a training {when} is not as with plain ones", bench.method("train"))
+    DETECTORS.same(bench, odd, plain, f"training {when} differs from training with plain files", bench.method("train"))
 
 
 def one_picture(bench: Bench) -> None:
-    """Trains with a single picture."""
+    """Trains on a single picture."""
     DETECTORS.ask(bench, "one")
 
 
 def thin_picture(bench: Bench) -> None:
-    """Predicts on a picture that is a pixel high, and trains with it, which a detector may refuse by its name."""
+    """Predicts on a picture one pixel high and trains with it. Training may raise a SynthbenchError that names the file."""
     DETECTORS.use(bench, DETECTORS.learn(bench).folder, "thin", 0)
     done = bench.attempt("train", DETECTORS.views(bench, "thin"))
     if done.outcome.error and (done.outcome.trace or "000001.png" not in done.outcome.error):
-        raise bench.failed(done, "a picture a pixel high is neither stood nor refused with its name")
+        raise bench.failed(done, "training fails at a picture one pixel high, but the error does not name the file")

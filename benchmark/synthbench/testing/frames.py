@@ -1,4 +1,4 @@
-"""Who called: the places of a stack that a plugin's author can go to."""
+"""The lines of a call stack that are relevant to a plugin's author."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import sysconfig
 from types import FrameType
 
 Place = tuple[str, int]
-"""A file and a line of it."""
+"""A file and a line number."""
 MOST = 25
 STANDARD = sysconfig.get_path("stdlib")
 OWN = __file__.rpartition("/")[0]
 
 
 def is_standard(file: str) -> bool:
-    """Whether a file is of Python's standard library, or no file at all, as of code that dataclasses make."""
+    """Whether code is from Python's standard library, or generated without a file, as by dataclasses."""
     return file.startswith("<") or (file.startswith(STANDARD) and "site-packages" not in file)
 
 
 def calling_places(frame: FrameType | None = None) -> list[Place]:
-    """The lines that led here, or to a `frame`, innermost first, without the standard library's and this package's."""
+    """The call stack of the caller, or of `frame`, innermost first, without the standard library and this package."""
     found: list[Place] = []
     frame = frame or sys._getframe(1)
     while frame is not None and len(found) < MOST:

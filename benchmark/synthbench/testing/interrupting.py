@@ -1,4 +1,4 @@
-"""Checks of stages that end before their time, and of the processes that come after them."""
+"""Checks of stages that are killed, interrupted or run out of memory, and of the stages after them."""
 
 from __future__ import annotations
 
@@ -16,89 +16,93 @@ PATIENCE = 15.0  # seconds from Ctrl-C to the end of the process
 
 
 def last_label(bench: Bench) -> str:
-    """The last label under which the longest stage told its progress, empty where it told none."""
+    """The last progress label of the longest stage, empty if it reported none."""
     subject = subject_of(bench)
     subject.ask(bench)
     first = next(done for done in bench.done if done.stage == subject.stage and not done.outcome.error)
     return first.labels[-1] if first.labels else ""
 
 
-def struck(bench: Bench, how: str) -> tuple[Done, float | None]:
-    """The longest stage, struck in that way, and when (None: it had ended before)."""
+def run_with_fault(bench: Bench, fault: str) -> tuple[Done, float | None]:
+    """Runs the longest stage with a fault. Returns the stage and the time of the fault, None if the stage ended first."""
     subject = subject_of(bench)
-    running_before(bench, how)
-    return bench.once(("struck", how), lambda: bench.strike(how, subject.stage, subject.views(bench, subject.usual), last_label(bench)))
+    running_before(bench, fault)
+
+    def run() -> tuple[Done, float | None]:
+        return bench.run_with_fault(fault, subject.stage, subject.views(bench, subject.usual), last_label(bench))
+
+    return bench.once(("fault", fault), run)
 
 
 def fresh_process(bench: Bench) -> None:
-    """Asks the process that has learnt, and one that never has.
+    """Compares the results of the process that trained the model and of a new process.
 
-    It is the one that comes after a crash, which the next check needs as well: importing a library such as torch twice takes
-    longer than many a training.
+    The new process is the one after the crash that the next check needs too, because importing a library such as torch again
+    can take longer than training.
     """
     subject = subject_of(bench)
     warm, learnt = subject.ask(bench), subject.learn(bench)
-    struck(bench, "kill")
-    bench.renew()
+    run_with_fault(bench, "kill")
+    bench.restart_worker()
     fresh = subject.use(bench, learnt.folder, subject.usual, 0)
-    subject.same(bench, warm, fresh, "a fresh process gives something else with what was learnt", bench.method(SECOND[subject.stage]))
+    subject.same(bench, warm, fresh, "a new process gives another result from the same trained model", bench.method(SECOND[subject.stage]))
 
 
 def crash_is_an_error(bench: Bench) -> None:
-    """Kills the longest stage, and has it done again; a fit goes on in the folder it was killed in."""
+    """Kills the longest stage and runs it again; a fit continues in the folder of the killed one."""
     subject = subject_of(bench)
     whole = subject.ask(bench)
-    done, when = struck(bench, "kill")
+    done, when = run_with_fault(bench, "kill")
     if when is None:
-        raise Skip(f"{subject.stage} was done before it could be killed")
+        raise Skip(f"{subject.stage} ended before it could be killed")
     if not done.outcome.error:
-        raise Failure(f"{subject.stage} was killed, and passes for done", bench.method(subject.stage))
-    nothing_left(bench, "kill", "a crash", subject.stage)
+        raise Failure(f"{subject.stage} was killed, but is reported as done", bench.method(subject.stage))
+    no_process_left(bench, "kill", "a crash", subject.stage)
     again = subject.ask(bench, turn=2, key=done.key if subject.stage == "fit" else "")
-    subject.same(bench, whole, again, "after a crash it gives something else than before", bench.method(subject.stage))
+    subject.same(bench, whole, again, "after a crash it gives another result than before", bench.method(subject.stage))
 
 
 def out_of_memory_is_an_error(bench: Bench) -> None:
-    """Gives the longest stage next to no more memory."""
+    """Limits the memory of the longest stage."""
     if sys.platform != "linux":
-        raise Skip("memory can be withheld on Linux only")
+        raise Skip("memory can be limited on Linux only")
     subject = subject_of(bench)
-    done, when = struck(bench, "starve")
+    done, when = run_with_fault(bench, "memory")
     if when is None:
-        raise Skip(f"{subject.stage} was done before memory could be withheld")
+        raise Skip(f"{subject.stage} ended before its memory could be limited")
     if done.hung:
-        raise Failure(f"{subject.stage} hangs where there is no memory left", bench.method(subject.stage))
-    nothing_left(bench, "starve", "want of memory", subject.stage)
+        raise Failure(f"{subject.stage} hangs if memory runs out", bench.method(subject.stage))
+    no_process_left(bench, "memory", "running out of memory", subject.stage)
 
 
 def stops_on_interrupt(bench: Bench) -> None:
-    """Interrupts the longest stage as Ctrl-C does, and waits for the process to end."""
+    """Sends SIGINT to the longest stage, as Ctrl-C does, and waits for the process to end."""
     subject = subject_of(bench)
-    done, when = struck(bench, "interrupt")
+    done, when = run_with_fault(bench, "interrupt")
     if when is None:
-        raise Skip(f"{subject.stage} was done before it could be interrupted")
+        raise Skip(f"{subject.stage} ended before it could be interrupted")
     process = bench.worker.process
-    assert process is not None, "it has done a job"
+    assert process is not None, "it has run a job"
     if done.hung or time.time() - when > PATIENCE:
         raise Failure(f"{subject.stage} did not end within {PATIENCE:g} s of Ctrl-C", bench.method(subject.stage))
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
-        ended = f"failed as if by itself: {done.outcome.error}" if done.outcome.error else "went on to its end"
-        raise Failure(f"{subject.stage} swallowed Ctrl-C and {ended}", bench.failed(done).place, done.outcome.trace) from None
-    nothing_left(bench, "interrupt", "Ctrl-C", subject.stage)
+        ended = f"failed with another error: {done.outcome.error}" if done.outcome.error else "continued to its end"
+        raise Failure(f"{subject.stage} ignored Ctrl-C and {ended}", bench.failed(done).place, done.outcome.trace) from None
+    no_process_left(bench, "interrupt", "Ctrl-C", subject.stage)
 
 
-def running_before(bench: Bench, how: str) -> set[int]:
-    """The processes that stages had left running before one was struck in that way: another check tells of them."""
-    return bench.once(("running", how), lambda: set(bench.sandbox.left_running()))
+def running_before(bench: Bench, fault: str) -> set[int]:
+    """The processes that were left running before the fault; another check reports them."""
+    return bench.once(("running", fault), lambda: set(bench.sandbox.left_running()))
 
 
-def nothing_left(bench: Bench, how: str, event: str, stage: str) -> None:
-    """Raises Failure where a process of the plugin's outlived its worker, which was struck in that way."""
+def no_process_left(bench: Bench, fault: str, event: str, stage: str) -> None:
+    """Raises Failure if a process of the plugin still runs after the worker with the fault has ended."""
 
     def left() -> list[str]:
-        return [command for number, command in bench.sandbox.left_running().items() if number not in running_before(bench, how)]
+        return [command for number, command in bench.sandbox.left_running().items() if number not in running_before(bench, fault)]
 
     deadline = time.monotonic() + 2
     while left() and time.monotonic() < deadline:

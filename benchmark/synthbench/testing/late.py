@@ -1,4 +1,4 @@
-"""Checks of the options that are marked as those of a plugin's later stage."""
+"""Checks of the options that are marked as options of a plugin's later stage."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from synthbench.testing.options import other_values
 from synthbench.testing.subject import SAME_SEED, Answer, difference
 from synthbench.testing.subjects import subject_of
 
-MOST = 6  # values of an option that are tried
+MOST = 6  # number of values of an option to try
 
 
 def late_names(bench: Bench) -> list[str]:
-    """The options of the later stage. Raises Skip where there are none."""
+    """The options of the later stage. Raises Skip if there are none."""
     names = sorted(bench.options.keys() - option_values(bench.plugin, ()).keys())
     if not names:
         raise Skip("it has no options of its later stage")
@@ -26,7 +26,7 @@ def late_names(bench: Bench) -> list[str]:
 
 
 def late_options(bench: Bench) -> None:
-    """Learns with other values of the options that are marked as the later stage's, unless learning has read none of them."""
+    """Trains with other values of the later stage's options, unless training reads none of these options."""
     plugin, subject, names = bench.plugin, subject_of(bench), late_names(bench)
     learning = [note for note in notes(bench, "options") if note["stage"] == subject.stage]
     read = {name for note in learning for name in note["target"].split()}
@@ -38,16 +38,16 @@ def late_options(bench: Bench) -> None:
         if value is not None:
             options[name] = value
             changed.append(name)
-    when = f"other values of the later stage's options ({', '.join(changed)}) make it learn something else"
-    # Learns with the other values, and answers with its own.
+    when = f"other values of the later stage's options ({', '.join(changed)}) change what it learns"
+    # Train with the other values, then run the later stage with the original ones.
     learnt = subject.learn(bench, options=options)
     subject.same(bench, subject.ask(bench), subject.use(bench, learnt.folder, subject.usual, 0), when, bench.method(subject.stage))
 
 
-def options_count(bench: Bench) -> None:
-    """Looks for an option of the later stage that the plugin's code does not read, and of which no value changes anything.
+def options_are_used(bench: Bench) -> None:
+    """Fails if the plugin's code does not read an option of the later stage and no other value changes the result.
 
-    What cannot be told: whether an option that is read and changes nothing steers the cost alone, as a batch size does.
+    Not checked: options that are read but change nothing, since they may affect only the cost, as a batch size does.
     """
     if SAME_SEED in bench.failures:
         raise Skip.after(SAME_SEED)
@@ -57,14 +57,14 @@ def options_count(bench: Bench) -> None:
     for name in late_names(bench):
         if name not in read and not any(changes(bench, name, before)):
             raise Failure(
-                f"{name}: the later stage does not read it, and no other value changes what comes out. Where it counts beside "
-                "another option alone, let `smoke_options` set that one",
+                f"{name}: the later stage does not read it, and no other value changes its result. If it has an effect only together "
+                "with another option, set that option in `smoke_options`",
                 bench.method(stages[0]["stage"]) if stages else bench.method(),
             )
 
 
 def changes(bench: Bench, name: str, before: list[Answer]) -> Iterator[bool]:
-    """Whether each of some values of an option changes what comes out, or is refused."""
+    """For some values of an option, whether the value changes the result or raises an error."""
     values = other_values(bench.found.cls, name, getattr(bench.plugin, name), bench.options)
     for value in islice(values, MOST):
         try:
@@ -76,7 +76,7 @@ def changes(bench: Bench, name: str, before: list[Answer]) -> Iterator[bool]:
 
 
 def answer(bench: Bench, options: dict[str, object]) -> list[Answer]:
-    """What the later stages give with these options."""
+    """The results of the later stages with these options."""
     subject = subject_of(bench)
     folder = subject.learn(bench).folder
     answers = [subject.use(bench, folder, subject.usual, 0, options=options)]

@@ -1,4 +1,4 @@
-"""Loads a distribution's plugins as listing them does, and says who imports a library that takes long to import.
+"""Loads a distribution's plugins as `synthbench plugins` does, and reports which lines import libraries that are slow to import.
 
 python -m synthbench.testing.loading DISTRIBUTION
 """
@@ -17,7 +17,7 @@ from synthbench.contract.hookspecs import PROJECT
 from synthbench.registry import discover
 from synthbench.testing.frames import Place, calling_places
 
-# 0.1 s (numpy) to 15 s each, and all of them are paid for by every command that lists plugins.
+# Importing each takes 0.1 s (numpy) to 15 s, and every command that lists plugins would wait for it.
 HEAVY = (
     *("torch", "torchvision", "tensorflow", "jax", "transformers", "diffusers", "ultralytics", "mmdet", "mmcv", "mmengine", "peft"),
     *("accelerate", "cv2", "scipy", "sklearn", "skimage", "matplotlib", "pandas", "PIL", "numpy"),
@@ -25,24 +25,24 @@ HEAVY = (
 
 
 class Listener(MetaPathFinder):
-    """Finds nothing, and remembers who looked for a heavy library first."""
+    """Finds no module, and records which lines first imported a heavy library."""
 
     def __init__(self) -> None:
         self.first: dict[str, list[Place]] = {}
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Leaves the finding to others."""
+        """Always None, so that other finders find the module."""
         if fullname in HEAVY:
             self.first.setdefault(fullname, calling_places())
         return None
 
 
 def main(name: str) -> dict[str, list[Place]]:
-    """Heavy libraries that loading this distribution's plugins imports, in order, and from where. Raises PackageNotFoundError."""
+    """The heavy libraries that loading this distribution's plugins imports, with call stacks. Raises PackageNotFoundError."""
     before, listener = set(sys.modules), Listener()
     sys.meta_path.insert(0, listener)
     discover(distribution(name).entry_points.select(group=PROJECT))
-    # Whether a library is there may be asked without importing it.
+    # importlib.util.find_spec also calls the finders, but imports nothing.
     return {name: places for name, places in listener.first.items() if name in sys.modules and name not in before}
 
 

@@ -1,4 +1,4 @@
-"""Where images show what the references' boxes hold, and which reading of boxes fits that best. Numpy alone."""
+"""Where images show the references' objects, and which reading of boxes fits them best. Uses numpy only."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
     Map = NDArray[np.float64]
 
-FARTHEST = 16  # pixels by which boxes are moved to look for a better place
-TOLERANCE = 2  # pixels by which boxes may be off
-BLOCK = 7  # side of a square of pixels that no box covers and that is taken for an object
-CLEAR = 4.0  # standard deviations of the surroundings by which an object must differ from them
-LOSS = 0.75  # of the best reading's fit that boxes as they are must reach
-RESIDUE = 0.6  # of the likeness in boxes that makes a block outside of them an object
+FARTHEST = 16  # largest shift of boxes that is tried, in pixels
+TOLERANCE = 2  # pixels by which boxes may be wrong
+BLOCK = 7  # side in pixels of a square outside all boxes that is checked for an object
+CLEAR = 4.0  # standard deviations of the surrounding pixels by which an object must differ from their mean
+LOSS = 0.75  # share of the best reading's fit that unchanged boxes must reach
+RESIDUE = 0.6  # share of the likeness inside boxes above which a block outside is an object
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How much like the objects of one category a colour is: about 0 outside of the references' boxes, 1 inside.
+    """The likeness of a colour to the objects of one category: about 0 outside the references' boxes, 1 inside.
 
     Fisher's linear discriminant between the pixels of this category's boxes and all others.
     """
@@ -37,7 +37,7 @@ class Likeness:
 
     @classmethod
     def of(cls, references: ImageSet, label: int) -> Likeness:
-        """From labelled references."""
+        """Computed from labelled references."""
         inside, outside = [], []
         for picture in references:
             mask = np.zeros((picture.height, picture.width), bool)
@@ -53,7 +53,7 @@ class Likeness:
         return cls(weights, float(weights @ rest.mean(0)))
 
     def map(self, pixels: NDArray[np.uint8]) -> Map:
-        """The likeness of each pixel, float64 (H, W), smoothed over its neighbours."""
+        """The likeness of each pixel, float64 (H, W), averaged with its eight neighbours."""
         return smooth(pixels @ self.weights - self.zero)
 
 
@@ -71,7 +71,7 @@ class Scene:
     boxes: NDArray[np.float64]
 
     def fit(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far boxes (..., 4) stand out from the pixels around them, in their standard deviations; 0 for boxes without size."""
+        """The difference in mean between boxes (..., 4) and surrounding pixels, in standard deviations of the latter; 0 for empty boxes."""
         height, width = self.likeness.shape
         sums, squares = (integral(each) for each in (self.likeness, self.likeness**2))
         inner = np.clip(np.rint(boxes), 0, [width, height] * 2).astype(int)
@@ -90,13 +90,13 @@ class Scene:
 
 
 def integral(values: Map) -> Map:
-    """Sums of all above and to the left: (H + 1, W + 1)."""
+    """The integral image, sums of all values above and to the left: (H + 1, W + 1)."""
     table: Map = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     return table
 
 
 def total_in(table: Map | None, boxes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The sum within boxes (..., 4), of an `integral`; without one, the number of pixels."""
+    """The sum inside boxes (..., 4), from an `integral`; the number of pixels if `table` is None."""
     x1, y1, x2, y2 = (boxes[..., place] for place in range(4))
     if table is None:
         count: NDArray[np.float64] = (np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)).astype(np.float64)
@@ -106,7 +106,7 @@ def total_in(table: Map | None, boxes: NDArray[np.int64]) -> NDArray[np.float64]
 
 
 def readings(boxes: NDArray[np.float64], size: tuple[int, int]) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """What boxes (N, 4) may have been meant to be, and they as xyxy. size: of the image, width and height."""
+    """Yields each possible other format of boxes (N, 4) and the boxes converted from it to xyxy. size: the image's width and height."""
     x, y, third, fourth = boxes.T
     yield "x, y, width, height", np.stack([x, y, x + third, y + fourth], 1)
     yield "middle, width, height", np.stack([x - third / 2, y - fourth / 2, x + third / 2, y + fourth / 2], 1)
@@ -118,9 +118,9 @@ def readings(boxes: NDArray[np.float64], size: tuple[int, int]) -> Iterator[tupl
 
 
 def misread(scenes: Sequence[Scene]) -> str:
-    """What the boxes seem to be instead of xyxy in pixels, where they are that; empty: nothing fits better than they do.
+    """The format or shift that fits the boxes better than xyxy in pixels; empty if none does.
 
-    Raises ValueError where nothing fits: the images do not show what the references show, or not where the boxes are.
+    Raises ValueError if nothing fits: the images do not show the references' objects, or not near the boxes.
     """
     scenes = [scene for scene in scenes if len(scene.boxes)]
     fits: dict[str, float] = {}
@@ -137,22 +137,22 @@ def misread(scenes: Sequence[Scene]) -> str:
     fits[f"moved by {across} pixels to the right and {down} down"] = float(moved.max())
     best = max(fits, key=lambda name: fits[name])
     if fits[best] < CLEAR:
-        raise ValueError(f"the boxes stand out by {fits[best]:.1f} standard deviations of what is around them, {CLEAR:g} are needed")
+        raise ValueError(f"the boxes differ from the pixels around them by {fits[best]:.1f} standard deviations, {CLEAR:g} are needed")
     return best if as_they_are < LOSS * fits[best] else ""
 
 
 def capped(fit: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fits of which none counts for more than three clear ones."""
+    """Fits, clipped to at most 3 * `CLEAR`."""
     return np.clip(fit, 0, 3 * CLEAR)
 
 
 def mean_fit(fits: Sequence[NDArray[np.float64]]) -> float:
-    """The mean over all boxes."""
+    """The mean of the capped fits of all boxes."""
     return float(np.mean(capped(np.concatenate(fits)))) if fits else 0.0
 
 
 def unlabelled(scene: Scene, least: float) -> tuple[int, int] | None:
-    """The middle (x, y) of a block of pixels outside of all boxes with a mean likeness of `least` or more; None: there is none."""
+    """The centre (x, y) of a block of pixels outside all boxes with a mean likeness of at least `least`; None if there is none."""
     rest = scene.likeness.copy()
     for x1, y1, x2, y2 in np.rint(scene.boxes).astype(int):
         rest[max(y1 - TOLERANCE, 0) : max(y2 + TOLERANCE, 0), max(x1 - TOLERANCE, 0) : max(x2 + TOLERANCE, 0)] = 0

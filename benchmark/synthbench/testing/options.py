@@ -1,4 +1,4 @@
-"""Whether a plugin's options are what a suite can set, and are held to their types."""
+"""Checks that a suite can set a plugin's options and that their types are checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WRONG: tuple[object, ...] = ({"no": {"such": "value"}}, "no such value", -0.123,
 
 
 def options_are_checked(bench: Bench) -> None:
-    """Sets every option to its own value, and to what no type allows."""
+    """Sets each option to its current value, and to values of wrong types."""
     plugin, given = bench.found.cls, bench.options
     place = bench.method("")
     for name, kind in option_types(plugin).items():
@@ -24,18 +24,18 @@ def options_are_checked(bench: Bench) -> None:
             accepted = [
                 value for value in WRONG if not any(each.startswith(f"{name}: ") for each in configure(plugin, {**given, name: value})[1])
             ]
-        except TypeError as error:  # of msgspec's: not a value but the type is wrong
+        except TypeError as error:  # from msgspec: the type is wrong, not the value
             raise Failure(f"{name}: no suite can set an option of type {kind}: {error}", place) from None
         if again is None:
-            raise Failure(f"its own options are refused: {'; '.join(problems)}", place)
+            raise Failure(f"its own options are not valid: {'; '.join(problems)}", place)
         if option_values(again) != given:
-            raise Failure(f"its options come back as others: {option_values(again)} instead of {given}", place)
+            raise Failure(f"its options change when they are set again: {option_values(again)} instead of {given}", place)
         if len(accepted) == len(WRONG):
-            raise Failure(f"{name}: any value is taken; give it a type that says which are right", place)
+            raise Failure(f"{name}: accepts any value; declare a type that allows only valid ones", place)
 
 
 def other_values(plugin: type[Any], name: str, value: object, given: Mapping[str, object]) -> Iterator[object]:
-    """Values of this option that the plugin takes and that are not `value`, beside the others as they are `given`."""
+    """Valid values of this option other than `value`, if the other options are `given`."""
     kind = option_types(plugin)[name]
     for other in others(msgspec.inspect.type_info(kind), msgspec.to_builtins(value, enc_hook=str)):
         try:
@@ -47,7 +47,7 @@ def other_values(plugin: type[Any], name: str, value: object, given: Mapping[str
 
 
 def others(kind: msgspec.inspect.Type, value: Any) -> Iterator[object]:
-    """Values that a type may allow beside `value`, as a suite writes them."""
+    """Values other than `value` that a type may allow, as plain TOML values."""
     info = msgspec.inspect
     match kind:
         case info.Metadata():
@@ -72,7 +72,7 @@ def others(kind: msgspec.inspect.Type, value: Any) -> Iterator[object]:
 
 
 def numbers(kind: msgspec.inspect.IntType | msgspec.inspect.FloatType, value: Any) -> Iterator[float]:
-    """Numbers near `value`, and near the bounds."""
+    """Numbers near `value` and near the bounds."""
     step = kind.multiple_of or (1 if isinstance(kind, msgspec.inspect.IntType) else 0.1)
     bounds = [bound for bound in (kind.ge, kind.le, kind.gt, kind.lt) if bound is not None]
     for near in (value, *bounds, step):
@@ -81,7 +81,7 @@ def numbers(kind: msgspec.inspect.IntType | msgspec.inspect.FloatType, value: An
 
 
 def lists(kind: Any, value: Any) -> Iterator[list[object]]:
-    """Lists with a first item that is another, or with one item more or fewer."""
+    """Lists that differ from `value` in one item, or have one item more or fewer."""
     held = list(value or ())
     items = kind.item_types if isinstance(kind, msgspec.inspect.TupleType) else (kind.item_type,)
     for place, item in enumerate(items):

@@ -1,4 +1,4 @@
-"""Where a plugin is let loose: folders of its own, a warm worker under guard in them, and what can be seen of it from outside."""
+"""A temporary folder in which a plugin is checked: a guarded worker runs there, and its files and processes can be listed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from synthbench.execution.worker_process import ISOLATED, Worker, worker_command
 from synthbench.testing.guarded import LOG
 from synthbench.testing.processes import BENCH, processes_of
 
-# Folders that libraries write to unasked, unless a variable names another.
+# Variables that set the folders to which libraries write by default.
 FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "MPLCONFIGDIR", "YOLO_CONFIG_DIR")
 
 
 class Sandbox:
-    """A folder, and the worker in it. python: the interpreter of an environment; empty: this one."""
+    """A folder and the worker in it. python: the interpreter of an environment; empty for the current one."""
 
     def __init__(self, python: str) -> None:
         self.python = python
@@ -33,51 +33,51 @@ class Sandbox:
         self.worker = self._worker()
 
     def close(self) -> None:
-        """Ends the worker and whatever outlived it, and removes the folder."""
+        """Ends the worker and all processes it left running, and removes the folder."""
         self.worker.close()
         for process in self.left_running():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def heard(self, what: str) -> Iterator[dict[str, Any]]:
-        """What the guard noted: `connection`, `write`, `read`, `damaged`, `print`, `left`, `options`, `boxes`, `scores` or `strike`."""
+    def logged(self, what: str) -> Iterator[dict[str, Any]]:
+        """The guard's log entries: `connection`, `write`, `read`, `damaged`, `print`, `leftover`, `options`, `boxes`, `scores`, `fault`."""
         log = self.folder / LOG
         lines = log.read_text().splitlines() if log.exists() else []
         return (note for note in map(json.loads, lines) if note["what"] == what)
 
     def left_running(self) -> dict[int, str]:
-        """Number and command of processes that outlived the worker that began them; nothing is known but on Linux."""
+        """Id and command of processes that still run after their worker has ended; always empty on systems other than Linux."""
         alive = self.worker.process
         return processes_of(self.folder, [alive.pid] if alive is not None and alive.poll() is None else [])
 
     def listing(self, own: Path) -> dict[str, tuple[int, int]]:
-        """Size and time of every file but those of a stage's own folder and of the store itself; of folders, that they exist."""
-        aside = (own, self.folder / "logs", self.store / "building", self.store / "series")
+        """Size and time of each file, and (0, 0) for each folder, except those of a stage's own folder `own` and of the store's work."""
+        excluded = (own, self.folder / "logs", self.store / "building", self.store / "series")
         found: dict[str, tuple[int, int]] = {}
         for folder, folders, files in os.walk(self.folder):
             here = Path(folder)
-            folders[:] = [each for each in folders if here / each not in aside]
-            if self.store not in (here, *here.parents):  # where the store makes folders for artifacts
+            folders[:] = [each for each in folders if here / each not in excluded]
+            if self.store not in (here, *here.parents):  # the store creates folders for artifacts
                 found.update({str(here / each): (0, 0) for each in folders})
             for each in files:
                 state = (here / each).lstat()
                 found[str(here / each)] = (state.st_size, state.st_mtime_ns)
         found.pop(str(self.folder / LOG), None)
-        # torch makes it when it is imported, for kernels that all its users share.
+        # torch creates this folder when it is imported, as a cache of kernels.
         return {path: state for path, state in found.items() if not path.startswith(str(self.folder / "tmp" / "torchinductor_"))}
 
     def _worker(self) -> Worker:
-        """A worker under guard, whose home, folder for temporary files and current folder are empty ones of this bench."""
+        """A guarded worker whose home, temporary and current folders are empty folders of this sandbox."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
         variables: dict[str, str | None] = {
             BENCH: str(self.folder),
             "HOME": str(self.folder / "home"),
             "TMPDIR": str(self.folder / "tmp"),
             **dict.fromkeys(FOLDERS),
-            # Weights that were downloaded before are there, wherever home is.
+            # Weights that were downloaded before must be found although HOME differs.
             "HF_HOME": os.environ.get("HF_HOME", str(cache / "huggingface")),
-            "TORCHINDUCTOR_CACHE_DIR": None,  # torch sets it when it is imported, perhaps by who runs the check
+            "TORCHINDUCTOR_CACHE_DIR": None,  # torch sets it when it is imported, possibly in this process
             "TORCH_HOME": os.environ.get("TORCH_HOME", str(cache / "torch")),
             **(ISOLATED if self.python else {}),
         }

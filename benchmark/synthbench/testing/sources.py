@@ -15,16 +15,16 @@ SPLITS = ("train", "test")
 
 
 class Sources(Subject):
-    """They load what their options say, whatever the toy pictures."""
+    """Data sources load what their options name and do not use the toy pictures."""
 
     stage = "data"
 
     def views(self, bench: Bench, data: str) -> Views:
-        """Nothing."""
+        """No views."""
         return {}
 
     def use(self, bench: Bench, folder: Path, data: str, seed: int, options: Mapping[str, object] | None = None) -> Answer:
-        """Both splits."""
+        """The images of both splits."""
         return [each for images in splits(folder).values() for each in of_images(images)]
 
 
@@ -39,7 +39,7 @@ def splits(folder: Path) -> dict[str, ImageSet]:
 
 
 def boxes_are_inside(bench: Bench) -> None:
-    """Holds every box against its image and the categories."""
+    """Fails if a box is empty or not inside its image, or its label is not a category."""
     import numpy as np
 
     place = bench.method("load")
@@ -50,13 +50,13 @@ def boxes_are_inside(bench: Bench) -> None:
             sound = (x1 >= 0) & (y1 >= 0) & (x2 <= picture.width) & (y2 <= picture.height) & (x2 > x1) & (y2 > y1)
             if not sound.all():
                 box, size = boxes.xyxy[np.argmin(sound)].tolist(), f"{picture.width} x {picture.height}"
-                raise Failure(f"box {box} of {split} image {number} does not lie in its {size} pixels", place)
+                raise Failure(f"box {box} of {split} image {number} is empty or not inside its {size} pixels", place)
             if not np.isin(boxes.labels, np.arange(len(images.categories))).all():
-                raise Failure(f"a label of {split} image {number} is none of the {len(images.categories)} categories", place)
+                raise Failure(f"a label of {split} image {number} is not one of the {len(images.categories)} categories", place)
 
 
 def splits_are_apart(bench: Bench) -> None:
-    """Looks for pictures that are in the training set and in the test set."""
+    """Fails if a picture is in both the training set and the test set."""
     seen: dict[str, dict[str, int]] = {split: {} for split in SPLITS}
     for split, images in splits(SOURCES.learn(bench).folder).items():
         for number, picture in enumerate(images):
@@ -64,4 +64,4 @@ def splits_are_apart(bench: Bench) -> None:
             seen[split].setdefault(hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest(), number)
     for shared in seen["train"].keys() & seen["test"].keys():
         numbers = " and ".join(f"{split} image {seen[split][shared]}" for split in SPLITS)
-        raise Failure(f"{numbers} are the same picture, so the test is no test", bench.method("load"))
+        raise Failure(f"{numbers} are the same picture, so scores on the test set are not valid", bench.method("load"))

@@ -15,8 +15,8 @@ from synthbench.testing.subjects import subject_of
 NOWHERE = "no such weights.safetensors"
 
 
-def weights_count(bench: Bench) -> None:
-    """Names weights that are not there, and then those that the plugin left itself, if it takes them."""
+def weights_are_used(bench: Bench) -> None:
+    """Tries missing weights, and then weights that the plugin wrote itself, if it accepts them."""
     names = [name for name, kind in option_types(bench.found.cls).items() if is_weights(kind)]
     if not names:
         raise Skip("it has no option for starting weights")
@@ -26,7 +26,7 @@ def weights_count(bench: Bench) -> None:
 
 
 def refuses_missing(bench: Bench, name: str) -> None:
-    """Raises Failure where no stage of the plugin fails for weights that are not there."""
+    """Raises Failure if no stage of the plugin fails for missing weights."""
     subject = subject_of(bench)
     options = {**bench.options, name: str(bench.folder / "files" / NOWHERE)}
     done = bench.attempt(subject.stage, subject.views(bench, subject.usual), options=options)
@@ -37,13 +37,13 @@ def refuses_missing(bench: Bench, name: str) -> None:
     except Failure:
         return
     raise Failure(
-        f"{name}: it goes on with weights that are not there, so it ignores the option; find them with `find_weights`",
+        f"{name}: missing weights raise no error, so the option is ignored; get the path from `find_weights`",
         bench.method(subject.stage),
     )
 
 
 def starts_from_its_own(bench: Bench, names: list[str]) -> None:
-    """Raises Failure where a training from weights that it left is the one from other weights, or from scratch."""
+    """Raises Failure if training from weights that the plugin wrote gives the same result as training without them."""
     if SAME_SEED in bench.failures:
         raise Skip.after(SAME_SEED)
     subject = subject_of(bench)
@@ -55,12 +55,12 @@ def starts_from_its_own(bench: Bench, names: list[str]) -> None:
             if not done.outcome.error:
                 after = subject.use(bench, done.folder, subject.usual, 0)
                 if not difference(before, after):
-                    raise Failure(f"{name}: a training that starts from other weights gives the very same", bench.method(subject.stage))
+                    raise Failure(f"{name}: training from other weights gives exactly the same result", bench.method(subject.stage))
                 break
 
 
 def own_weights(folder: Path) -> Iterator[Path]:
-    """What a training left that may be named as weights: its folder, or a file in it."""
+    """Paths in a training's artifact that may be valid weights: the folder, or files in it."""
     if (folder / MODEL).exists():
         yield folder
     yield from sorted(folder.glob("*.safetensors"))

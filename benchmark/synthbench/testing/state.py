@@ -1,4 +1,4 @@
-"""What a stage may leave in its process by mistake: open files, threads, child processes, another folder, other variables."""
+"""Detects what a stage leaves behind in its process: open files, threads, child processes, changed folder and variables."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from typing import Any
 from synthbench.testing.frames import Place, calling_places, is_standard
 from synthbench.testing.processes import PYTHONS_OWN, processes_of
 
-GRACE = 1.0  # seconds that a thread or a child may take to end after its stage
+GRACE = 1.0  # seconds that a thread or child process has to end after its stage
 LIBRARIES = (".so", ".py", ".pyc")
 
 
 @dataclass(frozen=True)
-class Left:
-    """One thing that a stage left: what sort of thing, which, and the lines that made it, innermost first."""
+class Leftover:
+    """Something that a stage left behind: its sort, its name, and the lines that created it, innermost first."""
 
     sort: str
-    which: str
+    name: str
     places: list[Place]
 
 
 class Causes:
-    """Which lines opened files, started processes and changed the environment, as audit hooks heard."""
+    """Which lines opened files, started processes and changed the environment, recorded by an audit hook."""
 
     def __init__(self) -> None:
         self.opened: dict[str, list[Place]] = {}
         self.started: dict[str, list[Place]] = {}
         self.changed: dict[str, list[Place]] = {}
 
-    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """One event of an audit hook."""
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Records one event of the audit hook."""
         if event == "open" and isinstance(arguments[0], (str, os.PathLike)):
-            path = os.path.abspath(os.fspath(arguments[0]))  # noqa: PTH100 - Path.resolve would ask the system, and so be heard
+            path = os.path.abspath(os.fspath(arguments[0]))  # noqa: PTH100 - Path.resolve would trigger the audit hook
             if not path.endswith(LIBRARIES):
                 self.opened[path] = calling_places()
         elif event == "subprocess.Popen":
@@ -53,7 +53,7 @@ class Causes:
 
 
 class State:
-    """The state of this process before a stage. `bench`: the folder whose processes count."""
+    """The state of this process before a stage. bench: the folder whose processes are checked."""
 
     def __init__(self, bench: Path) -> None:
         self.bench = bench
@@ -63,26 +63,26 @@ class State:
         self.threads = set(threading.enumerate())
         self.processes = processes_of(bench)
 
-    def left(self, causes: Causes) -> Iterator[Left]:
-        """What differs now, after a second of grace for what is about to end. The current folder is put back."""
+    def leftovers(self, causes: Causes) -> Iterator[Leftover]:
+        """Yields what has changed, after waiting `GRACE` seconds for threads and processes to end. Restores the current folder."""
         deadline = time.monotonic() + GRACE
         if self._new_files() or self._new_threads():
-            gc.collect()  # what is held by nothing but a cycle is closed some time later
+            gc.collect()  # files and threads in reference cycles are closed only by a collection
         while (self._new_threads() or self._new_processes()) and time.monotonic() < deadline:
             time.sleep(0.05)
         for path in self._new_files():
-            yield Left("an open file", path, causes.opened.get(path, []))
+            yield Leftover("an open file", path, causes.opened.get(path, []))
         frames = sys._current_frames()
         for thread in self._new_threads():
-            yield Left("a running thread", thread.name, places_of(thread, frames))
+            yield Leftover("a running thread", thread.name, places_of(thread, frames))
         for number, command in self._new_processes().items():
-            yield Left("a running process", command or str(number), causes.started.get(command, causes.started.get("", [])))
+            yield Leftover("a running process", command or str(number), causes.started.get(command, causes.started.get("", [])))
         if (folder := str(Path.cwd())) != self.folder:
-            yield Left("another current folder", folder, causes.changed.get(".", []))
+            yield Leftover("another current folder", folder, causes.changed.get(".", []))
             os.chdir(self.folder)
         for name in sorted(self.variables.keys() | os.environ.keys()):
             if self.variables.get(name) != os.environ.get(name):
-                yield Left("a changed environment variable", name, causes.changed.get(name, []))
+                yield Leftover("a changed environment variable", name, causes.changed.get(name, []))
 
     def _new_files(self) -> list[str]:
         return [path for number, path in open_files().items() if self.files.get(number) != path]
@@ -100,12 +100,12 @@ class State:
 
 
 def open_files() -> dict[int, str]:
-    """The files that this process has open, by descriptor; nothing is known but on Linux."""
+    """The open files of this process by descriptor; always empty on systems other than Linux."""
     found = {}
     for each in Path("/proc/self/fd").glob("*"):
         try:
             path = str(each.readlink())
-        except OSError:  # the one that lists the folder
+        except OSError:  # the descriptor with which glob lists the folder
             continue
         if path.startswith("/") and not path.startswith(("/dev/", "/proc/", "/memfd:")) and not path.endswith(LIBRARIES):
             found[int(each.name)] = path
@@ -113,7 +113,7 @@ def open_files() -> dict[int, str]:
 
 
 def places_of(thread: threading.Thread, frames: Mapping[int, Any]) -> list[Place]:
-    """The lines that a thread is at, or the function that it runs."""
+    """The call stack of a thread, or the first line of the function that it runs."""
     places = calling_places(frames.get(thread.ident or 0))
     target = getattr(thread, "_target", None) or type(thread).run
     code = getattr(target, "__code__", None)

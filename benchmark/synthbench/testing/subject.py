@@ -1,4 +1,4 @@
-"""How plugins of a kind are put to work, and what they give for it in a form in which two answers can be compared."""
+"""How to run plugins of a kind, and their results in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from synthbench.testing.bench import Bench, Views
 
 Answer = Sequence[Mapping[str, "NDArray[Any]"]]
-"""Of each picture: what was given, by what it is called."""
+"""For each picture, arrays by name: `pixels`, `boxes`, `labels`, `scores`."""
 
 
 SAME_SEED = "same seed"
-"""The check without which two answers cannot be compared."""
-NOTHING = "it finds no box at all, so there is nothing to compare; `smoke_options` may have to let it learn longer, or take less sure boxes"
+"""The name of the check without which answers cannot be compared."""
+NOTHING = "it finds no box at all, so there is nothing to compare; train longer or accept lower scores in `smoke_options`"
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """What a plugin left when it had learnt."""
+    """The artifact of a plugin's first stage."""
 
     folder: Path
 
@@ -35,7 +35,7 @@ class Learnt:
 class Subject(ABC):
     """Plugins of one kind.
 
-    stage: the one that takes longest and is struck; usual: the toy pictures that it sees unless a check says which.
+    stage: the longest stage, the one in which faults are injected. usual: the toy pictures that checks use by default.
     """
 
     stage: str
@@ -43,11 +43,11 @@ class Subject(ABC):
 
     @abstractmethod
     def views(self, bench: Bench, data: str) -> Views:
-        """What the stage sees of these toy pictures."""
+        """The views of these toy pictures that the stage reads."""
 
     @abstractmethod
     def use(self, bench: Bench, folder: Path, data: str, seed: int, options: Mapping[str, object] | None = None) -> Answer:
-        """The answer, from what the stage left. options: of the later stage, where there is one; None: the plugin's own."""
+        """The answer from the stage's artifact. options: options of the later stage, if there is one; None for the plugin's own."""
 
     def learn(
         self,
@@ -59,7 +59,7 @@ class Subject(ABC):
         key: str = "",
         options: Mapping[str, object] | None = None,
     ) -> Learnt:
-        """Carries out the stage, once for each set of pictures, seed, turn and options; raises Failure where it fails."""
+        """Runs the stage once for each set of pictures, seed, turn and options. Raises Failure if the stage fails."""
 
         def make() -> Learnt:
             views = self.views(bench, data or self.usual)
@@ -78,7 +78,7 @@ class Subject(ABC):
         key: str = "",
         options: Mapping[str, object] | None = None,
     ) -> Answer:
-        """Has it learn and asks for the answer about the same pictures, once as `learn` does."""
+        """Runs `learn` and `use` on the same pictures; cached like `learn`."""
 
         def make() -> Answer:
             learnt = self.learn(bench, data, seed=seed, turn=turn, key=key, options=options)
@@ -87,42 +87,42 @@ class Subject(ABC):
         return bench.once(("answer", data, seed, turn, repr(options)), make)
 
     def same(self, bench: Bench, one: Answer, other: Answer, when: str, place: str) -> None:
-        """Raises Failure where two answers differ, or both say nothing; Skip where the same seed is known to give different ones."""
+        """Raises Failure if two answers differ or both are empty, Skip if the check of the same seed has failed."""
         if SAME_SEED in bench.failures:
             raise Skip.after(SAME_SEED)
-        if not says_something(one) and not says_something(other):
+        if not has_content(one) and not has_content(other):
             raise Failure(NOTHING, place)
         if gap := difference(one, other):
             raise Failure(f"{when}: {gap}", place)
 
 
-def says_something(answer: Answer) -> bool:
-    """Whether there is anything in it to compare."""
+def has_content(answer: Answer) -> bool:
+    """Whether an answer has anything to compare."""
     return any(len(array) for each in answer for array in each.values())
 
 
 def of_boxes(boxes: Iterable[Boxes]) -> Answer:
-    """The answer that consists of boxes."""
+    """An answer of boxes."""
     return [{"boxes": each.xyxy, "labels": each.labels, "scores": each.scores} for each in boxes]
 
 
 def of_images(images: ImageSet) -> Answer:
-    """The answer that consists of images, and of their boxes where they have some."""
+    """An answer of images, with their boxes if they have them."""
     return [{"pixels": each.pixels(), **(of_boxes([each.boxes])[0] if each.boxes is not None else {})} for each in images]
 
 
 def difference(one: Answer, other: Answer) -> str:
-    """What differs first, or nothing."""
+    """The first difference between two answers; empty if they are equal."""
     import numpy as np
 
     if len(one) != len(other):
-        return f"{len(one)} pictures and {len(other)}"
+        return f"{len(one)} and {len(other)} pictures"
     for number, (here, there) in enumerate(zip(one, other, strict=True)):
         for name in sorted(here.keys() | there.keys()):
             if name not in here or name not in there or here[name].shape != there[name].shape:
                 shapes = [str(each[name].shape) if name in each else "none" for each in (here, there)]
-                return f"in picture {number} {name} of shape {' and '.join(shapes)}"
+                return f"in picture {number}, {name} have shapes {' and '.join(shapes)}"
             if not np.array_equal(here[name], there[name], equal_nan=True):
                 gap = np.abs(here[name].astype(np.float64) - there[name].astype(np.float64)).max()
-                return f"in picture {number} {name} that differ by up to {gap:.3g}"
+                return f"in picture {number}, {name} differ by up to {gap:.3g}"
     return ""

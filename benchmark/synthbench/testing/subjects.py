@@ -16,5 +16,5 @@ SUBJECTS: Mapping[PluginKind, Subject] = {"data-source": SOURCES, "generator": G
 
 
 def subject_of(bench: Bench) -> Subject:
-    """What works the plugin of a bench."""
+    """The subject for the plugin of a bench."""
     return SUBJECTS[bench.found.kind]

@@ -1,7 +1,7 @@
-"""Toy pictures: one to three squares over noise, and files of every sort that cameras and editors write.
+"""Toy pictures: one to three squares on noise, and image files of all formats that cameras and editors write.
 
-Each set comes in one category, red squares, and in two: with red and blue ones (`IN_TWO` after its name), or with blue ones
-alone, which are of the second category (`OF_SECOND`).
+Each set exists with one category, red squares, and with two: red and blue squares (the set's name plus `IN_TWO`), or only
+blue squares, which are of the second category (plus `OF_SECOND`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ IN_TWO, OF_SECOND = " in two categories", " of the second category"
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 SIZES = ((64, 64), (64, 64), (80, 64), (56, 72))
 MANY, FEW = 24, 4
-UPRIGHT_AFTER_TURNING_RIGHT = 6  # EXIF's orientation
+UPRIGHT_AFTER_TURNING_RIGHT = 6  # EXIF orientation
 
 
 def paint(number: int, size: tuple[int, int] = (64, 64), colours: Colours = (RED,), most: int = 3) -> Sample:
-    """Picture `number`, `size` wide and high: up to `most` squares with sides of 10 to 20 pixels, less where it is narrow.
+    """Picture `number`, of `size` (width, height): up to `most` squares with sides of 10 to 20 pixels, less if the picture is narrower.
 
     A square's label is the position of its colour in `colours`.
     """
@@ -49,7 +49,7 @@ def paint(number: int, size: tuple[int, int] = (64, 64), colours: Colours = (RED
 def place(
     rng: np.random.Generator, size: tuple[int, int], sides: tuple[int, int], taken: Sequence[tuple[int, ...]]
 ) -> list[tuple[int, int, int, int]]:
-    """A box with these sides that meets none of those `taken`, or none where there is no room."""
+    """A list with a random box of these sides that does not overlap `taken`, empty if there is no space."""
     for _ in range(100):
         x, y = (int(rng.integers(0, whole - side + 1)) for whole, side in zip(size, sides, strict=True))
         box = (x, y, x + sides[0], y + sides[1])
@@ -59,7 +59,7 @@ def place(
 
 
 def displaced(number: int, sample: Sample) -> Sample:
-    """The same picture with each box where no square is."""
+    """The same picture with each box moved to a place without a square."""
     import numpy as np
 
     assert not isinstance(sample.image, Path), "painted"
@@ -76,12 +76,12 @@ def displaced(number: int, sample: Sample) -> Sample:
 
 
 def painted(count: int, colours: Colours = (RED,)) -> list[Sample]:
-    """So many pictures of several sizes."""
+    """`count` pictures of several sizes."""
     return [paint(number, SIZES[number % len(SIZES)], colours) for number in range(count)]
 
 
 def suggested(colours: Colours) -> Iterator[Sample]:
-    """Pictures with boxes that somebody suggests, some sure and right, some not, for an annotator to choose from."""
+    """Pictures with suggested boxes for an annotator: correct ones with scores of 0.6 to 1, wrong ones with 0 to 0.4."""
     import numpy as np
 
     for number, sample in enumerate(painted(FEW, colours)):
@@ -95,7 +95,7 @@ def suggested(colours: Colours) -> Iterator[Sample]:
 
 
 def odd(folder: Path, colours: Colours) -> Iterator[Sample]:
-    """Every sort of file, in sizes and with contents that are rare."""
+    """Files of all formats, with rare sizes and contents."""
     import numpy as np
     from PIL import Image
 
@@ -112,7 +112,7 @@ def odd(folder: Path, colours: Colours) -> Iterator[Sample]:
 
 
 def few_odd(folder: Path, colours: Colours) -> Iterator[Sample]:
-    """Three sorts of file that readers get wrong, and a picture without an object: four, so that a training on them is short."""
+    """Three formats that are often read wrongly and a picture without objects: only four, so that training is short."""
     pictures = list(odd(folder, colours))
     yield from (*pictures[:3], next(each for each in pictures if not len(each.boxes or ())))
 
@@ -127,21 +127,21 @@ def plain(samples: Iterable[Sample]) -> Iterator[Sample]:
 
 
 def sixteen_bits(image: Image.Image, path: Path) -> None:
-    """Grey with 16 bits a pixel."""
+    """Grey, 16 bits per pixel."""
     import numpy as np
     from PIL import Image
 
     Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257).save(path)
 
 
-def see_through(image: Image.Image, path: Path) -> None:
-    """With an alpha channel, half transparent."""
+def with_alpha(image: Image.Image, path: Path) -> None:
+    """RGBA, half transparent."""
     image.putalpha(128)
     image.save(path)
 
 
-def turned(image: Image.Image, path: Path) -> None:
-    """As a camera writes it that was held upright: the pixels lie on their side, and EXIF says so."""
+def rotated(image: Image.Image, path: Path) -> None:
+    """Like a photograph taken in portrait: the pixels are stored rotated, with an EXIF orientation."""
     from PIL import ExifTags, Image
 
     exif = Image.Exif()
@@ -153,17 +153,17 @@ if TYPE_CHECKING:
     from PIL import Image
 
 WRITERS: Mapping[str, Callable[[Image.Image, Path], None]] = {
-    "turned.jpg": turned,
+    "rotated.jpg": rotated,
     "sixteen bits.png": sixteen_bits,
     "cmyk.jpg": lambda image, path: image.convert("CMYK").save(path, quality=95),
     "palette.png": lambda image, path: image.quantize(64).save(path),
-    "alpha.png": see_through,
+    "alpha.png": with_alpha,
     "grey.png": lambda image, path: image.convert("L").save(path),
 }
 
 
 def thin(colours: Colours) -> Iterator[Sample]:
-    """Pictures, one of them a pixel high."""
+    """Two pictures, one of them one pixel high."""
     yield paint(120, colours=colours)
     yield paint(121, (64, 1), colours, most=1)
 
@@ -180,7 +180,7 @@ MAKERS: Mapping[str, Callable[[Path, Colours], Iterable[Sample]]] = {
     "few odd": few_odd,
     "few plain": lambda folder, colours: plain(few_odd(folder, colours)),
     "thin": lambda _, colours: thin(colours),
-    # `testing.damaged` damages a file of each of these.
+    # `testing.damaged` damages a file in each of these.
     "truncated": lambda _, colours: painted(FEW, colours),
     "missing": lambda _, colours: painted(FEW, colours),
     "suggested truncated": lambda _, colours: suggested(colours),
@@ -189,9 +189,9 @@ MAKERS: Mapping[str, Callable[[Path, Colours], Iterable[Sample]]] = {
 
 
 def write_toys(folder: Path, name: str, files: Path) -> None:
-    """Stores a set of toy pictures, by its name in `MAKERS`, perhaps with an ending. files: a folder for files to take over.
+    """Stores a set of toy pictures, by its name in `MAKERS` plus optional suffix. files: a folder for image files to copy.
 
-    A second `annotations.json` lies beside the pictures, for plugins that look for one.
+    Also writes an `annotations.json` beside the pictures, to detect plugins that read it.
     """
     from synthbench.storage.coco import ANNOTATIONS, write_set
 

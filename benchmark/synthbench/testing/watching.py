@@ -1,4 +1,4 @@
-"""What a plugin's methods are given, read and yield, watched in the worker: by a subclass of the plugin that does the same."""
+"""Watches in the worker what a plugin's methods receive, read and yield, through a subclass that behaves like the plugin."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ YIELDING = ("sample", "locate", "predict", "annotate")
 
 
 class Watch:
-    """What happens while one stage of a plugin runs.
+    """Records what happens while one stage of a plugin runs.
 
-    inside: whether the plugin's code runs, and not the core's between two items that it yields.
-    given: the paths that the stage may read: pictures and files that options name, and folders with all that is in them.
-    options: those that the plugin's own code has read; copied: whether it has copied all, so that nobody knows which are used.
+    inside: whether the plugin's code is running, not the core's code between two yielded items.
+    given: the paths that the stage may read: files (pictures, files that options name), and folders with their content.
+    options: the options that the plugin's own code has read. copied: whether it copied all, so that the used ones are unknown.
     """
 
     def __init__(self, note: Note) -> None:
@@ -35,7 +35,7 @@ class Watch:
         self.start({})
 
     def start(self, options: Mapping[str, object]) -> None:
-        """Forgets the stage before; of the next, these are the plugin's options."""
+        """Resets the records for the next stage, which has these options."""
         self.inside = False
         self.named = {value for value in options.values() if isinstance(value, str) and value}
         self.given: tuple[set[str], tuple[str, ...]] = (set(), ())
@@ -44,36 +44,36 @@ class Watch:
         self.noted: set[str] = set()
 
     def may_read(self, path: str) -> bool:
-        """Whether the stage was given a file, or a folder in which it lies."""
+        """Whether a file, or a folder that contains it, is an input of the stage."""
         files, folders = self.given
         return path in files or path.startswith(folders)
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """The plugin's code runs."""
+        """Marks that the plugin's code is running."""
         before, self.inside = self.inside, True
         try:
             yield
         finally:
             self.inside = before
 
-    def takes(self, arguments: tuple[Any, ...]) -> None:
-        """Remembers which files a method was given."""
+    def record_inputs(self, arguments: tuple[Any, ...]) -> None:
+        """Records the files and folders in a method's arguments."""
         files = {str(picture.path) for each in arguments if isinstance(each, ImageSet) for picture in each}
         folders = {str(each) for each in arguments if isinstance(each, Path)} | self.named
         folders |= {str(each.workdir) for each in arguments if hasattr(each, "workdir")}
         self.given = files | self.named, tuple(f"{each}/" for each in folders)
 
-    def reads(self, option: str, caller: str) -> None:
-        """Hears that code in the file `caller` has read an option, or all of them where it is `__dict__`."""
+    def record_option(self, option: str, caller: str) -> None:
+        """Records that code in the file `caller` read an option, or all options if it is `__dict__`."""
         if self.inside:
             if option == "__dict__" or is_standard(caller):  # as dataclasses.asdict does
                 self.copied = True
             else:
                 self.options.add(option)
 
-    def yields(self, item: object, number: int, images: ImageSet | SampleRequest, where: list[Place]) -> None:
-        """Notes what is wrong with an item's boxes, once for each sort of fault. `where`: the line that yields."""
+    def check_item(self, item: object, number: int, images: ImageSet | SampleRequest, where: list[Place]) -> None:
+        """Logs faults of an item's boxes, each sort of fault once. where: the line that yields."""
         boxes = item.boxes if isinstance(item, Sample) else item
         if isinstance(boxes, Boxes):
             size = None if isinstance(item, Sample) or not isinstance(images, ImageSet) else images[number : number + 1]
@@ -84,46 +84,46 @@ class Watch:
 
 
 def faults(boxes: Boxes, categories: int, pictures: ImageSet | None) -> Iterator[tuple[str, str]]:
-    """What is wrong with boxes, as they were yielded: the sort of fault, and an example. Boxes without size are none.
+    """Faults of yielded boxes: the sort of fault and an example. Empty boxes are no fault.
 
-    pictures: the one picture they lie in; None: nothing is said of where boxes of samples may lie.
+    pictures: the one picture that the boxes are in; None for samples, whose boxes' positions are not checked.
     """
     import numpy as np
 
     if len({len(boxes.xyxy), len(boxes.labels), len(boxes.scores), len(boxes.crowd)}) > 1:
-        return  # the core raises
+        return  # the core raises an error
     finite = np.isfinite(boxes.xyxy).all(1)
     if not finite.all():
-        yield "boxes", f"box {boxes.xyxy[np.argmin(finite)].tolist()} holds a number that is not finite"
+        yield "boxes", f"box {boxes.xyxy[np.argmin(finite)].tolist()} has a number that is not finite"
     known = (boxes.labels >= 0) & (boxes.labels < categories)
     if not known.all():
-        yield "boxes", f"label {boxes.labels[np.argmin(known)]} is none of the {categories} categories, which count from 0"
-    fair = (boxes.scores >= 0) & (boxes.scores <= 1)  # false for NaN
-    if not fair.all():
-        yield "scores", f"score {boxes.scores[np.argmin(fair)]:g}"
+        yield "boxes", f"label {boxes.labels[np.argmin(known)]} is not one of the {categories} categories, which are numbered from 0"
+    valid = (boxes.scores >= 0) & (boxes.scores <= 1)  # false for NaN
+    if not valid.all():
+        yield "scores", f"score {boxes.scores[np.argmin(valid)]:g}"
     for picture in pictures or ():
         x1, y1, x2, y2 = boxes.xyxy.T
         inside = ~finite | ((x2 > 0) & (y2 > 0) & (x1 < picture.width) & (y1 < picture.height))
         if not inside.all():
-            yield "boxes", f"box {boxes.xyxy[np.argmin(inside)].tolist()} lies outside its {picture.width} x {picture.height} pixels"
+            yield "boxes", f"box {boxes.xyxy[np.argmin(inside)].tolist()} is outside its {picture.width} x {picture.height} pixels"
 
 
 def watched(plugin: type[Any], watch: Watch) -> type[Any]:
-    """A subclass of a plugin that does what the plugin does and tells `watch`."""
+    """A subclass of a plugin that behaves like it and reports to `watch`."""
     names = frozenset(field.name for field in fields(plugin) if field.init) | {"__dict__"}
 
     def __getattribute__(self: Any, name: str) -> Any:
         if name in names and (code := sys._getframe(1).f_code).co_name != "__post_init__":
-            watch.reads(name, code.co_filename)
+            watch.record_option(name, code.co_filename)
         return super(made, self).__getattribute__(name)
 
     def learning(name: str, self: Any, *arguments: Any) -> Any:
-        watch.takes(arguments)
+        watch.record_inputs(arguments)
         with watch.working():
             return getattr(super(made, self), name)(*arguments)
 
     def yielding(name: str, self: Any, *arguments: Any) -> Iterator[Any]:
-        watch.takes(arguments)
+        watch.record_inputs(arguments)
         images = next(each for each in arguments if not isinstance(each, Path))  # or the request
         with watch.working():
             items = iter(getattr(super(made, self), name)(*arguments))
@@ -136,7 +136,7 @@ def watched(plugin: type[Any], watch: Watch) -> type[Any]:
                 return
             frame = getattr(items, "gi_frame", None)
             if number < len(images):
-                watch.yields(item, number, images, [(frame.f_code.co_filename, frame.f_lineno)] if frame else [])
+                watch.check_item(item, number, images, [(frame.f_code.co_filename, frame.f_lineno)] if frame else [])
             yield item
             number += 1
 
@@ -148,7 +148,7 @@ def watched(plugin: type[Any], watch: Watch) -> type[Any]:
 
 
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a method, which a `partial` is not."""
+    """Wraps a function so that it binds as a method, which a `partial` does not."""
 
     def method(self: Any, *arguments: Any) -> Any:
         return function(self, *arguments)
