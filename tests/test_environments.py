@@ -1,4 +1,4 @@
-"""Environments of plugins' own: never made unasked, made once, whole or not at all, and gone when told."""
+"""Plugins' own environments: made only after confirmation, once, completely, and removed by command."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_one_whose_python_is_gone_is_made_anew(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("origin", "wanted"),
+    ("origin", "expected"),
     [
         ({"url": "https://example.org/a.whl", "archive_info": {}}, "some @ https://example.org/a.whl"),
         (
@@ -192,10 +192,10 @@ def test_one_whose_python_is_gone_is_made_anew(tmp_path: Path, monkeypatch: pyte
         ),
     ],
 )
-def test_a_distribution_is_taken_from_where_it_came_from(tmp_path: Path, origin: dict[str, object], wanted: str) -> None:
+def test_a_distribution_is_taken_from_where_it_came_from(tmp_path: Path, origin: dict[str, object], expected: str) -> None:
     (tmp_path / "METADATA").write_text("Metadata-Version: 2.1\nName: some\nVersion: 1.0\n")
     (tmp_path / "direct_url.json").write_text(json.dumps(origin))
-    assert requirement(Distribution.at(tmp_path)) == (wanted,)
+    assert requirement(Distribution.at(tmp_path)) == (expected,)
 
 
 @pytest.mark.parametrize(

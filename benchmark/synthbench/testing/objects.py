@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Map = NDArray[np.float64]
 
 FARTHEST = 16  # largest shift of boxes that is tried, in pixels
-TOLERANCE = 2  # pixels by which boxes may be wrong
+TOLERANCE = 2  # pixels by which a box may be off
 BLOCK = 7  # side in pixels of a square outside all boxes that is checked for an object
 CLEAR = 4.0  # standard deviations of the surrounding pixels by which an object must differ from their mean
 LOSS = 0.75  # share of the best reading's fit that unchanged boxes must reach

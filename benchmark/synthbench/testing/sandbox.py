@@ -52,7 +52,7 @@ class Sandbox:
         return processes_of(self.folder, [alive.pid] if alive is not None and alive.poll() is None else [])
 
     def listing(self, own: Path) -> dict[str, tuple[int, int]]:
-        """Size and time of each file, and (0, 0) for each folder, except those of a stage's own folder `own` and of the store's work."""
+        """Size and time of each file, (0, 0) for each folder; without a stage's own folder `own`, logs and the store's working folders."""
         excluded = (own, self.folder / "logs", self.store / "building", self.store / "series")
         found: dict[str, tuple[int, int]] = {}
         for folder, folders, files in os.walk(self.folder):
