@@ -74,10 +74,14 @@ def scores(plan: Plan, state: RunState) -> list[object]:
     return [*cells, *found.judged, *found.generated]
 
 
-def unfinished(store: LocalStore) -> set[str]:
-    """The suffixes of what a sweep leaves half built."""
-    store.sweep()
-    return {each.suffix for each in (store.root / "building").iterdir()}
+def wait_until_swept(store: LocalStore, suffixes: set[str]) -> None:
+    """Sweeps until nothing but these is left half built: a killed process takes a moment to be gone."""
+
+    def swept() -> bool:
+        store.sweep()
+        return {each.suffix for each in (store.root / "building").iterdir()} <= suffixes
+
+    wait_for(swept)
 
 
 def needing(plan: Plan, lost: set[str]) -> set[str]:
@@ -114,8 +118,7 @@ def test_a_worker_killed_at_any_moment_costs_one_stage(undisturbed: Undisturbed,
         assert state.artifacts.keys() == {stage.key for stage in plan.stages} - blocked - state.failures.keys()
         kinds = [stage.kind for stage in plan.stages if stage.key in state.failures]
         lost.update(kinds)
-        left = {".partial"} if "fit" in kinds else set()
-        wait_for(lambda store=store, left=left: unfinished(store) <= left)  # but for a fit, which goes on, nothing is left
+        wait_until_swept(store, {".partial"} if "fit" in kinds else set())  # a fit goes on from what it left
 
         again = carry_out(plan, store, [InProcess(store)])
         assert again.cached == state.artifacts.keys(), "nothing is done twice"
@@ -164,7 +167,7 @@ def test_a_runner_killed_at_any_moment_leaves_no_worker_and_goes_on(undisturbed:
         wait_for_end(mark)
 
         store = LocalStore(folder)
-        wait_for(lambda store=store: unfinished(store) <= {".partial"})  # a killed process takes a moment to be gone
+        wait_until_swept(store, {".partial"})
         again = carry_out(plan, store, [InProcess(store)])
         assert not again.failures
         assert scores(plan, again) == figures
