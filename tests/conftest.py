@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ sys.path.insert(0, FAKES)
 # By this, processes that tests start find the plugins too.
 os.environ["PYTHONPATH"] = os.pathsep.join([FAKES, *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The secret that says whose store is whose: not this user's own. One folder for all test processes.
+os.environ["XDG_DATA_HOME"] = os.environ.get("SYNTHBENCH_TEST_DATA_HOME") or tempfile.mkdtemp(prefix="synthbench-tests-")
+os.environ["SYNTHBENCH_TEST_DATA_HOME"] = os.environ["XDG_DATA_HOME"]
 
 
 @pytest.fixture

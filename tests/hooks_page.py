@@ -46,7 +46,7 @@ def page() -> str:
         *[BORDER, *map(values.section, values.classes())],
         *["## Whose boxes an annotator starts from", *map(sources.section, [*sources.classes(), "BoxSource"])],
         *["## Starting weights", *map(starts.section, starts.functions())],
-        *["## Helpers", helpers.section("option"), helpers.section("Weights"), values.section("derive_seed")],
+        *["## Helpers", helpers.section("option"), helpers.section("Weights"), helpers.section("EntryName"), values.section("derive_seed")],
         Source(errors).section("SynthbenchError"),
     ]
     return "\n\n".join(parts) + "\n"

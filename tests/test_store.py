@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.planning.stage import key_of
 from synthbench.storage.leases import STALE, acquire, this_host
 from synthbench.storage.local import LocalStore
-from synthbench.storage.store import StageRecord
+from synthbench.storage.store import Busy, DamagedArtifact, StageRecord
 
 KEY = key_of({"stage": "fit"})
 
@@ -70,17 +71,103 @@ def test_of_two_makers_the_first_stays(store: LocalStore) -> None:
     assert not leftovers(store)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]"])
-def test_a_damaged_description_is_set_aside_not_deleted(store: LocalStore, damage: bytes) -> None:
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]", b"{}", b'{"label": "new"}'])
+def test_a_damaged_record_is_told_and_set_aside_not_deleted(store: LocalStore, damage: bytes) -> None:
     folder = put(store, "old")
     (folder / "stage.json").write_bytes(damage)
-    assert store.get("fit", KEY) is None
+    with pytest.raises(DamagedArtifact, match=f"{folder}: damaged: stage.json: "):
+        store.get("fit", KEY)
+    assert (Path(store.set_aside("fit", KEY)) / "model").read_text() == "old"
     put(store, "new")
     found = store.get("fit", KEY)
     assert found is not None
     assert found.record.label == "new"
     (aside,) = leftovers(store)
-    assert (folder.parent / aside / "model").read_text() == "old"
+    assert aside.endswith(".damaged")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda folder: (folder / "model").write_text("olb"), "model is not what was stored"),
+        (lambda folder: (folder / "model").write_text(""), "model is not what was stored"),
+        (lambda folder: (folder / "model").unlink(), "model is missing"),
+        (lambda folder: (folder / "more").touch(), "more is not one of its files"),
+        (lambda folder: (folder / "more").symlink_to(folder / "model"), "more: neither a file nor a folder"),
+        (lambda folder: (folder / "more").symlink_to(folder.parent), "more: neither a file nor a folder"),
+        (lambda folder: os.mkfifo(folder / "more"), "more: neither a file nor a folder"),
+    ],
+)
+def test_a_damaged_file_is_told(store: LocalStore, damage: Callable[[Path], None], told: str) -> None:
+    folder = put(store, "old")
+    settle(folder / "model")
+    assert store.verify("fit", KEY) is not None
+    damage(folder)
+    with pytest.raises(DamagedArtifact, match=told):
+        store.verify("fit", KEY)
+
+
+def test_a_digit_changed_in_a_record_is_damage(store: LocalStore) -> None:
+    with store.build("score", KEY) as build:
+        folder = build.publish(StageRecord(facts={"AP": 0.123})).folder
+    record = folder / "stage.json"
+    record.write_text(record.read_text().replace("0.123", "0.923"))
+    with pytest.raises(DamagedArtifact, match="its checksum is that of another content"):
+        store.get("score", KEY)
+
+
+def test_a_result_with_a_link_is_not_stored(store: LocalStore) -> None:
+    with store.build("fit", KEY) as build:
+        (build.folder / "weights").symlink_to("/etc/hostname")
+        with pytest.raises(SynthbenchError, match="weights: neither a file nor a folder"):
+            build.publish(StageRecord())
+    assert store.get("fit", KEY) is None
+
+
+def test_one_process_makes_a_stage_at_a_time(store: LocalStore) -> None:
+    assert not store.is_busy("fit", KEY)
+    with store.build("fit", KEY):
+        assert store.is_busy("fit", KEY)
+        with pytest.raises(Busy), store.build("fit", KEY):
+            pytest.fail("it is being made")
+    assert not store.is_busy("fit", KEY)
+    assert not leftovers(store)
+
+
+def test_a_store_that_somebody_else_made_is_used_only_if_told(store: LocalStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    put(store, "mine")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another user"))
+    with pytest.raises(SynthbenchError, match=r"was not made by this user on this machine.*use it with --trust-store"):
+        LocalStore(store.root)
+    assert LocalStore(store.root, trust=True).get("fit", KEY) is not None
+    (store.root / "synthbench-store.json").write_text('{"schema": 3, "id": "0", "seal": ""}')
+    with pytest.raises(SynthbenchError, match="--trust-store"):
+        LocalStore(store.root)
+
+
+@pytest.mark.parametrize("name", ["building", "logs", "fit", "hashes.json", "building/fit-0.lease", "series/abc"])
+def test_a_store_with_a_link_is_refused_and_what_it_leads_to_is_untouched(store: LocalStore, tmp_path: Path, name: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    link = store.root / name
+    link.parent.mkdir(exist_ok=True)
+    if link.is_dir():
+        link.rmdir()
+    link.symlink_to(precious)
+    with pytest.raises(SynthbenchError, match=f"{link}: is a link, and a store contains none: remove it"):
+        LocalStore(store.root)
+    assert precious.read_text() == "mine"
+
+
+def test_an_artifact_that_is_a_link_is_damage(store: LocalStore, tmp_path: Path) -> None:
+    folder = put(store, "old")
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DamagedArtifact, match="it is a link"):
+        store.get("fit", KEY)
+    assert store.set_aside("fit", KEY)
+    assert (tmp_path / "elsewhere" / "model").read_text() == "old"
+    assert store.get("fit", KEY) is None
 
 
 def test_a_foreign_folder_is_refused_and_untouched(tmp_path: Path) -> None:
@@ -110,7 +197,7 @@ def test_a_disk_that_cannot_be_written_is_told(store: LocalStore, monkeypatch: p
             build.publish(StageRecord())
     monkeypatch.undo()
     assert store.get("fit", KEY) is None
-    monkeypatch.setattr("tempfile.mkdtemp", full)
+    monkeypatch.setattr(Path, "mkdir", full)
     with pytest.raises(SynthbenchError, match="the next run goes on from there"), store.build("fit", KEY):
         pass
 
@@ -154,7 +241,7 @@ def test_changed_content_under_the_same_name_is_noticed(store: LocalStore, tmp_p
 def test_a_file_that_did_not_change_is_read_once(store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "weights"
     file.write_text("one")
-    settle(file)
+    monkeypatch.setattr("synthbench.storage.hashes.SETTLED", -1)
     value = store.content_hash(file)
     again = LocalStore(store.root)
     monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("it was read again"))
@@ -172,7 +259,7 @@ def test_a_key_is_the_same_however_its_recipe_is_ordered() -> None:
 
 
 def test_the_store_says_what_it_is(store: LocalStore) -> None:
-    assert json.loads((store.root / "synthbench-store.json").read_text()) == {"schema": 2}
+    assert json.loads((store.root / "synthbench-store.json").read_text())["schema"] == 3
     assert LocalStore(store.root).root == store.root
 
 
@@ -188,8 +275,6 @@ def test_a_stopped_fit_is_continued_and_other_stages_are_not(store: LocalStore) 
     store.sweep()
     with store.build("fit", KEY, resumable=True) as build:
         assert (build.folder / "state").read_text() == "step 200"
-        with store.build("fit", KEY, resumable=True) as other:  # another run at the same time
-            assert not list(other.folder.iterdir())
         build.publish(StageRecord())
     assert store.get("fit", KEY) is not None
     assert not leftovers(store)
@@ -211,6 +296,7 @@ def test_what_a_killed_process_left_is_swept_away_and_what_lives_is_not(store: L
     with store.build("fit", KEY) as build:
         store.sweep()
         assert sorted(leftovers(store)) == [build.folder.name, f"{build.folder.name}.lease"]
+    assert not leftovers(store)
 
 
 def other_hosts_lease(store: LocalStore, age: float) -> Path:
@@ -264,10 +350,40 @@ def test_a_stage_that_another_process_took_over_is_not_stored(store: LocalStore)
     assert store.get("fit", KEY) is None
 
 
-def test_hidden_files_do_not_change_a_folders_hash(store: LocalStore, tmp_path: Path) -> None:
+def test_what_tools_leave_in_a_folder_does_not_change_its_hash_and_other_hidden_files_do(store: LocalStore, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "a.jpg").write_text("a")
     before = store.content_hash(folder)
     (folder / ".DS_Store").write_text("x")
     assert store.content_hash(folder) == before
+    (folder / ".config").write_text("x")
+    assert store.content_hash(folder) != before
+
+
+def test_a_file_replaced_with_its_old_size_and_date_is_noticed(store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthbench.storage.hashes.SETTLED", -1)
+    file = tmp_path / "weights"
+    file.write_text("one")
+    settle(file)
+    before, times = store.content_hash(file), file.stat()
+    file.write_text("two")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert store.content_hash(file) != before
+
+
+def test_names_that_are_not_utf8_are_hashed(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    before = store.content_hash(tmp_path / "data")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/data/\xe4pfel.txt")).write_text("x")
+    assert store.content_hash(tmp_path / "data") != before
+
+
+def test_a_pipe_is_not_read_and_the_system_is_not_searched(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    os.mkfifo(tmp_path / "data" / "pipe")
+    assert store.content_hash(tmp_path / "data")
+    with pytest.raises(SynthbenchError, match="neither a file nor a folder"):
+        store.content_hash(tmp_path / "data" / "pipe")
+    with pytest.raises(SynthbenchError, match="a folder of the system"):
+        store.content_hash(Path("/proc"))

@@ -115,7 +115,9 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
 
 def test_shapes_that_are_not_a_suites_are_told(tmp_path: Path) -> None:
     assert problems('detectors = "fake-threshold"\n' + DATA, tmp_path) == ["detectors: expected [[detectors]], an array of tables"]
-    assert problems(DATA + DETECTOR + 'name = "a b"\n', tmp_path) == ["detectors[0].name: expected letters, digits and '_.+-', got 'a b'"]
+    assert problems(DATA + DETECTOR + 'name = "a b"\n', tmp_path) == [
+        "detectors[0].name: expected up to 100 letters, digits and '_.+-', got 'a b'"
+    ]
     assert problems("data = 3\n" + DETECTOR, tmp_path)[0].startswith("data.use: missing")
 
 
@@ -176,7 +178,7 @@ def test_a_missing_suite_is_told_with_the_nearest(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_suite(tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match=r"directory"):
+    with pytest.raises(SuiteError, match=r"not a file"):
         read_suite(tmp_path, installed())
 
 

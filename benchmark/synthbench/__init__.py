@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, NoBoxes
     from synthbench.contract.environment import Environment
     from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Generator, Locator, hookimpl
-    from synthbench.contract.options import Weights, option
+    from synthbench.contract.options import EntryName, Weights, option
     from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
     from synthbench.contract.weights import check_pickle, fetched, find_weights, hub_file, is_address, is_hub_id, read_weights
     from synthbench.errors import SynthbenchError
@@ -24,7 +24,7 @@ _HOMES = {
     "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "NoBoxes"),
     "contract.environment": ("Environment",),
     "contract.hookspecs": ("Annotator", "DataSource", "Detector", "Generator", "Locator", "hookimpl"),
-    "contract.options": ("Weights", "option"),
+    "contract.options": ("EntryName", "Weights", "option"),
     "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
     "contract.weights": ("check_pickle", "fetched", "find_weights", "hub_file", "is_address", "is_hub_id", "read_weights"),
     "errors": ("SynthbenchError",),
@@ -39,6 +39,7 @@ __all__ = [
     "Boxes",
     "DataSource",
     "Detector",
+    "EntryName",
     "Environment",
     "Experiment",
     "FromDetector",

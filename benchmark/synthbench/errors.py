@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 class SynthbenchError(Exception):
     """Something a user can fix: the message says where, what, and the nearest fix."""
 
+    def __str__(self) -> str:
+        from synthbench.text import printable  # an error is shown; importing this takes no time otherwise
+
+        return printable(super().__str__())
+
 
 class SuiteError(SynthbenchError):
     """Everything that is wrong with a suite, one line each, all at once."""

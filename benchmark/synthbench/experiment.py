@@ -24,6 +24,7 @@ from synthbench.planning.planner import Plan, make_plan
 from synthbench.registry import installed
 from synthbench.results.collect import collect, describe_suite, without_folders
 from synthbench.storage.local import LocalStore
+from synthbench.storage.store import DamagedArtifact
 from synthbench.suite.reader import read_suite
 
 if TYPE_CHECKING:
@@ -49,18 +50,25 @@ class Silent:
     def finished(self, stage: Stage, outcome: Outcome) -> None:
         """Does nothing."""
 
+    def postponed(self, stage: Stage) -> None:
+        """Does nothing."""
+
+    def damaged(self, stage: Stage, message: str) -> None:
+        """Does nothing."""
+
 
 class Experiment:
     """A suite that was read and planned, and what its store already has.
 
     suite: a TOML file, or its content as Python values. changes: `KEY=VALUE`, as after `--set`. store: the folder of artifacts.
+    trust_store: use it also if another user or another machine made it.
     Raises SuiteError with everything that is wrong with the suite.
     """
 
-    def __init__(self, suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench") -> None:
+    def __init__(self, suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench", trust_store: bool = False) -> None:
         registry = installed()
         read = read_suite(Path(suite) if isinstance(suite, str) else suite, registry, changes)
-        self.store = LocalStore(Path(store))
+        self.store = LocalStore(Path(store), trust=trust_store)
         self.plan: Plan = make_plan(read, registry, self.store)
         self.found: RunState = look_up(self.plan, self.store)
 
@@ -153,18 +161,29 @@ class Experiment:
         )
         self.store.sweep()
         started = time.monotonic()
-        engines = self._engines(workers, threads, in_process=in_process, offline=not download)
-        state = Runner(self.plan, self.store, engines, listener or Silent(), conditions).run()
-        self.store.sweep()  # what killed workers left
-        took: float | None = round(time.monotonic() - started, 1)
-        if len(state.cached) == len(self.plan.stages) and earlier is not None:  # nothing ran: the earlier run's figures stay true
-            workers, took = earlier.environment.workers or workers, earlier.environment.wall_seconds
-        results = collect(self.plan, state, command=command, workers=workers, wall_seconds=took)
+        cached = set(self.cached)
+        while True:
+            engines = self._engines(workers, threads, in_process=in_process, offline=not download)
+            state = Runner(self.plan, self.store, engines, listener or Silent(), conditions).run()
+            self.store.sweep()  # what killed workers left
+            state.cached &= cached
+            took: float | None = round(time.monotonic() - started, 1)
+            if len(state.cached) == len(self.plan.stages) and earlier is not None:  # nothing ran: the earlier run's figures stay true
+                workers, took = earlier.environment.workers or workers, earlier.environment.wall_seconds
+            try:
+                return self._report(state, out, command=command, workers=workers, wall_seconds=took)
+            except DamagedArtifact as damage:  # what only the report reads
+                cached.discard(damage.key)
+                self.store.set_aside(damage.kind, damage.key)
+
+    def _report(self, state: RunState, out: str | Path | None, **facts: Any) -> Results:
+        """The results of a finished run, written to `out`. Raises DamagedArtifact."""
+        results = collect(self.plan, state, **facts)
         if out is not None:
             from synthbench.reporting import write_report
             from synthbench.reporting.gallery import gather
 
-            write_report(results, results_path(out, self.name), lambda: gather(self.plan, state, self.store, results))
+            write_report(results, results_path(out, self.name), lambda: gather(self.plan, state, results))
         return results
 
     def _engines(self, workers: int, threads: int, *, in_process: bool, offline: bool) -> list[Engine]:
@@ -174,14 +193,16 @@ class Experiment:
         return [Workers(self.store, logs / f"{stamp}-{number}.log", threads, offline=offline) for number in range(workers)]
 
 
-def plan(suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench") -> Plan:
+def plan(suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench", trust_store: bool = False) -> Plan:
     """The plan of a suite: its training sets, cells and stages, each with its key. Computes nothing."""
-    return Experiment(suite, changes=changes, store=store).plan
+    return Experiment(suite, changes=changes, store=store, trust_store=trust_store).plan
 
 
-def run(suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench", **arguments: Any) -> Results:
-    """Runs a suite and returns its results. See `Experiment.run` for the other arguments."""
-    return Experiment(suite, changes=changes, store=store).run(**arguments)
+def run(
+    suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench", trust_store: bool = False, **arguments: Any
+) -> Results:
+    """Runs a suite and returns its results. See `Experiment` and `Experiment.run` for the arguments."""
+    return Experiment(suite, changes=changes, store=store, trust_store=trust_store).run(**arguments)
 
 
 def report(results: str | Path) -> Path:

@@ -92,8 +92,8 @@ class Registry:
 
 
 @cache
-def installed() -> Registry:
-    """The registry of this environment, built once per process."""
+def installed(distribution: str = "") -> Registry:
+    """The registry of this environment, built once per process. distribution: of the plugins of this one only; empty: of all."""
     # Not `entry_points()`: that reads the entry points of every group and raises at the first malformed file.
     points: list[EntryPoint] = []
     malformed: list[Broken] = []
@@ -105,7 +105,8 @@ def installed() -> Registry:
             folder = Path(str(getattr(each, "_path", "?")))
             message = f"is malformed: its lines should be NAME = MODULE ({error})"
             malformed.append(Broken("entry_points.txt", folder.name, message, location=str(folder / "entry_points.txt")))
-    return discover(points, dict.fromkeys(malformed))
+    chosen = [point for point in points if not distribution or release_of(point)[0] == distribution]
+    return discover(chosen, dict.fromkeys(malformed))
 
 
 def discover(points: Iterable[EntryPoint], malformed: Iterable[Broken] = ()) -> Registry:

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator
 from synthbench.contract.hookspecs import Annotator, DataSource, hookimpl
+from synthbench.contract.options import EntryName
 from synthbench.data.coco import CocoFolder
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Teacher:
     renamed_options: ClassVar[Mapping[str, str]] = {"max_boxes": "max_detections", "nms": "nms_iou", "score": "score_threshold"}
     seeded: ClassVar[bool] = False
 
-    detector: str
+    detector: EntryName
     """The name of the detector in the suite."""
     score_threshold: Share = 0.5
     """Boxes with a lower score are dropped."""

@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="synthbench", description="Can generated images replace the photographs you don't have?")
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_run, add_plan, add_plugins, add_report, add_new, add_check, add_env):
+    for add in (add_run, add_plan, add_plugins, add_report, add_new, add_check, add_env, add_stores):
         add(commands)
     return top
 
@@ -28,7 +28,13 @@ def add_suite(command: argparse.ArgumentParser) -> None:
     """The arguments of commands that read a suite."""
     command.add_argument("suite", help="a TOML file")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value, as in data.path=photos")
+    add_store(command)
+
+
+def add_store(command: argparse.ArgumentParser) -> None:
+    """The arguments of commands that open a store."""
     command.add_argument("--store", default=".synthbench", help="where artifacts are kept (default: %(default)s)")
+    command.add_argument("--trust-store", action="store_true", help="use a store that another user or machine made; it may be forged")
 
 
 def add_run(commands: Any) -> None:
@@ -93,6 +99,19 @@ def add_check(commands: Any) -> None:
     check.add_argument("--make-environments", action="store_true", help="make the environment that it needs, without asking")
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(command="check:command")
+
+
+def add_stores(commands: Any) -> None:
+    """`synthbench store` with its own commands."""
+    store = commands.add_parser("store", help="check a store, or remove what is of no use in it")
+    parts = store.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    check = parts.add_parser("check", help="compare every file with what was stored")
+    add_store(check)
+    check.set_defaults(command="store:check_command")
+    clean = parts.add_parser("gc", help="remove damaged artifacts that were set aside, and what killed runs left; asks first")
+    add_store(clean)
+    clean.add_argument("--yes", action="store_true", help="without asking")
+    clean.set_defaults(command="store:gc_command")
 
 
 def add_env(commands: Any) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from synthbench.cli.tables import print_table
+from synthbench.text import printable
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -27,5 +28,5 @@ def command(arguments: argparse.Namespace) -> int:
     if registry.checkpoints:
         print(f"\nshipped checkpoints: {', '.join(sorted(registry.checkpoints))}")
     for each in registry.broken:
-        print(f"\nbroken: {each.entry_point} ({each.distribution}): {each.message()}")
+        print(f"\nbroken: {each.entry_point} ({each.distribution}): {printable(each.message())}")
     return 0

@@ -92,6 +92,18 @@ class Display:
         for note in outcome.record.notes:
             self.print_below(note, "yellow")
 
+    def postponed(self, stage: StageLike) -> None:
+        """Shows a stage no more that does not run now."""
+        with self.lock:
+            self.status.running.pop(stage.key, None)
+
+    def damaged(self, stage: StageLike, message: str) -> None:
+        """Says that a stored result is made again."""
+        with self.lock:
+            self.status.forget(stage)
+        self.print(Text.assemble((self.fit(stage.label, 0), "yellow")))
+        self.print_below(message, "yellow")
+
     def count(self) -> str:
         """How many stages are settled: `[ 3/73]`."""
         total = len(self.status.stages)

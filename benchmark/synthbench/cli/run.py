@@ -16,7 +16,9 @@ FAILED = 1
 
 def experiment_of(arguments: argparse.Namespace) -> Experiment:
     """The experiment that was asked for. Warns of plugins whose results may be out of date."""
-    experiment = Experiment(arguments.suite, changes=arguments.set, store=arguments.store)
+    experiment = Experiment(arguments.suite, changes=arguments.set, store=arguments.store, trust_store=arguments.trust_store)
+    if not experiment.store.is_ours:
+        print(f"{arguments.store}: trusted as you say: this store was not made by this user on this machine", file=sys.stderr)
     for name in experiment.changed_plugins:
         message = f"{name}: its code has changed since stages in the store were computed; if its results change, raise its `version`"
         print(message, file=sys.stderr)
@@ -30,14 +32,13 @@ def run_command(arguments: argparse.Namespace) -> int:
     if experiment.is_reported(arguments.out):
         print(f"nothing to do: all {len(experiment.plan.stages)} stages are in the store, and {report} is the report of them")
         return 0
-    from rich.console import Console
-
     from synthbench.cli.environments import confirm, say
+    from synthbench.cli.output import Output
     from synthbench.cli.progress import display_for, summary
     from synthbench.reporting.answer import first_sentence
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a scheduler says Ctrl-C
-    with display_for(experiment.plan, experiment.cached, Console(soft_wrap=True)) as display:
+    with display_for(experiment.plan, experiment.cached, Output(soft_wrap=True)) as display:
         results = experiment.run(
             out=arguments.out,
             device=arguments.device,

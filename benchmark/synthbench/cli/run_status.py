@@ -160,6 +160,11 @@ class RunStatus:
                 self.skipped.add(each.key)
         return len(self.skipped) - before
 
+    def forget(self, stage: StageLike) -> None:
+        """Notes that a stored result was lost, so that its stage runs again."""
+        self.stored.discard(stage.key)
+        self.running.pop(stage.key, None)
+
     def time_left(self, now: float) -> float | None:
         """Seconds until every stage is settled; None if nothing is left, or if too little is known for an estimate.
 

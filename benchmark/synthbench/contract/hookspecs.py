@@ -6,7 +6,7 @@ under which results are stored. Importing its module must be fast: torch and sim
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -63,6 +63,19 @@ class Extras(Protocol):
         """The environment of its own that the plugin runs in, with these options. Default: None, the harness's."""
 
 
+@runtime_checkable
+class Inputs(Protocol):
+    """A data source that reads only some of the files in the folders that its options name."""
+
+    def inputs(self) -> Iterable[Path]:
+        """The files that `load` reads, with absolute paths below those of the options; each need not exist.
+
+        When: while a suite is planned, in the runner's process.
+        How often: once a run. Only the content of these files counts for the key; without this method, that of every file does.
+        Raises: whatever it raises is a problem of the suite.
+        """
+
+
 class DataSource(Plugin, Protocol):
     """Real photographs with boxes, or what stands for them."""
 
@@ -98,8 +111,7 @@ class Generator(Plugin, Protocol):
         How often: once for the fit, the seed of the generators, all options, and the images that are not in the store yet: if a
             suite asks for 8 images after one that asked for 4, image 4 to 7 are sampled.
         Assume: `fitted` is the folder that `fit` left, to be read only. Samples are stored as they come, so only one needs to be
-            in memory. A sample has a box for every object it shows, with scores from 0 to 1, or None for boxes. Boxes are stored
-            as they are; the annotator `native` clips them.
+            in memory. A sample has a box for every object it shows, with scores from 0 to 1, or None for boxes.
         Raises: the core raises SynthbenchError if it yields more or fewer than `len(request)`, or anything but a Sample.
         """
 

@@ -27,12 +27,16 @@ class Header:
     width, height: in pixels, as stored, before EXIF's orientation is applied.
     turn: EXIF's orientation, 1 (upright) to 8; 5 to 8 swap width and height.
     plain: whether it is stored as RGB with eight bits per channel, so that every reader gets the same pixels.
+    frames: how many images the file contains; the first one is read.
+    deep: whether it is stored with more than eight bits per channel.
     """
 
     width: int
     height: int
     turn: int
     plain: bool
+    frames: int = 1
+    deep: bool = False
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -43,20 +47,24 @@ class Header:
 def read_header(path: Path) -> Header:
     """Reads the header, without decoding the pixels if the format allows. Raises as `open_image` does."""
     with _opened(path) as file:
-        deep = any(";16" in str(piece.args) for piece in file.tile)  # Pillow's mode is RGB for 16 bits, too
+        deep = file.mode.startswith("I") or any(";16" in str(piece.args) for piece in file.tile)  # Pillow's mode is RGB for 16 bits, too
         turn = file.getexif().get(ExifTags.Base.Orientation, 1)
         width, height = file.size
         if file.format == "TIFF" and turn in range(5, 9):  # Pillow returns the upright size for these
             width, height = height, width
-        return Header(width, height, turn if turn in range(1, 9) else 1, file.mode == "RGB" and not deep)
+        plain, frames = file.mode == "RGB" and not deep, getattr(file, "n_frames", 1)
+        return Header(width, height, turn if turn in range(1, 9) else 1, plain, frames, deep)
 
 
-def open_image(path: Path) -> Image.Image:
+def open_image(path: Path, at_least: int = 0) -> Image.Image:
     """The image, upright and in mode RGB, converted from grey, palette, alpha, CMYK or 16 bits if necessary.
 
+    at_least: pixels that both sides must have, if that allows to read the file faster at a smaller size; 0: full size.
     Raises SynthbenchError if the file is missing or cannot be read as an image.
     """
     with _opened(path) as file:
+        if at_least:
+            file.draft("RGB", (at_least, at_least))
         file.load()
         upright = ImageOps.exif_transpose(file)
         if upright.mode == "F":
@@ -83,6 +91,8 @@ def write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise OSError("it is not a file")
         with Image.open(path, formats=FORMATS) as file:
             yield file
     except FileNotFoundError:

@@ -33,6 +33,11 @@ Weights = Annotated[str, msgspec.Meta(description=WEIGHTS)]
 digits of the file's SHA-256, as in `-047c8118.pth`, or empty for none. See `synthbench.contract.weights`."""
 
 
+ENTRY = "synthbench: entry"
+EntryName = Annotated[str, msgspec.Meta(description=ENTRY)]
+"""The name of another entry of the suite, such as a detector's. It is no part of a key: what that entry is, is."""
+
+
 def option(default: Value, *, stage: Stage) -> Value:
     """A field that only the later of the plugin's two stages uses, so changing it does not repeat the fit or the training."""
     field: Value = dataclasses.field(default=default, metadata={"stage": stage})
@@ -50,6 +55,11 @@ def is_weights(kind: Any) -> bool:
     if typing.get_origin(kind) in UNIONS:
         return any(map(is_weights, typing.get_args(kind)))
     return any(isinstance(mark, msgspec.Meta) and mark.description == WEIGHTS for mark in typing.get_args(kind)[1:])
+
+
+def is_entry_name(kind: Any) -> bool:
+    """Whether an option's type is `EntryName`."""
+    return any(isinstance(mark, msgspec.Meta) and mark.description == ENTRY for mark in typing.get_args(kind)[1:])
 
 
 def option_marks_of(plugin: type) -> dict[str, str]:

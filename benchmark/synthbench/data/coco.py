@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from synthbench.contract.types import Run, Splits
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -41,6 +43,16 @@ class CocoFolder:
     tile: Annotated[int, Meta(ge=0)] = 0
     tile_overlap: Annotated[float, Meta(ge=0, le=0.9)] = 0.0
     min_visible: Share = 0.35
+
+    def __post_init__(self) -> None:
+        for name in ("train", "test", "images"):  # `./images` and `images` are the same
+            object.__setattr__(self, name, PurePosixPath(getattr(self, name)).as_posix())
+
+    def inputs(self) -> Iterator[Path]:
+        """The annotation files and the images that they name: what else is in the folder does not matter."""
+        from synthbench.data.coco_inputs import inputs
+
+        return inputs(self)
 
     def load(self, run: Run) -> Splits:
         """Checks everything except the pixels, then reads the images one at a time.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import posixpath
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,6 +38,8 @@ class Annotation(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, self.bbox)):  # json accepts NaN and Infinity
             raise ValueError(f"bbox {list(self.bbox)} is not of finite numbers")
+        if self.iscrowd not in (0, 1):
+            raise ValueError(f"iscrowd is {self.iscrowd}, and should be 0 or 1")
 
 
 class Category(msgspec.Struct, frozen=True):
@@ -75,12 +79,17 @@ def read_coco(folder: Path, name: str, problems: list[str]) -> CocoFile | None:
     Returns None if the file cannot be read or is not a JSON object.
     """
     try:
-        content = json.loads((folder / name).read_bytes())
+        if (folder / name).exists() and not (folder / name).is_file():
+            raise OSError(errno.EINVAL, "not a file")
+        content = json.loads((folder / name).read_bytes(), object_pairs_hook=_unique)
     except OSError as error:
         problems.append(f"{name}: no such annotation file" if isinstance(error, FileNotFoundError) else f"{name}: {error.strerror}")
         return None
     except json.JSONDecodeError as error:
         problems.append(f"{name}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}")
+        return None
+    except DoubledKey as error:
+        problems.append(f"{name}: {error}")
         return None
     except (ValueError, RecursionError) as error:  # not text, a number of thousands of digits, or too deeply nested
         problems.append(f"{name}: not JSON: {error}")
@@ -101,13 +110,25 @@ def read_coco(folder: Path, name: str, problems: list[str]) -> CocoFile | None:
     return CocoFile(name, images, by_image, categories, references(content.get("licenses")), references([content.get("info")]))
 
 
+class DoubledKey(Exception):
+    """An object has a key twice; JSON readers take the last one in silence."""
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        doubled = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise DoubledKey(f"the key '{doubled}' is there twice in one object; remove one of them")
+    return found
+
+
 def references(rows: object) -> str:
     """Licences or sources as text: `CC BY 4.0 (https://…); …`. Ignores entries that are not in COCO's format."""
     said = []
     for row in rows if isinstance(rows, list) else []:
         try:
             said.append(str(msgspec.convert(row, Reference)))
-        except msgspec.ValidationError:  # the text is only shown, so an invalid entry is no error
+        except (msgspec.ValidationError, UnicodeEncodeError):  # the text is only shown, so an invalid entry is no error
             continue
     return joined(said)
 
@@ -132,6 +153,8 @@ def _rows(content: dict[str, object], key: str, kind: type[Row], problems: list[
     for number, row in enumerate(entries):
         try:
             rows.append(msgspec.convert(row, kind))
+        except UnicodeEncodeError:
+            problems.append(f"{key}[{number}]: contains half of a surrogate pair, which is no text")
         except msgspec.ValidationError as error:
             problems.append(f"{key}[{number}]: {str(error)[0].lower()}{str(error)[1:]}")
     ids = Counter(getattr(row, "id", None) for row in rows)
@@ -142,10 +165,12 @@ def _rows(content: dict[str, object], key: str, kind: type[Row], problems: list[
 
 def _contradictions(images: tuple[Image, ...], annotations: tuple[Annotation, ...], categories: dict[int, str]) -> list[str]:
     known = {image.id for image in images}
-    files = Counter(image.file_name for image in images)
+    files = Counter(posixpath.normpath(image.file_name) for image in images)
     wrong = [] if images else ["no images"]
     wrong += [f"image {file} is listed {count} times" for file, count in files.items() if count > 1]
     wrong += [f"image {file} leads out of the folder" for file in files if leads_out(file)]
+    if annotations and all(max(row.bbox) <= 1 for row in annotations):
+        wrong.append("every bbox is of numbers up to 1, as if they were shares of the image; COCO's are pixels: multiply them by its size")
     for row in annotations:
         if row.image_id not in known:
             wrong.append(f"annotation {row.id} is of image {row.image_id}, which is not listed")

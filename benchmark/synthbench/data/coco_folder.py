@@ -11,7 +11,8 @@ import numpy as np
 from synthbench.contract.images import open_image
 from synthbench.contract.types import Run, Sample, Splits
 from synthbench.data.coco_file import CocoFile, joined, leads_out, read_coco
-from synthbench.data.photos import Photo, PhotoCheck
+from synthbench.data.duplicates import lookalikes, thumbnails
+from synthbench.data.photos import NOTED, Photo, PhotoCheck
 from synthbench.data.tiling import boxes_in, new_size, resize, tiles
 from synthbench.errors import SynthbenchError, suggest
 
@@ -40,9 +41,11 @@ def load(options: CocoFolder, run: Run) -> Splits:
         notes += check.notes()
         if not problems and not any(len(photo.boxes) for photo in photos[file.name]):
             problems.append(f"{file.name}: no boxes of {', '.join(categories) or 'any category'}")
+        elif not problems and file.name == options.test and all(photo.boxes.crowd.all() for photo in photos[file.name]):
+            problems.append(f"{file.name}: every box is a crowd (iscrowd = 1), and none of these is scored")
     problems += _leaks(options, photos)
     _refuse(options.path, problems)
-    for note in notes:
+    for note in [*notes, *_lookalikes(options, photos)]:
         run.note(note)
     return Splits(
         categories=categories,
@@ -97,6 +100,16 @@ def _leaks(options: CocoFolder, photos: Mapping[str, list[Photo]]) -> list[str]:
         for name, known in twice
         if known is not None
     ]
+
+
+def _lookalikes(options: CocoFolder, photos: Mapping[str, list[Photo]]) -> Iterator[str]:
+    """A note on test images that look like training images: the same photographs, saved in another way."""
+    train, test = photos[options.train], photos[options.test]
+    pairs = list(lookalikes(thumbnails([photo.path for photo in train]), thumbnails([photo.path for photo in test])))
+    if pairs:
+        named = ", ".join(f"{test[second].name} like {train[first].name}" for first, second in pairs[:NOTED])
+        more = ", …" * (len(pairs) > NOTED)
+        yield f"{len(pairs)} test images look the same as a training image, so scores on them may mean little: {named}{more}"
 
 
 def _digest(path: Path) -> bytes:

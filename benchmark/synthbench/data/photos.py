@@ -48,6 +48,10 @@ class PhotoCheck:
     not_chosen: int = 0
     clipped: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    deep: list[str] = field(default_factory=list)
+    frames: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
     turned: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
 
@@ -64,6 +68,10 @@ class PhotoCheck:
         for found, words in (
             (self.clipped, "boxes clipped to their image"),
             (self.dropped, "boxes without size within their image dropped"),
+            (self.doubled, "boxes that repeat another one of the same category dropped"),
+            (self.deep, "images with 16 bits per channel, scaled to 8; where no value is above 255, values are taken as 8 bits"),
+            (self.frames, "images with several frames, of which the first is used"),
+            (self.outside, "images that are links to files outside of the folder"),
             (self.turned, "images turned upright with their boxes, which were drawn on them as stored"),
             (self.ambiguous, "images turned upright; as their size does not tell, their boxes are taken as drawn on them upright"),
         ):
@@ -79,6 +87,12 @@ class PhotoCheck:
         if annotated not in (stored, upright):
             both = _size(stored) if stored == upright else f"{_size(stored)} as stored and {_size(upright)} upright"
             raise SynthbenchError(f"{image.file_name} is said to be {_size(annotated)}, but is {both}")
+        if header.deep:
+            self.deep.append(image.file_name)
+        if header.frames > 1:
+            self.frames.append(image.file_name)
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            self.outside.append(image.file_name)
         boxes = self._boxes(image)
         if annotated != upright:
             boxes = Boxes.of([_turned(box, header) for box in boxes.xyxy.tolist()], boxes.labels, boxes.scores, boxes.crowd)
@@ -90,6 +104,7 @@ class PhotoCheck:
     def _boxes(self, image: Image) -> Boxes:
         """The boxes of the chosen categories, clipped to the image, in pixels of the image size that the annotation file gives."""
         kept, labels, crowd = [], [], []
+        seen: set[tuple[object, ...]] = set()
         for row in self.file.annotations[image.id]:
             if row.category_id not in self.labels:
                 self.not_chosen += 1
@@ -102,6 +117,10 @@ class PhotoCheck:
                 continue
             if max(x1 - x, y1 - y, x + width - x2, y + height - y2) > ROUNDING:
                 self.clipped.append(f"image {image.file_name} annotation {row.id}")
+            if (same := (x1, y1, x2, y2, row.category_id, row.iscrowd)) in seen:
+                self.doubled.append(f"image {image.file_name} annotation {row.id}")
+                continue
+            seen.add(same)
             kept.append((x1, y1, x2, y2))
             labels.append(self.labels[row.category_id])
             crowd.append(bool(row.iscrowd))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.jobs import Job, Outcome, Place
 from synthbench.execution.stage_run import Event
 from synthbench.execution.worker_process import ISOLATED, Worker, worker_command
 from synthbench.storage.store import Store
@@ -22,6 +22,9 @@ class Engine(Protocol):
 
     def run(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
         """Runs a job and passes on its events. A failure is an outcome, never an exception."""
+
+    def is_warm_for(self, place: Place) -> bool:
+        """Whether a job of this place starts at once."""
 
     def close(self) -> None:
         """Ends what was started."""
@@ -37,47 +40,62 @@ class InProcess:
 
     def run(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:  # noqa: ARG002 - nothing could stop it
         """Runs a job of the harness's own environment."""
-        if job.python:
+        if job.place.python:
             return Outcome(error=f"its plugin {NEEDS_WORKER}")
         from synthbench.execution.perform import perform
 
         return perform(job, self.store, emit)
+
+    def is_warm_for(self, place: Place) -> bool:  # noqa: ARG002 - it is one process
+        """Always."""
+        return True
 
     def close(self) -> None:
         """Does nothing."""
 
 
 class Workers:
-    """A worker process for each environment that jobs ask for, all of them kept running; one job at a time."""
+    """Runs one job at a time, in a worker process for the core and in one for the plugins of one distribution.
+
+    The second is ended and started again when a job of another distribution comes: a plugin may change the libraries of its
+    process, and a worker that waits would hold memory, a GPU's above all.
+    """
 
     def __init__(self, store: Store, log: Path, threads: int, *, offline: bool = True) -> None:
-        """`log`: of the worker in the harness's own environment; the others' logs are beside it, with the environment's name."""
+        """`log`: where the workers' logs go, each with the name of its distribution or environment."""
         self.store = store
         self.log = log
         self.threads = threads
         self.offline = offline
         self.closed = False
-        self._workers: dict[str, Worker] = {}
+        self.workers: dict[Place, Worker] = {}
         self._lock = threading.Lock()  # between starting and closing, which another thread does
 
     def run(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
         """Runs a job in the environment that it names."""
-        return self._worker(job.python).run(job, emit, timeout)
+        return self._worker(job.place).run(job, emit, timeout)
+
+    def is_warm_for(self, place: Place) -> bool:
+        """Whether its worker runs, or is the core's, which starts quickly."""
+        return place == Place() or place in self.workers
 
     def close(self) -> None:
         """Ends all of them; no other is started afterwards."""
         with self._lock:
             self.closed = True
-            for worker in self._workers.values():
+            for worker in self.workers.values():
                 worker.close()
 
-    def _worker(self, python: str) -> Worker:
+    def _worker(self, place: Place) -> Worker:
         with self._lock:
-            if python not in self._workers:
-                log = self.log.with_name(f"{self.log.stem}-{Path(python).parents[1].name}.log") if python else self.log
-                command = worker_command(python or sys.executable, self.store.address)
-                worker = Worker(log, self.threads, self.offline, command, ISOLATED if python else None)
+            if place not in self.workers:
+                for other in set(self.workers) - {Place()} if place != Place() else ():
+                    self.workers.pop(other).close()
+                name = Path(place.python).parents[1].name if place.python else place.distribution
+                log = self.log.with_name(f"{self.log.stem}-{name}.log")
+                command = worker_command(place.python or sys.executable, self.store.address, place.distribution)
+                worker = Worker(log, self.threads, self.offline, command, ISOLATED if place.python else None)
                 if self.closed:
                     worker.close()
-                self._workers[python] = worker
-            return self._workers[python]
+                self.workers[place] = worker
+            return self.workers[place]

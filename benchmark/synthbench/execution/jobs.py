@@ -21,6 +21,21 @@ class Resources:
     threads: int = 1
 
 
+CORE = "synthbench"
+"""The distribution of the core's own stages and plugins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Which worker process runs a job: one process runs the plugins of one distribution only, so that none can change another's.
+
+    python: the interpreter of an environment of the plugin's own; empty: the harness's.
+    """
+
+    python: str = ""
+    distribution: str = CORE
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One stage.
@@ -29,7 +44,7 @@ class Job:
     plugin: its kind and name; None for the core's own stages. options: all of the plugin's.
     reads: artifacts by what they are for. views: images by what they are for. parameters: what else the stage is told.
     series: see `Store.build`. about: what the record says besides (`recipe`, `commit`, `code`).
-    python: the interpreter of the environment that it runs in; empty: the harness's own.
+    place: the worker that runs it.
     """
 
     kind: str
@@ -46,7 +61,7 @@ class Job:
     allow_pickle: bool = False
     offline: bool = True
     about: Mapping[str, Any] = field(default_factory=dict)
-    python: str = ""
+    place: Place = field(default_factory=Place)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,5 +72,9 @@ class Outcome:
     trace: str = ""
     disk_full: bool = False
     """Nothing more can be written, so there is no use in going on with other stages."""
+    busy: bool = False
+    """Another process is making the same result; nothing was done."""
+    damaged: tuple[str, str] | None = None
+    """The kind and key of an artifact that it needs and that is damaged; nothing was done."""
     record: StageRecord = field(default_factory=StageRecord)
     """As stored; of a failed stage, what is known of it."""

@@ -26,8 +26,10 @@ from synthbench.execution.jobs import Job, Outcome
 from synthbench.execution.provenance import versions
 from synthbench.execution.stage_run import Event, StageRun
 from synthbench.registry import installed
-from synthbench.storage.store import StageRecord, Store, Value
-from synthbench.storage.views import find, read_views
+from synthbench.storage.references import find
+from synthbench.storage.store import Busy, DamagedArtifact, StageRecord, Store, Value
+from synthbench.storage.views import read_views
+from synthbench.text import cut
 
 TRACE_LINES = 30
 ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, either under WSL
@@ -69,18 +71,24 @@ def perform(job: Job, store: Store, emit: Callable[[Event], None]) -> Outcome:
         limit_threads(job.resources.threads)
         task.plugin, distribution = plugin_of(job)
         with store.build(job.kind, job.key, resumable=kind.resumable, series=job.series) as build:
+            if (earlier := store.get(job.kind, job.key)) is not None:  # another process has just made it
+                return Outcome(record=earlier.record)
             run.workdir = build.folder
             function_of(kind)(task)
             packages = packages_of(task.plugin, distribution) if distribution else {}
             return Outcome(record=build.publish(record_of(task, time.monotonic() - started, packages)).record)
+    except Busy:
+        return Outcome(busy=True)
+    except DamagedArtifact as problem:
+        return Outcome(error=cut(str(problem)), damaged=(problem.kind, problem.key))
     except SynthbenchError as problem:
         error = str(problem)
         disk_full = is_disk_full(problem.__cause__)
     except Exception as problem:  # a plugin may raise anything
         error = f"{type(problem).__name__}: {problem}"
-        disk_full = is_disk_full(problem)
+        disk_full = is_disk_full(problem) and not store.has_room()  # else the plugin filled another disk
         trace = "\n".join(shorten_paths(traceback.format_exc()).splitlines()[-TRACE_LINES:])
-    return Outcome(error=error, trace=trace, disk_full=disk_full, record=record_of(task, time.monotonic() - started, {}))
+    return Outcome(error=cut(error), trace=cut(trace), disk_full=disk_full, record=record_of(task, time.monotonic() - started, {}))
 
 
 def record_of(task: Task, seconds: float, packages: dict[str, str]) -> StageRecord:
@@ -90,7 +98,7 @@ def record_of(task: Task, seconds: float, packages: dict[str, str]) -> StageReco
         label=job.label,
         seconds=round(seconds, 3),
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
-        notes=tuple(run.notes),
+        notes=tuple(map(cut, run.notes)),
         facts=task.facts,
         metrics={job.plugin[1]: dict(run.metrics)} if job.plugin and run.metrics else {},
         python=platform.python_version(),
@@ -151,7 +159,7 @@ def plugin_of(job: Job) -> tuple[Any, str]:
     if job.plugin is None:
         return None, ""
     kind = next(each for each in PLUGIN_KINDS if each == job.plugin[0])
-    info = installed().get(kind, job.plugin[1])
+    info = installed(job.place.distribution).get(kind, job.plugin[1])
     plugin, problems = configure(info.cls, job.options)
     if plugin is None:
         raise SynthbenchError("; ".join(problems))

@@ -5,20 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from synthbench.contract.options import option_values
 from synthbench.execution.engines import Engine
-from synthbench.execution.jobs import Job, Outcome, Resources
+from synthbench.execution.jobs import CORE, Job, Outcome, Place, Resources
 from synthbench.execution.provenance import code_hash, commit
 from synthbench.execution.stage_run import Event
 from synthbench.execution.state import RunState, look_up, refer_to, refer_to_view
 from synthbench.planning.planner import Plan
 from synthbench.planning.stage import Stage
 from synthbench.storage.local import disk_errors_explained
-from synthbench.storage.store import Store
+from synthbench.storage.store import Artifact, DamagedArtifact, Store
+
+RENEWED = 2  # times that one damaged result is made again in a run; more often, something else is wrong
 
 
 class Listener(Protocol):
@@ -32,6 +35,12 @@ class Listener(Protocol):
 
     def finished(self, stage: Stage, outcome: Outcome) -> None:
         """A stage ended, well or not."""
+
+    def postponed(self, stage: Stage) -> None:
+        """A stage that had started does not run now: another run makes the same result, or what it needs is made again first."""
+
+    def damaged(self, stage: Stage, message: str) -> None:
+        """A stored result is damaged: it was set aside, and its stage runs again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +67,9 @@ class Runner:
         self.conditions = conditions
         self.state = look_up(plan, store)
         self._running: set[str] = set()
-        self._changed = threading.Condition()
+        self._elsewhere: set[str] = set()  # being made by other runs
+        self._renewed: Counter[str] = Counter()  # damaged results that were set aside
+        self._changed = threading.Condition(threading.RLock())
         self._error: BaseException | None = None
         self._stopping = False
 
@@ -67,6 +78,8 @@ class Runner:
 
         Raises SynthbenchError if the store cannot be written, KeyboardInterrupt on Ctrl-C; what is finished stays.
         """
+        for damage in self.state.damaged:
+            self._set_aside(damage)
         threads = [threading.Thread(target=self._work, args=(engine,), daemon=True) for engine in self.engines]
         if self.state.settled < len(self.plan.stages):
             for thread in threads:
@@ -88,38 +101,55 @@ class Runner:
 
     def _work(self, engine: Engine) -> None:
         try:
-            while (stage := self._next()) is not None:
+            while (stage := self._next(engine)) is not None:
                 self._run_stage(stage, engine)
         except BaseException as error:  # raised again by the main thread
             with self._changed:
                 self._error = self._error or error
                 self._changed.notify_all()
 
-    def _next(self) -> Stage | None:
-        """The first stage that can start, waiting for one if need be; None if nothing is left."""
+    def _next(self, engine: Engine) -> Stage | None:
+        """A stage that can start, waiting for one if need be; None if nothing is left.
+
+        The first one for which the engine's worker is warm, else the first.
+        """
         with self._changed:
             while not self._stopping and self._error is None:
                 unsettled = [stage for stage in self.plan.stages if not self.state.is_settled(stage)]
                 if not unsettled:
                     self._changed.notify_all()
                     return None
-                for stage in unsettled:
-                    if stage.key not in self._running and all(each.key in self.state.artifacts for each in stage.needs):
-                        self._running.add(stage.key)
-                        return stage
+                ready = [stage for stage in unsettled if self._can_start(stage)]
+                if ready:
+                    stage = next((each for each in ready if engine.is_warm_for(place_of(each, self.conditions))), ready[0])
+                    self._running.add(stage.key)
+                    return stage
                 self._changed.wait(0.5)
             return None
+
+    def _can_start(self, stage: Stage) -> bool:
+        if stage.key in self._running or any(each.key not in self.state.artifacts for each in stage.needs):
+            return False
+        if stage.key in self._elsewhere and self.store.is_busy(stage.kind, stage.key):
+            return False
+        self._elsewhere.discard(stage.key)
+        return True
 
     def _run_stage(self, stage: Stage, engine: Engine) -> None:
         with self._changed:
             self.listener.started(stage)
-        outcome = engine.run(make_job(stage, self.conditions), lambda event: self._hear(stage, event), self.conditions.timeout)
-        if self._stopping:
-            return
-        if outcome.disk_full:
-            with disk_errors_explained(self.store.address):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        artifact = self.store.get(stage.kind, stage.key)
+        outcome = Outcome()
+        if (artifact := self._stored(stage)) is None:  # another run may have made it by now
+            outcome = engine.run(make_job(stage, self.conditions), lambda event: self._hear(stage, event), self.conditions.timeout)
+            if self._stopping:
+                return
+            if outcome.disk_full:
+                with disk_errors_explained(self.store.address):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if outcome.busy or (outcome.damaged and self._renew(*outcome.damaged)):
+                self._postpone(stage, elsewhere=outcome.busy)
+                return
+            artifact = self._stored(stage)
         if artifact is not None:  # also if the worker died just after it had stored the result
             outcome = Outcome(record=artifact.record)
         elif not outcome.error:
@@ -133,9 +163,53 @@ class Runner:
             self.listener.finished(stage, outcome)
             self._changed.notify_all()
 
+    def _stored(self, stage: Stage) -> Artifact | None:
+        """The result of a stage, if it is in the store; a damaged one is set aside."""
+        try:
+            return self.store.get(stage.kind, stage.key)
+        except DamagedArtifact as damage:
+            self._set_aside(damage)
+            return None
+
+    def _postpone(self, stage: Stage, *, elsewhere: bool) -> None:
+        with self._changed:
+            self._running.discard(stage.key)
+            if elsewhere:
+                self._elsewhere.add(stage.key)
+            self.listener.postponed(stage)
+            self._changed.notify_all()
+
+    def _renew(self, kind: str, key: str) -> bool:
+        """Has the stage of a damaged result run again, before those that need it. False if that was tried already."""
+        with self._changed:
+            if key not in self.state.artifacts:  # another worker met the same damage
+                return True
+            try:
+                self.store.verify(kind, key)
+            except DamagedArtifact as damage:
+                self._renewed[key] += 1
+                if self._renewed[key] > RENEWED:
+                    return False
+                self._set_aside(damage)
+            return True
+
+    def _set_aside(self, damage: DamagedArtifact) -> None:
+        where = self.store.set_aside(damage.kind, damage.key)
+        with self._changed:
+            self.state.artifacts.pop(damage.key, None)
+            self.state.cached.discard(damage.key)
+            stage = next(each for each in self.plan.stages if each.key == damage.key)
+            self.listener.damaged(stage, f"{damage}; {f'set aside as {where}, and ' if where else ''}made again")
+
     def _hear(self, stage: Stage, event: Event) -> None:
         with self._changed:
             self.listener.heard(stage, event)
+
+
+def place_of(stage: Stage, conditions: Conditions) -> Place:
+    """Which worker runs a stage."""
+    distribution = stage.entry.info.distribution if stage.entry else CORE
+    return Place(python=conditions.pythons.get(stage.key, ""), distribution=distribution)
 
 
 def make_job(stage: Stage, conditions: Conditions) -> Job:
@@ -156,5 +230,5 @@ def make_job(stage: Stage, conditions: Conditions) -> Job:
         allow_pickle=conditions.allow_pickle,
         offline=conditions.offline,
         about={"recipe": stage.recipe, "commit": commit(), "code": code_hash(entry.info.cls) if entry else ""},
-        python=conditions.pythons.get(stage.key, ""),
+        place=place_of(stage, conditions),
     )

@@ -10,14 +10,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from synthbench.errors import SynthbenchError
+from synthbench.text import cut
 
 Item = TypeVar("Item")
 Event = dict[str, object]
+LABEL = 100  # characters
 PAUSE = 0.2  # seconds between two progress events: more than a reader's eye follows costs time and says nothing
 
 
 def ignore(event: Event) -> None:
     """Does nothing with an event."""
+
+
+def plain(value: object) -> str | int | float | bool:
+    """A value that a record can contain."""
+    value = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
+    return value if isinstance(value, (int, float, bool)) else cut(str(value))
 
 
 @dataclass
@@ -39,7 +47,7 @@ class StageRun:
 
     def log(self, message: str) -> None:
         """Writes a line to the stage's log."""
-        self.emit({"event": "log", "message": message})
+        self.emit({"event": "log", "message": cut(message)})
 
     def note(self, message: str) -> None:
         """Adds a line for the reader of the report."""
@@ -47,8 +55,8 @@ class StageRun:
         self.log(message)
 
     def log_metrics(self, **metrics: str | int | float) -> None:
-        """Stores figures with the artifact; numpy's and torch's scalars become plain numbers."""
-        self.metrics.update({name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()})
+        """Stores figures with the artifact; numpy's and torch's scalars become plain numbers, anything else text."""
+        self.metrics.update({name: plain(value) for name, value in metrics.items()})
 
     def show_metrics(self, **metrics: float) -> None:
         """Shows figures beside the progress. Raises SynthbenchError if one is not finite."""
@@ -65,7 +73,9 @@ class StageRun:
         done = 0
 
         def report() -> None:
-            self.emit({"event": "progress", "label": label, "done": done, "total": total, "unit": unit, "figures": dict(self.shown)})
+            self.emit(
+                {"event": "progress", "label": cut(label, LABEL), "done": done, "total": total, "unit": unit, "figures": dict(self.shown)}
+            )
 
         for item in items:
             if time.monotonic() - reported > PAUSE:

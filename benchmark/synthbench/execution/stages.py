@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import TypeVar
 
 from synthbench.contract.types import Boxes, ImageSet, Sample, SampleRequest
 from synthbench.errors import SynthbenchError
+from synthbench.execution.border import Border, counted
 from synthbench.execution.jobs import DATA
 from synthbench.execution.perform import Task
 from synthbench.metrics import evaluate, precision_recall
 from synthbench.storage.boxes import read_boxes, write_boxes
 from synthbench.storage.coco import read_samples, read_set, write_set
 from synthbench.storage.views import BOXES
-
-Item = TypeVar("Item", Sample, Boxes)
-DROPPED = "boxes lay outside their image, had no size or no known category, and were dropped"
 
 
 def load_data(task: Task) -> None:
@@ -26,7 +23,10 @@ def load_data(task: Task) -> None:
     name, folder = task.plugin.name, task.run.workdir
     counts: dict[str, dict[str, int]] = {}
     for split, samples in (("train", splits.train), ("test", splits.test)):
-        images = write_set(folder / split, splits.categories, samples)
+        border = Border(len(splits.categories))
+        images = write_set(folder / split, splits.categories, border.samples(counted(samples, None, Sample)))
+        if note := border.note():
+            task.run.note(f"{split}: {note}")
         if not len(images):
             raise SynthbenchError(f"{name}: the {split} set is empty")
         if split == "test" and (unknown := sum(picture.boxes is None for picture in images)):
@@ -72,7 +72,10 @@ def sample(task: Task) -> None:
         if len(request):
             yield from counted(task.plugin.sample(task.folder("fitted"), request, task.run), len(request), Sample)
 
-    images = write_set(task.run.workdir, categories, samples(), link=True)
+    border = Border(len(categories))
+    images = write_set(task.run.workdir, categories, border.samples(samples()), link=True)
+    if note := border.note():
+        task.run.note(note)
     task.facts.update(images=len(images), reused_images=reused)
 
 
@@ -124,38 +127,12 @@ def judge(task: Task) -> None:
 
 def store_boxes(task: Task, boxes: Iterable[object], images: ImageSet) -> list[Boxes]:
     """Checks, clips and stores the boxes that a plugin yields for images."""
-    stored = list(clipped(counted(boxes, len(images), Boxes), images, task))
+    border = Border(len(images.categories))
+    stored = list(border.predictions(counted(boxes, len(images), Boxes), images))
+    if note := border.note():
+        task.run.note(note)
     write_boxes(task.run.workdir / BOXES, stored)
     return stored
-
-
-def counted(items: Iterable[object], expected: int, kind: type[Item]) -> Iterator[Item]:
-    """Passes on what a plugin yields. Raises SynthbenchError if it yields something else, or more or fewer than it was asked for."""
-    what = "images" if kind is Sample else "boxes"
-    number = 0
-    for number, item in enumerate(items, start=1):
-        if number > expected:
-            raise SynthbenchError(f"the plugin yielded more than the {expected} {what} that it was asked for")
-        if not isinstance(item, kind):
-            raise SynthbenchError(f"the plugin yielded a {type(item).__name__}, expected {kind.__name__}")
-        yield item
-    if number < expected:
-        raise SynthbenchError(f"the plugin yielded {number} of the {expected} {what} that it was asked for")
-
-
-def clipped(items: Iterable[Boxes], images: ImageSet, task: Task) -> Iterator[Boxes]:
-    """Boxes clipped to their images; those of no size or of an unknown category are dropped, and counted in a note."""
-    import numpy as np
-
-    dropped = 0
-    for boxes, picture in zip(items, images, strict=True):
-        edges = np.array([picture.width, picture.height] * 2, np.float32)
-        inside = Boxes(np.clip(boxes.xyxy, 0, edges), boxes.labels, boxes.scores, boxes.crowd)
-        sound = (inside.xyxy[:, 2:] > inside.xyxy[:, :2]).all(1) & (boxes.labels >= 0) & (boxes.labels < len(images.categories))
-        dropped += int((~sound).sum())
-        yield inside.keep(sound)
-    if dropped:
-        task.run.note(f"{dropped} {DROPPED}")
 
 
 def against_truth(task: Task) -> tuple[list[Boxes], list[Boxes], int]:

@@ -6,24 +6,26 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from synthbench.errors import SynthbenchError
 from synthbench.execution.jobs import DATA, Outcome
 from synthbench.execution.provenance import code_hash
 from synthbench.planning.planner import Plan
 from synthbench.planning.stage import BoxesOf, HiddenBoxes, Stage, View
 from synthbench.storage.references import HIDDEN, OWN, ArtifactRef, ViewRef
-from synthbench.storage.store import Artifact, Store
+from synthbench.storage.store import Artifact, DamagedArtifact, Store
 
 
 @dataclass
 class RunState:
-    """The stages by key: their artifacts, their failures, and what could not start."""
+    """The stages by key: their artifacts in `store`, their failures, and what could not start."""
 
+    store: Store
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     failures: dict[str, Outcome] = field(default_factory=dict)
     blocked: dict[str, Stage] = field(default_factory=dict)
     """Stages that could not start, and the failed stage that they need."""
     cached: set[str] = field(default_factory=set)
+    damaged: list[DamagedArtifact] = field(default_factory=list)
+    """What was found when the state was looked up; these stages are run again."""
 
     @property
     def settled(self) -> int:
@@ -43,8 +45,15 @@ class RunState:
 
 def look_up(plan: Plan, store: Store) -> RunState:
     """What the store already has of a plan."""
-    found = {stage.key: artifact for stage in plan.stages if (artifact := store.get(stage.kind, stage.key)) is not None}
-    return RunState(artifacts=found, cached=set(found))
+    state = RunState(store)
+    for stage in plan.stages:
+        try:
+            if (artifact := store.get(stage.kind, stage.key)) is not None:
+                state.artifacts[stage.key] = artifact
+        except DamagedArtifact as error:
+            state.damaged.append(error)
+    state.cached = set(state.artifacts)
+    return state
 
 
 def changed_plugins(plan: Plan, state: RunState) -> list[str]:
@@ -65,9 +74,6 @@ def refer_to_view(view: View) -> ViewRef:
 
 
 def read_data_facts(artifact: Artifact) -> dict[str, Any]:
-    """What the data stage wrote about the data. Raises SynthbenchError if it cannot be read."""
-    try:
-        facts: dict[str, Any] = json.loads((artifact.folder / DATA).read_text())
-    except (OSError, ValueError) as error:
-        raise SynthbenchError(f"{artifact.folder}: damaged ({error}); remove this folder and run again") from None
+    """What the data stage wrote about the data."""
+    facts: dict[str, Any] = json.loads((artifact.folder / DATA).read_text())
     return facts

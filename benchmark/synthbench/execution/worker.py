@@ -1,11 +1,11 @@
 """A worker: a process that runs jobs, one a line on its standard input, and writes events, one a line.
 
-    python -m synthbench.execution.worker STORE
+    python -m synthbench.execution.worker STORE DISTRIBUTION
 
 Jobs and events travel on duplicates of the standard streams; the streams themselves lead to nothing and to standard error, so a
 library that prints or reads cannot mix with them. When standard input ends, the runner has ended, however it did, and the worker
-ends too with everything it started. One worker runs many jobs, since importing torch and its friends takes longer than many a
-stage.
+ends too with everything it started. One worker runs many jobs, since importing torch takes longer than many a stage; all of them are
+of one distribution's plugins.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from synthbench.storage.store import Store, open_store
 Perform = Callable[[Job, Store, Callable[[Event], None]], Outcome]
 
 
-def main(perform: Perform = perform) -> None:
+def main(perform: Perform = perform, open_store: Callable[[str], Store] = open_store) -> None:
     """Runs jobs until standard input ends. perform: what runs one."""
     store = open_store(sys.argv[1])
     source = os.fdopen(os.dup(0), "rb")
@@ -48,10 +48,12 @@ def main(perform: Perform = perform) -> None:
             events.write(msgspec.json.encode(event) + b"\n")
 
     jobs = msgspec.json.Decoder(Job)
-    installed()  # plugins are imported before the first job: the suite's timeout is for stages
+    installed(sys.argv[2])  # plugins are imported before the first job: the suite's timeout is for stages
     emit({"event": "ready"})
     while True:
-        outcome = perform(jobs.decode(lines.get()), store, emit)
+        job = jobs.decode(lines.get())
+        emit({"event": "begun"})
+        outcome = perform(job, store, emit)
         emit({"event": "done", "outcome": outcome})
 
 

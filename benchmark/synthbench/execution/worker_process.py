@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.jobs import CORE, Job, Outcome
+from synthbench.execution.processes import processes_with
 from synthbench.execution.stage_run import Event
+from synthbench.text import cut
 
 LAST_LINES = 12
 # For a worker in another environment: these would make it find packages of this one before its own.
@@ -26,12 +29,13 @@ DIED = {
     signal.SIGKILL: "was killed (SIGKILL: often by the system, when memory runs out)",
     signal.SIGSEGV: "crashed (SIGSEGV: a fault in native code)",
 }
+MARK = "SYNTHBENCH_WORKER"  # in the environment of a worker and of all that it starts
 START = 300.0  # seconds that a worker may take to start
 
 
-def worker_command(python: str, store: str, module: str = "synthbench.execution.worker") -> list[str]:
+def worker_command(python: str, store: str, distribution: str = CORE, module: str = "synthbench.execution.worker") -> list[str]:
     """The command of a worker. `-P`: a file in the current folder must not be imported instead of a library."""
-    return [python, "-P", "-m", module, store]
+    return [python, "-P", "-m", module, store, distribution]
 
 
 class Worker:
@@ -61,6 +65,8 @@ class Worker:
             **({"HF_HUB_OFFLINE": "1"} if offline else {}),
             **(variables or {}),
         }
+        self.mark = uuid.uuid4().hex
+        wanted[MARK] = self.mark
         self.environment = {name: value for name, value in wanted.items() if value is not None}
         self.process: subprocess.Popen[bytes] | None = None
         self.too_long = False
@@ -71,8 +77,13 @@ class Worker:
     def run(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
         """Runs a job. If the worker dies, hangs or writes something else than events, the job fails, and the next one starts a new worker.
 
-        The timeout does not count the start of the worker.
+        The timeout does not count the start of the worker. A worker that died while it had nothing to do costs nothing.
         """
+        outcome = self._attempt(job, emit, timeout) or self._attempt(job, emit, timeout)
+        return outcome or Outcome(error="its worker died twice before it took the job")
+
+    def _attempt(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome | None:
+        """Runs a job, or returns None if a waiting worker turns out to have died before it took the job."""
         try:
             process = self._started()
         except OSError as error:
@@ -82,7 +93,8 @@ class Worker:
         assert process.stdin is not None, "a pipe"
         assert process.stdout is not None, "a pipe"
         self.too_long = False
-        limit = START if process is not self._ready else timeout
+        waited, begun = process is self._ready, False
+        limit = timeout if waited else START
         alarm = self._alarm(process, limit)
         written = self.log.stat().st_size
         try:
@@ -96,6 +108,8 @@ class Worker:
                         alarm.cancel()
                         self._ready, limit = process, timeout
                         alarm = self._alarm(process, limit)
+                    elif event["event"] == "begun":
+                        begun = True
                     elif event["event"] == "done":
                         return msgspec.convert(event["outcome"], Outcome)
                     else:
@@ -103,6 +117,9 @@ class Worker:
                 except (msgspec.MsgspecError, KeyError) as error:
                     kill(process)
                     return Outcome(error=f"the worker wrote nonsense: {line[:200]!r} ({error})", trace=self._last_lines(written))
+            if waited and not begun and not self.too_long and not self.closed:
+                process.wait()  # so that the next attempt starts another one
+                return None
             return Outcome(error=self._death(process, limit), trace=self._last_lines(written))
         finally:
             alarm.cancel()
@@ -113,6 +130,7 @@ class Worker:
             self.closed = True
             if self.process is not None:
                 kill(self.process)
+                kill_marked(self.mark)
 
     def _started(self) -> subprocess.Popen[bytes] | None:
         """The process, a new one if there is none or it ended; None after `close`."""
@@ -130,7 +148,7 @@ class Worker:
                         env=self.environment,
                         start_new_session=True,  # Ctrl-C goes to the runner, which ends the worker
                     )
-                threading.Thread(target=end_with, args=(self.process,), daemon=True).start()
+                threading.Thread(target=end_with, args=(self.process, self.mark), daemon=True).start()
             return self.process
 
     def _alarm(self, process: subprocess.Popen[bytes], seconds: float) -> threading.Timer:
@@ -155,13 +173,21 @@ class Worker:
     def _last_lines(self, start: int) -> str:
         with self.log.open("rb") as log:
             log.seek(start)
-            return b"\n".join(deque(log.read().splitlines(), LAST_LINES)).decode(errors="replace")
+            return cut(b"\n".join(deque(log.read().splitlines(), LAST_LINES)).decode(errors="replace"))
 
 
-def end_with(process: subprocess.Popen[bytes]) -> None:
+def end_with(process: subprocess.Popen[bytes], mark: str) -> None:
     """Waits for a worker's end, then ends what it started: a forked child would keep its pipe open, and its death would go unnoticed."""
     process.wait()
     signal_group(process)
+    kill_marked(mark)
+
+
+def kill_marked(mark: str) -> None:
+    """Kills what a worker started in sessions of their own."""
+    for each in processes_with(MARK, mark):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(each, signal.SIGKILL)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -10,13 +10,13 @@ from functools import cached_property
 from typing import Any
 
 from synthbench.contract.environment import environment_of
-from synthbench.contract.options import option_values
+from synthbench.contract.options import is_entry_name, option_types, option_values
 from synthbench.contract.stages import STAGES, StageKind
 from synthbench.suite.model import Entry
 
 KEYS = 2  # the scheme of keys: raised when the same stage would be described otherwise
 # Raised when the core's own part of a stage gives other results for the same inputs.
-CORE_VERSION = 2
+CORE_VERSION = 3
 # Raised when `synthbench.metrics` gives another figure for the same boxes; here, so that planning does not import numpy.
 METRICS_VERSION = 1
 
@@ -94,7 +94,8 @@ class Stage:
             **self.parameters,
         }
         if self.entry is not None:
-            options = option_values(self.entry.plugin, self.about.options)
+            names = [name for name, kind in option_types(type(self.entry.plugin)).items() if is_entry_name(kind)]
+            options = {name: value for name, value in option_values(self.entry.plugin, self.about.options).items() if name not in names}
             recipe |= {
                 "plugin": self.entry.info.name,
                 "version": self.entry.info.cls.version,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from synthbench.errors import SynthbenchError
+
 if TYPE_CHECKING:
     from synthbench.reporting.tiles import TileRow
     from synthbench.results.model import Results
@@ -24,6 +26,7 @@ def write_report(results: Results, path: Path, gather: Callable[[], tuple[Sequen
     from synthbench.reporting.tiles import save_tiles
     from synthbench.results.files import write_results
 
+    refuse_link(path.with_suffix(""))
     write_results(path, results)
     save_tiles(path.with_suffix(""), *gather(), THRESHOLD)
     return make_report(results, path)
@@ -36,20 +39,34 @@ def render_file(path: Path) -> Path:
     """
     from synthbench.results.files import read_results
 
-    return make_report(read_results(path), path)
+    results = read_results(path)
+    try:
+        return make_report(results, path)
+    except (LookupError, ValueError, TypeError, AssertionError, ArithmeticError, StopIteration) as error:
+        raise SynthbenchError(
+            f"{path}: its parts contradict each other ({type(error).__name__}: {error}); run the suite again to renew it"
+        ) from error
+
+
+def refuse_link(folder: Path) -> None:
+    """Raises SynthbenchError if the folder of a report's pictures is a link: it may lead anywhere."""
+    if folder.is_symlink():
+        raise SynthbenchError(f"{folder}: is a link, and pictures are written to folders only: remove it")
 
 
 def make_report(results: Results, path: Path) -> Path:
     """Draws the pictures and writes the Markdown; the results are written again if that changes what they say of pictures."""
+    from synthbench.files import write_bytes
     from synthbench.reporting.markdown import render
     from synthbench.reporting.pictures import draw_pictures
     from synthbench.results.files import is_current, write_results
 
+    refuse_link(path.with_suffix(""))
     pictures = draw_pictures(results, path.with_suffix(""))
     if pictures != results.pictures:
         results = structs.replace(results, pictures=pictures)
         if is_current(path):
             write_results(path, results)
     written = path.with_suffix(".md")
-    written.write_text(render(results, path.name), encoding="utf-8")
+    write_bytes(written, render(results, path.name).encode(errors="replace"))
     return written

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from synthbench.files import replacing
 from synthbench.reporting.scores import Score, Scores
 
 if TYPE_CHECKING:
@@ -79,5 +80,6 @@ def draw_costs(scores: Scores, costs: Mapping[str, Mapping[str, float]], path: P
 def save(figure: Figure, axes: Axes, path: Path) -> str:
     """Writes a chart, the same bytes for the same figures, and gives the file's name relative to the report."""
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, metadata={"Software": None})
     return f"{path.parent.name}/{path.name}"

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from synthbench.contract.types import ImageSet
-from synthbench.errors import SynthbenchError
-from synthbench.execution.state import RunState, refer_to_view
+from synthbench.execution.state import RunState, refer_to, refer_to_view
 from synthbench.planning.planner import Cell, Plan, PlannedSet
 from synthbench.planning.stage import OwnBoxes, View
 from synthbench.reporting import THRESHOLD
@@ -16,21 +15,21 @@ from synthbench.reporting.tiles import TileRow
 from synthbench.results.model import Results
 from synthbench.storage.boxes import read_boxes
 from synthbench.storage.coco import read_set
-from synthbench.storage.store import Store
+from synthbench.storage.references import find
 from synthbench.storage.views import BOXES, read_view
 
 LEARNED, TESTED = 6, 5  # images in a row
 
 
-def gather(plan: Plan, state: RunState, store: Store, results: Results) -> tuple[list[TileRow], list[TileRow]]:
+def gather(plan: Plan, state: RunState, results: Results) -> tuple[list[TileRow], list[TileRow]]:
     """The rows of training images, and the rows of test images with what the best detectors find in them."""
-    return learned_from(plan, state, store), found_in(plan, state, Scores(results))
+    return learned_from(plan, state), found_in(plan, state, Scores(results))
 
 
-def learned_from(plan: Plan, state: RunState, store: Store) -> list[TileRow]:
+def learned_from(plan: Plan, state: RunState) -> list[TileRow]:
     """The first images of the references and of every generated training set, with their boxes."""
     rows = []
-    if images := read(plan.references, state, store):
+    if images := read(plan.references, state):
         what = "references" if plan.references.images.parameters.get("count") is not None else "real"
         rows.append(TileRow(f"{what}: real images, true boxes", images.pictures[:LEARNED], machine=False))
     shown = set()
@@ -39,7 +38,7 @@ def learned_from(plan: Plan, state: RunState, store: Store) -> list[TileRow]:
             continue
         shown.add(planned.training_set.name)
         view, title = view_of(planned, state)
-        if images := read(view, state, store):
+        if images := read(view, state):
             rows.append(TileRow(title, images.pictures[:LEARNED], machine=True))
     return rows
 
@@ -55,17 +54,16 @@ def view_of(planned: PlannedSet, state: RunState) -> tuple[View, str]:
 
 def found_in(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:
     """Test images with true boxes, then with those of the best detector trained on real, generated and reference images."""
-    data = state.artifacts.get(plan.data.key)
     picks = [pick for kind in ("real", "generated", "references") if (pick := scores.best(kind))]
-    if data is None or not picks:
+    if plan.data.key not in state.artifacts or not picks:
         return []
-    test = read_set(data.folder / "test")
+    test = read_set(find(state.store, refer_to(plan.data)).folder / "test")
     chosen = [number * len(test) // TESTED for number in range(TESTED)] if len(test) > TESTED else list(range(len(test)))
     rows = [TileRow("true boxes", test.subset(chosen).pictures, machine=False)]
     for pick in picks:
         cell = best_cell(plan.cells, pick, state)
         if cell is not None:
-            boxes = read_boxes(state.artifacts[cell.predict.key].folder / BOXES)
+            boxes = read_boxes(find(state.store, refer_to(cell.predict)).folder / BOXES)
             sure = [boxes[number].keep(boxes[number].scores >= THRESHOLD) for number in chosen]
             title = f"{pick.detector} trained on {pick.row}: AP {pick.score.mean:.3f}"
             rows.append(TileRow(title, test.subset(chosen).with_boxes(sure).pictures, machine=True))
@@ -78,11 +76,6 @@ def best_cell(cells: Sequence[Cell], pick: Pick, state: RunState) -> Cell | None
     return next((cell for cell in of_pick if cell.score.key in state.artifacts and cell.predict.key in state.artifacts), None)
 
 
-def read(view: View, state: RunState, store: Store) -> ImageSet | None:
+def read(view: View, state: RunState) -> ImageSet | None:
     """The images of a view, or None if a stage failed, which the report says elsewhere."""
-    if not all(stage.key in state.artifacts for stage in view.stages):
-        return None
-    try:
-        return read_view(store, refer_to_view(view))
-    except SynthbenchError:
-        return None
+    return read_view(state.store, refer_to_view(view)) if all(stage.key in state.artifacts for stage in view.stages) else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from synthbench.reporting import tables
 from synthbench.reporting.answer import answer, notice
+from synthbench.reporting.harmless import harmless
 from synthbench.reporting.scores import Scores, listed
 from synthbench.reporting.words import COST, GLOSSARY, JUDGED, PAPER
 from synthbench.results.model import Results
@@ -16,6 +18,7 @@ NAMED = 6  # cells that a failure cost; of more the rest is counted
 
 def render(results: Results, file: str) -> str:
     """The whole report; `file` is the name of the JSON file beside it."""
+    results = harmless(results)
     scores = Scores(results)
     suite = results.suite
     ranges = "; black: from the lowest to the highest value" if scores.repeats > 1 else ""
@@ -43,7 +46,7 @@ def render(results: Results, file: str) -> str:
 def picture(results: Results, name: str, caption: str) -> str:
     """A picture with its caption, or nothing if it was not drawn."""
     drawn = results.pictures.get(name)
-    return f"![{caption}]({drawn['file']})\n\n*{caption}*" if drawn else ""
+    return f"![{caption}]({quote(drawn['file'])})\n\n*{caption}*" if drawn else ""
 
 
 def matrices(scores: Scores) -> list[str]:

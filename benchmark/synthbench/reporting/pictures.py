@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from synthbench.files import replacing
 from synthbench.reporting.scores import Scores
 from synthbench.reporting.tiles import StoredRow, Tile, load_tiles
 from synthbench.results.model import Results
@@ -68,10 +69,11 @@ def save_grid(rows: Sequence[StoredRow], tiles: Image.Image, path: Path) -> str:
             sheet.paste(image, (left, top + TITLE))
             left += image.width + GAP
         top += height
-    for quality in (85, 75, 60):
-        sheet.save(path, quality=quality, optimize=True)
-        if path.stat().st_size < LARGEST:
-            break
+    with replacing(path) as temporary:
+        for quality in (85, 75, 60):
+            sheet.save(temporary, quality=quality, optimize=True)
+            if temporary.stat().st_size < LARGEST:
+                break
     return f"{path.parent.name}/{path.name}"
 
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from synthbench.contract.images import open_image
 from synthbench.contract.types import Boxes, Picture
 from synthbench.errors import SynthbenchError
+from synthbench.files import replacing, write_bytes
 
 TILE = 176  # pixels of a thumbnail's longer side
 COLUMNS = 10
@@ -65,11 +66,12 @@ def save_tiles(folder: Path, samples: Sequence[TileRow], predictions: Sequence[T
     sheet = Image.new("RGB", (COLUMNS * TILE, max(1, -(-len(images) // COLUMNS)) * TILE), "white")
     for number, image in enumerate(images):
         sheet.paste(image, _corner(number))
-    for quality in (85, 70, 50, 30):
-        sheet.save(folder / SHEET, quality=quality, method=6)
-        if (folder / SHEET).stat().st_size < LARGEST:
-            break
-    (folder / LIST).write_bytes(msgspec.json.encode(stored) + b"\n")
+    with replacing(folder / SHEET) as temporary:
+        for quality in (85, 70, 50, 30):
+            sheet.save(temporary, quality=quality, method=6)
+            if temporary.stat().st_size < LARGEST:
+                break
+    write_bytes(folder / LIST, msgspec.json.encode(stored) + b"\n")
 
 
 def load_tiles(folder: Path) -> tuple[Tiles, Image.Image] | None:

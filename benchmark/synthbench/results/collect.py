@@ -15,20 +15,22 @@ from synthbench.contract.environment import environment_of
 from synthbench.contract.options import option_values
 from synthbench.contract.stages import cost_headings
 from synthbench.execution.provenance import commit
-from synthbench.execution.state import RunState, read_data_facts
+from synthbench.execution.state import RunState, read_data_facts, refer_to
 from synthbench.planning import planner
 from synthbench.planning.planner import Plan, PlannedSet
 from synthbench.planning.stage import Stage
 from synthbench.results import model
+from synthbench.storage.references import find
 from synthbench.suite.model import Entry, Suite
 from synthbench.suite.training_sets import Draw, TrainingSet
+from synthbench.text import without_machine
 
 
 def collect(
     plan: Plan, state: RunState, *, command: str = "", workers: int | None = None, wall_seconds: float | None = None
 ) -> model.Results:
-    """Everything there is to say of a run. command: what a person typed."""
-    data = state.artifacts.get(plan.data.key)
+    """Everything there is to say of a run. command: what a person typed. Raises DamagedArtifact."""
+    data = find(state.store, refer_to(plan.data)) if plan.data.key in state.artifacts else None
     return model.Results(
         suite=describe_suite(plan.suite),
         data=describe_data(read_data_facts(data)) if data else None,
@@ -193,7 +195,7 @@ def describe_stage(stage: Stage, state: RunState) -> model.StageInfo:
         cached=stage.key in state.cached,
         seconds=record.seconds,
         peak_memory=record.peak_memory,
-        notes=list(record.notes),
+        notes=[without_machine(note) for note in record.notes],
         facts=record.facts,
         metrics=record.metrics,
     )
@@ -207,7 +209,13 @@ def describe_failure(stage: Stage, plan: Plan, state: RunState) -> model.Failure
         for cell in plan.cells
         if stage.key in (cell.train.key, cell.predict.key, cell.score.key) or state.blocked.get(cell.score.key) is stage
     ]
-    return model.Failure(key=stage.key, label=stage.label, error=outcome.error, trace=outcome.trace, cells=list(dict.fromkeys(lost)))
+    return model.Failure(
+        key=stage.key,
+        label=stage.label,
+        error=without_machine(outcome.error),
+        trace=without_machine(outcome.trace),
+        cells=list(dict.fromkeys(lost)),
+    )
 
 
 def cost(sets: Sequence[PlannedSet], state: RunState) -> dict[str, float]:

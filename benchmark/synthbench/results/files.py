@@ -6,13 +6,13 @@ uv run python -m synthbench.results.files      renews schema.json, the JSON Sche
 from __future__ import annotations
 
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from synthbench.errors import SynthbenchError
+from synthbench.files import write_bytes
 from synthbench.results.migrate import from_version_1
 from synthbench.results.model import SCHEMA, Results
 
@@ -31,7 +31,7 @@ def read_results(path: Path) -> Results:
         raise SynthbenchError(f"{path}: not results of schema 1 or {SCHEMA}, which this version reads, but of {schema!r}; {WAY_OUT}")
     try:
         return msgspec.convert(from_version_1(content) if schema == 1 else content, Results)
-    except (msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
+    except (msgspec.ValidationError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise SynthbenchError(f"{path}: not complete results of schema {schema} ({type(error).__name__}: {error}); {WAY_OUT}") from None
 
 
@@ -42,10 +42,7 @@ def is_current(path: Path) -> bool:
 
 def write_results(path: Path, results: Results) -> None:
     """Writes results by one rename, so that nobody reads half of them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-    temporary.replace(path)
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
 
 
 def json_schema() -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,43 +15,58 @@ from typing import Any
 from synthbench.errors import SynthbenchError
 
 SETTLED = 2 * 10**9  # ns; a file changed a moment ago may change again within one tick of the clock (git: "racy")
+LEFTOVERS = frozenset({".DS_Store", ".git", ".cache", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
+"""What desktops, editors and download tools leave in folders; nothing else is passed over, hidden or not."""
+SYSTEM = ("/proc", "/sys", "/dev")  # their files have no end
 
 
 class FileHashes:
-    """SHA-256 of files, remembered by path, size and time of change, as git's index does."""
+    """SHA-256 of files, remembered by path, size and times of change, as git's index does."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._changed = False
         self._known: dict[str, list[Any]] = {}
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, RecursionError):
             known = json.loads(file.read_text())
             self._known = known if isinstance(known, dict) else {}
 
-    def of_content(self, path: Path) -> str:
-        """SHA-256 of a file, or of a folder's files and their names without the hidden ones. Raises SynthbenchError if nothing is there."""
+    def of_content(self, path: Path, only: Sequence[Path] | None = None) -> str:
+        """SHA-256 of a file, or of a folder's files and their names.
+
+        only: the files of the folder that count; None: all. Raises SynthbenchError if there is nothing.
+        """
+        if path.as_posix().startswith(SYSTEM):
+            raise SynthbenchError(f"{path}: a folder of the system; name one with files of your own")
         if path.is_dir():
-            files = sorted(each for each in files_below(path) if each.is_file() and not is_hidden(each.relative_to(path)))
-            parts = [f"{each.relative_to(path).as_posix()} {self.of(each)}" for each in files]
-            self.save()
-            return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-        if not path.is_file():
-            raise SynthbenchError(f"{path}: no such file or folder")
-        value = self.of(path)
+            files = sorted(files_below(path) if only is None else {each for each in only if is_file(each)})
+            digest = hashlib.sha256()
+            for each in files:
+                digest.update(os.fsencode(os.path.relpath(each, path)) + f"\0{self.of(each)}\n".encode())
+            value = digest.hexdigest()
+        elif path.is_file():
+            value = self.of(path)
+        else:
+            raise SynthbenchError(f"{path}: no such file or folder" if not path.exists() else f"{path}: neither a file nor a folder")
         self.save()
         return value
 
     def of(self, path: Path) -> str:
-        """The hash of one file's content."""
-        state = path.stat()
-        mark = [state.st_size, state.st_mtime_ns, state.st_ino]
-        known = self._known.get(str(path.resolve()))
-        if known is not None and known[:3] == mark:
-            return str(known[3])
-        with path.open("rb") as file:
-            value = hashlib.file_digest(file, "sha256").hexdigest()
-        if time.time_ns() - state.st_mtime_ns > SETTLED:
-            self._known[str(path.resolve())] = [*mark, value]
+        """The hash of one file's content. Raises SynthbenchError if it cannot be read."""
+        try:
+            state = path.stat()
+            # The time of status change, too: an archive that is unpacked over a file may restore size and date.
+            mark = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
+            name = os.fsencode(path.resolve()).hex()
+            known = self._known.get(name)
+            if isinstance(known, list) and known[:4] == mark:
+                return str(known[4])
+            with path.open("rb") as file:
+                value = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise SynthbenchError(f"{path}: cannot be read ({error.strerror or error})") from None
+        if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > SETTLED:
+            self._known[name] = [*mark, value]
             self._changed = True
         return value
 
@@ -65,18 +80,20 @@ class FileHashes:
                 self._changed = False
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file that can be read; False for a name that no file can have."""
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False
+
+
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files in a folder and the folders in it, through links too, but into each folder once."""
+    """All files in a folder and the folders in it, through links too, but into each folder once; without what tools leave behind."""
     seen = {os.path.realpath(folder)}
     for parent, folders, names in os.walk(folder, followlinks=True):
-        yield from (Path(parent, name) for name in names)
+        yield from (path for name in names if name not in LEFTOVERS and (path := Path(parent, name)).is_file())
         for name in sorted(folders):
             target = os.path.realpath(Path(parent, name))
-            if target in seen:
+            if name in LEFTOVERS or target in seen:
                 folders.remove(name)  # so that it is not walked into
             seen.add(target)
-
-
-def is_hidden(path: Path) -> bool:
-    """Whether a file or one of its folders is what desktops and editors leave behind."""
-    return any(part.startswith(".") for part in path.parts)

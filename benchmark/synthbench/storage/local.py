@@ -1,78 +1,126 @@
 """A store in a folder: one folder for each artifact, named by the key of its stage.
 
-An artifact is built below `building/` and published by one rename, so stored artifacts are always complete. Beside its files is
-`stage.json`, its record. Several processes, on several hosts that share the file system, can use one store; see `storage.leases`.
+An artifact is built below `building/` under a lease, and published by one rename, so stored artifacts are always complete. Beside its
+files is `stage.json`, its record. Several processes, on several hosts that share the file system, can use one store; see
+`storage.leases`. A store contains no symbolic links: a folder from somebody else could lead out of itself with them.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import msgspec
+from msgspec import structs
 
 from synthbench.errors import SynthbenchError
 from synthbench.storage.hashes import FileHashes
 from synthbench.storage.leases import Lease, acquire, is_abandoned
-from synthbench.storage.store import Artifact, StageRecord
+from synthbench.storage.manifest import STAGE, Verifier, describe_files, seal, unseal
+from synthbench.storage.ownership import is_ours, new_mark
+from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord
 
-SCHEMA = 2
+SCHEMA = 3
 MARK = "synthbench-store.json"
-STAGE = "stage.json"
-BUILDING, SERIES, PARTIAL, LEASE = "building", "series", ".partial", ".lease"
+BUILDING, SERIES, LOGS = "building", "series", "logs"
+PROBE = 2**20  # bytes
+PARTIAL, LEASE, DAMAGED = ".partial", ".lease", ".damaged"
 
 
 class LocalStore:
     """The artifacts below one folder. See `synthbench.storage.store.Store`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, trust: bool = False) -> None:
         """Opens the store in `root`, and makes it if there is none.
 
-        Raises SynthbenchError if the folder holds something else: no foreign file is ever touched.
+        trust: also one that another user or another machine made.
+        Raises SynthbenchError if the folder holds something else, or links: no foreign file is ever touched.
         """
-        self.root = root.resolve()
-        mark = self.root / MARK
+        self.given, self.root = root, root.resolve()
         with disk_errors_explained(self.root):
-            if not mark.exists():
-                if self.root.exists() and any(self.root.iterdir()):
-                    raise SynthbenchError(f"{root}: not a store of synthbench and not empty; name another folder with --store")
-                self.root.mkdir(parents=True, exist_ok=True)
-                mark.write_text(json.dumps({"schema": SCHEMA}))
+            if not (self.root / MARK).exists():
+                self._create()
+            self._refuse_links()
+            if not trust and not is_ours(self._mark()):
+                raise SynthbenchError(
+                    f"{root}: this store was not made by this user on this machine, and its results may be forged: "
+                    "use it with --trust-store, or name another folder with --store"
+                )
             (self.root / BUILDING).mkdir(exist_ok=True)
         self._hashes = FileHashes(self.root / "hashes.json")
+        self._verifier = Verifier()
 
     @property
     def address(self) -> str:
         """The folder."""
         return str(self.root)
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether this user made it, on this machine."""
+        return is_ours(self._mark())
+
     def folder(self, kind: str, key: str) -> Path:
         """Where the artifact of this stage is, or would be."""
         return self.root / kind / key[:2] / key
 
     def get(self, kind: str, key: str) -> Artifact | None:
-        """The artifact, or None if there is none or its record cannot be read."""
+        """The artifact, its record checked; None if there is none. Raises DamagedArtifact."""
         folder = self.folder(kind, key)
-        try:
-            record = msgspec.json.decode((folder / STAGE).read_bytes(), type=StageRecord)
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: not JSON, not text, or no record
+        if not os.path.lexists(folder):
             return None
-        return Artifact(folder, record)
+        if folder.is_symlink() or folder.parent.is_symlink() or (folder / STAGE).is_symlink():
+            raise DamagedArtifact(folder, kind, key, "it is a link")
+        try:
+            return Artifact(folder, unseal((folder / STAGE).read_bytes()))
+        except (OSError, ValueError) as error:  # ValueError: not JSON, not text, no record, or another one
+            raise DamagedArtifact(folder, kind, key, f"{STAGE}: {error}") from None
+
+    def verify(self, kind: str, key: str) -> Artifact | None:
+        """The artifact, with every file checked; None if there is none. Raises DamagedArtifact."""
+        artifact = self.get(kind, key)
+        if artifact is not None:
+            self._verifier.verify(artifact, kind, key)
+        return artifact
+
+    def is_busy(self, kind: str, key: str) -> bool:
+        """Whether a process is making this artifact."""
+        return not is_abandoned(self._lease_of(kind, key))
+
+    def set_aside(self, kind: str, key: str) -> str:
+        """Renames a damaged artifact, and returns its new name; empty if another process was first."""
+        folder = self.folder(kind, key)
+        aside = Path(tempfile.mkdtemp(prefix=f"{key[:12]}.", suffix=DAMAGED, dir=folder.parent))
+        try:
+            if folder.is_symlink():  # a link cannot replace a folder
+                aside.rmdir()
+            folder.replace(aside)
+        except OSError:
+            with suppress(OSError):
+                aside.rmdir()
+            return ""
+        return str(aside)
 
     @contextmanager
     def build(self, kind: str, key: str, *, resumable: bool = False, series: str = "") -> Iterator[LocalBuild]:
-        """A folder to build an artifact in, removed at the end unless it was published."""
+        """A folder to build an artifact in, removed at the end unless it was published. Raises Busy."""
         with disk_errors_explained(self.root):
-            folder, lease, stays = self._workspace(kind, key, resumable)
+            lease = acquire(self._lease_of(kind, key))
+            if lease is None:
+                raise Busy(f"{kind} {key[:12]}: another process is making it")
+            folder = self._building(kind, key, PARTIAL if resumable else "")
+            if not resumable:
+                shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+            folder.mkdir(exist_ok=True)
         try:
             yield LocalBuild(self, kind, key, folder, lease, series)
         except BaseException:
-            if not stays:
+            if not resumable:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         else:
@@ -83,33 +131,62 @@ class LocalStore:
     def longest(self, kind: str, series: str) -> Artifact | None:
         """The artifact of a series with the most images; None if there is none."""
         folder = self.root / SERIES / series
-        keys = [each.name for each in folder.iterdir()] if folder.is_dir() else []
-        found = [artifact for key in keys if (artifact := self.get(kind, key)) is not None]
+        found = []
+        for key in [each.name for each in folder.iterdir()] if folder.is_dir() else []:
+            with suppress(DamagedArtifact):
+                found += [artifact] if (artifact := self.verify(kind, key)) is not None else []
         return max(found, key=lambda artifact: int(artifact.record.facts.get("images") or 0), default=None)
 
     def sweep(self) -> None:
         """Removes what processes that were killed left unfinished, but for what the next attempt continues with."""
         for lease in (self.root / BUILDING).glob(f"*{LEASE}"):
-            folder = lease.with_suffix("")
             if is_abandoned(lease) and (taken := acquire(lease)) is not None:
-                if folder.suffix != PARTIAL:
-                    shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(lease.with_suffix(""), ignore_errors=True)
                 taken.release()
 
-    def content_hash(self, path: Path) -> str:
+    def contents(self) -> Iterator[tuple[str, str]]:
+        """Kind and key of every artifact, whole or damaged."""
+        for folder in sorted(self.root.glob("*/[0-9a-f][0-9a-f]/*")):
+            if folder.name.startswith(folder.parent.name) and not folder.name.endswith(DAMAGED):
+                yield folder.parents[1].name, folder.name
+
+    def leftovers(self) -> list[Path]:
+        """Folders that nobody needs: damaged artifacts that were set aside, and unfinished work that no process holds."""
+        partial = [each for each in (self.root / BUILDING).glob(f"*{PARTIAL}") if is_abandoned(each.with_suffix(LEASE))]
+        return sorted([*self.root.glob(f"*/[0-9a-f][0-9a-f]/*{DAMAGED}"), *partial])
+
+    def remove(self, leftovers: Sequence[Path]) -> None:
+        """Removes what `leftovers` gave."""
+        for folder in leftovers:
+            if folder.is_symlink():
+                folder.unlink()
+            else:
+                shutil.rmtree(folder)
+
+    def has_room(self) -> bool:
+        """Whether a small file can be written."""
+        probe = self.root / BUILDING / f".probe-{uuid.uuid4().hex}"
+        try:
+            probe.write_bytes(bytes(PROBE))
+        except OSError:
+            return False
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
+        return True
+
+    def content_hash(self, path: Path, only: Sequence[Path] | None = None) -> str:
         """SHA-256 of a file, or of the files below a folder and their names. Raises SynthbenchError if there is nothing."""
-        return self._hashes.of_content(path)
+        return self._hashes.of_content(path, only)
 
     def publish(self, build: LocalBuild, record: StageRecord) -> Artifact:
         """Makes a built folder the artifact; if another process published the same stage first, that one stays."""
         with disk_errors_explained(self.root):
             if not build.lease.is_ours:
                 raise SynthbenchError(f"{build.folder}: another process took over this stage, so its result was not stored")
-            (build.folder / STAGE).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1))
+            (build.folder / STAGE).write_bytes(seal(structs.replace(record, files=describe_files(build.folder))))
             folder = self.folder(build.kind, build.key)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            if folder.exists() and self.get(build.kind, build.key) is None:  # damaged: set aside, not deleted
-                folder.replace(tempfile.mkdtemp(prefix=f"{build.key[:12]}.", suffix=".damaged", dir=folder.parent))
             build.folder.chmod(0o755)
             with suppress(OSError):  # another process published it first
                 build.folder.rename(folder)
@@ -122,20 +199,38 @@ class LocalStore:
             raise SynthbenchError(f"{folder}: could not be published")
         return found
 
-    def _workspace(self, kind: str, key: str, resumable: bool) -> tuple[Path, Lease, bool]:
-        """A folder of this process's own, its lease, and whether it stays if the work stops."""
-        building = self.root / BUILDING
-        name = f"{kind}-{key[:12]}"
-        if resumable and (lease := acquire(building / f"{name}{PARTIAL}{LEASE}")) is not None:
-            folder = building / f"{name}{PARTIAL}"
-            folder.mkdir(exist_ok=True)
-            return folder, lease, True
-        # Also if another process works on the same stage: the first to finish publishes.
-        folder = building / f"{name}.{uuid.uuid4().hex}"
-        lease = acquire(folder.with_name(folder.name + LEASE))  # before the folder: `sweep` looks at leases alone
-        assert lease is not None, "the folder's name is new"
-        folder.mkdir()
-        return folder, lease, False
+    def _create(self) -> None:
+        """Makes an empty folder a store."""
+        if self.root.exists() and any(not each.name.startswith(f".{MARK}") for each in self.root.iterdir()):
+            raise SynthbenchError(f"{self.given}: not a store of synthbench and not empty; name another folder with --store")
+        self.root.mkdir(parents=True, exist_ok=True)
+        temporary = self.root / f".{MARK}-{os.getpid()}"
+        temporary.write_text(json.dumps({"schema": SCHEMA, **new_mark()}))
+        try:
+            os.link(temporary, self.root / MARK)
+        except FileExistsError:  # another process was first
+            pass
+        except OSError:  # the file system has no hard links
+            temporary.replace(self.root / MARK)
+        temporary.unlink(missing_ok=True)
+
+    def _mark(self) -> object:
+        with suppress(ValueError, RecursionError):
+            return json.loads((self.root / MARK).read_bytes())
+        return None
+
+    def _refuse_links(self) -> None:
+        """Raises SynthbenchError if a file or folder of the store's own is a link."""
+        for parent in (self.root, self.root / BUILDING, self.root / LOGS, self.root / SERIES):
+            for each in os.scandir(parent) if parent.is_dir() else ():
+                if each.is_symlink():
+                    raise SynthbenchError(f"{each.path}: is a link, and a store contains none: remove it")
+
+    def _building(self, kind: str, key: str, suffix: str) -> Path:
+        return self.root / BUILDING / f"{kind}-{key[:16]}{suffix}"
+
+    def _lease_of(self, kind: str, key: str) -> Path:
+        return self._building(kind, key, LEASE)
 
 
 class LocalBuild:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from synthbench.errors import SynthbenchError
+from synthbench.storage.store import Artifact, Store
+
 OWN: Literal["own"] = "own"
 HIDDEN: Literal["hidden"] = "hidden"
 
@@ -29,3 +32,14 @@ class ViewRef:
     images: ArtifactRef
     boxes: ArtifactRef | Literal["own", "hidden"] = OWN
     first: int | None = None
+
+
+def find(store: Store, reference: ArtifactRef) -> Artifact:
+    """The artifact that a job names, with every file checked.
+
+    Raises SynthbenchError if it is not in the store any more, DamagedArtifact if it is not what was stored.
+    """
+    artifact = store.verify(reference.kind, reference.key)
+    if artifact is None:
+        raise SynthbenchError(f"{store.address}: the stored result {reference.kind} {reference.key[:10]} is gone; run again to renew it")
+    return artifact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,16 @@ from typing import Any, Protocol
 
 import msgspec
 
+from synthbench.errors import SynthbenchError
+
 Value = str | int | float | bool | None
+
+
+class StoredFile(msgspec.Struct, frozen=True, array_like=True):
+    """A file of an artifact. size: bytes."""
+
+    size: int
+    sha256: str
 
 
 class StageRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,6 +28,7 @@ class StageRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     recipe: everything the key is made of. facts: the core's figures. metrics: the plugin's, under the plugin's name.
     seconds: wall time. peak_memory: bytes, of the process from its start to the end of the stage.
     python, packages, device: what it ran with. commit: of synthbench. code: a hash of the plugin's source files.
+    files: of the artifact, by their relative names. checksum: of the record itself. The store fills in both.
     """
 
     label: str = ""
@@ -32,6 +43,20 @@ class StageRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     device: str = ""
     commit: str = ""
     code: str = ""
+    files: dict[str, StoredFile] = {}
+    checksum: str = ""
+
+
+class DamagedArtifact(SynthbenchError):
+    """A stored artifact is not what was stored. The runner sets it aside and makes it again."""
+
+    def __init__(self, folder: Path, kind: str, key: str, what: str) -> None:
+        super().__init__(f"{folder}: damaged: {what}")
+        self.kind, self.key, self.what = kind, key, what
+
+
+class Busy(SynthbenchError):
+    """Another process is making the same artifact."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +86,43 @@ class Store(Protocol):
         """What `open_store` opens the same store with, in another process."""
 
     def get(self, kind: str, key: str) -> Artifact | None:
-        """The artifact; on a store elsewhere, fetched to this machine. None if there is none, or its record cannot be read."""
+        """The artifact, its record checked; on a store elsewhere, fetched to this machine. None if there is none.
+
+        Raises DamagedArtifact if its record is not what was stored.
+        """
+
+    def verify(self, kind: str, key: str) -> Artifact | None:
+        """The artifact, with every file checked. None if there is none. Raises DamagedArtifact if a file is not what was stored."""
+
+    def is_busy(self, kind: str, key: str) -> bool:
+        """Whether a process is making this artifact."""
+
+    def set_aside(self, kind: str, key: str) -> str:
+        """Takes a damaged artifact out of the way, so that it can be made again; returns where it is then, or an empty string."""
 
     def build(self, kind: str, key: str, *, resumable: bool = False, series: str = "") -> AbstractContextManager[Build]:
         """A folder to make an artifact in. It is removed at the end unless it was published.
 
         resumable: what was written stays if the work stops, and the next attempt starts with it.
         series: results of the same series with another number of images extend each other; see `longest`.
+        Raises Busy if another process is making it.
         """
 
     def longest(self, kind: str, series: str) -> Artifact | None:
-        """The artifact of a series with the most images (its fact `images`); None if there is none."""
+        """The artifact of a series with the most images (its fact `images`), damaged ones aside; None if there is none."""
 
-    def content_hash(self, path: Path) -> str:
-        """SHA-256 of a file, or of the files below a folder and their names. Raises SynthbenchError if there is nothing."""
+    def has_room(self) -> bool:
+        """Whether anything can be written."""
+
+    def content_hash(self, path: Path, only: Sequence[Path] | None = None) -> str:
+        """SHA-256 of a file, or of the files below a folder and their names. Raises SynthbenchError if there is nothing.
+
+        only: the files of the folder that count; None: all.
+        """
 
 
 def open_store(address: str) -> Store:
-    """The store at an address, as `Store.address` gives it: the path of a folder."""
+    """The store at an address, as `Store.address` gives it: the path of a folder. It was checked before it was given on."""
     from synthbench.storage.local import LocalStore
 
-    return LocalStore(Path(address))
+    return LocalStore(Path(address), trust=True)

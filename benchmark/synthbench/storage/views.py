@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from synthbench.contract.types import ImageSet
-from synthbench.errors import SynthbenchError
 from synthbench.storage.boxes import read_boxes
 from synthbench.storage.coco import read_set
-from synthbench.storage.references import HIDDEN, OWN, ArtifactRef, ViewRef
-from synthbench.storage.store import Artifact, Store
+from synthbench.storage.references import HIDDEN, OWN, ViewRef, find
+from synthbench.storage.store import Store
 
 BOXES = "boxes.npz"
 """The file that holds predictions and annotations."""
-
-
-def find(store: Store, reference: ArtifactRef) -> Artifact:
-    """The artifact that a job names. Raises SynthbenchError if it is not in the store any more."""
-    artifact = store.get(reference.kind, reference.key)
-    if artifact is None:
-        raise SynthbenchError(f"{store.address}: the stored result {reference.kind} {reference.key[:10]} is gone; run again to renew it")
-    return artifact
 
 
 def read_view(store: Store, view: ViewRef) -> ImageSet:

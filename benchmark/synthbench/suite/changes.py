@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synthbench.errors import SuiteError, suggest
+from synthbench.text import printable
 
 
 def apply_change(content: dict[str, Any], change: str) -> None:
@@ -16,13 +17,15 @@ def apply_change(content: dict[str, Any], change: str) -> None:
     An entry whose name has a dot in it goes in brackets: `detectors[yolo.v8].epochs=3`. The value is read as TOML if it is
     TOML, and as a string otherwise. Raises SuiteError if the key leads nowhere.
     """
+    if printable(change) != change:
+        raise SuiteError([f"--set {change}: contains a control character, or is not UTF-8"])
     path, equals, text = change.partition("=")
     keys = [bracketed or plain for bracketed, plain in re.findall(r"\[([^\]]+)\]|([^.\[\]]+)", path.strip())]
     if not equals or not keys:
         raise SuiteError([f"--set {change}: expected KEY=VALUE, as in --set data.path=photos"])
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         value = text
     target: Any = content
     for number, key in enumerate(keys):
@@ -30,7 +33,10 @@ def apply_change(content: dict[str, Any], change: str) -> None:
         if isinstance(target, list):
             names = {str(index): index for index in range(len(target))}
             names |= {label_of(each): index for index, each in enumerate(target) if isinstance(each, dict)}
-            if key not in names or last:
+            if key in names and last:
+                example = f"{path.strip()}.{next(iter(target[names[key]]), 'KEY')}=VALUE" if isinstance(target[names[key]], dict) else ""
+                raise SuiteError([f"--set {change}: '{path.strip()}' is a table; name one of its keys, as in --set {example}"])
+            if key not in names:
                 raise SuiteError([f"--set {change}: no entry '{key}'{suggest(key, names)}"])
             target = target[names[key]]
         elif not isinstance(target, dict):

@@ -6,11 +6,12 @@ A path says nothing about what is there, so a stage's key contains the hash of t
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from synthbench.contract.hookspecs import Inputs as Reads
 from synthbench.contract.options import UNIONS, is_weights, option_types
 from synthbench.contract.stages import PluginKind
 from synthbench.contract.weights import is_address, is_hub_id
@@ -18,7 +19,8 @@ from synthbench.errors import SuiteError, SynthbenchError, suggest
 from synthbench.registry import Registry
 from synthbench.suite.model import Entry, Suite
 
-Hasher = Callable[[Path], str]
+Hasher = Callable[[Path, Sequence[Path] | None], str]
+"""The hash of a file or folder, of all files in it or of some."""
 Inputs = Mapping[tuple[PluginKind, str], Mapping[str, Any]]
 """By a plugin's kind and the entry's name: option -> the option's value with hashes for what it names."""
 
@@ -50,6 +52,20 @@ def resolve_entry(entry: Entry, registry: Registry, content_hash: Hasher) -> tup
 
     Raises SuiteError with every option that names nothing.
     """
+    changed, _ = resolve_options(entry, registry, lambda path: path.name)
+    plugin = replace(entry.plugin, **changed)
+    read: list[Path] | None = None
+    if isinstance(plugin, Reads):
+        try:
+            read = list(plugin.inputs())
+        except Exception as error:  # a plugin may raise anything
+            raise SuiteError([f"{entry.name}: {error}"]) from None
+    changed, hashes = resolve_options(entry, registry, lambda path: content_hash(path, read))
+    return replace(entry, plugin=replace(entry.plugin, **changed)), hashes
+
+
+def resolve_options(entry: Entry, registry: Registry, content_hash: Callable[[Path], str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options that name files or folders: with absolute paths, and with hashes. Raises SuiteError."""
     hashes: dict[str, Any] = {}
     changed: dict[str, Any] = {}
     problems = []
@@ -59,15 +75,19 @@ def resolve_entry(entry: Entry, registry: Registry, content_hash: Hasher) -> tup
             resolved, hashed = resolve_value(kind, value, lambda kind, each: named_path(kind, each, registry), content_hash)
         except SynthbenchError as error:
             problems.append(f"{entry.name}.{name}: {error}")
+        except (OSError, ValueError) as error:  # a name with a NUL, or one that is too long
+            problems.append(f"{entry.name}.{name}: '{str(value)[:80]}' cannot be a path ({getattr(error, 'strerror', None) or error})")
         else:
             if resolved is not value:
                 changed[name], hashes[name] = resolved, hashed
     if problems:
         raise SuiteError(problems)
-    return replace(entry, plugin=replace(entry.plugin, **changed)), hashes
+    return changed, hashes
 
 
-def resolve_value(kind: Any, value: Any, find: Callable[[Any, object], Path | None], content_hash: Hasher) -> tuple[Any, Any]:
+def resolve_value(
+    kind: Any, value: Any, find: Callable[[Any, object], Path | None], content_hash: Callable[[Path], str]
+) -> tuple[Any, Any]:
     """A value with absolute paths, and the same with hashes in place of what is named, in lists and tables too.
 
     The value itself is returned, unchanged, if it names nothing.

@@ -33,6 +33,7 @@ from synthbench.registry import Registry
 from synthbench.suite.changes import apply_change, label_of
 from synthbench.suite.model import TABLES, Entry, Mix, Settings, Suite
 from synthbench.suite.training_sets import BASELINES, TrainingSet, generated
+from synthbench.text import printable
 
 UNNAMED = "suite"
 
@@ -56,12 +57,18 @@ def read_suite(source: Path | Mapping[str, Any], registry: Registry, changes: Se
 def load_toml(file: Path) -> dict[str, Any]:
     """The content of a suite file. Raises SuiteError with the nearest file if there is none."""
     try:
+        if file.exists() and not file.is_file():
+            raise SuiteError([f"{file}: not a file"])
         with file.open("rb") as opened:
-            return tomllib.load(opened)
+            return tomllib.loads(opened.read().decode("utf-8-sig"))  # editors may write a byte order mark
     except FileNotFoundError:
         near = sorted(str(each) for each in file.parent.glob("*.toml")) if file.parent.is_dir() else []
         raise SuiteError([f"{file}: no such suite{suggest(str(file), near)}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except RecursionError:
+        raise SuiteError([f"{file}: its tables or lists are nested too deeply"]) from None
+    except OSError as error:
+        raise SuiteError([f"{file}: {error.strerror or error}"]) from None
+    except ValueError as error:  # not TOML, not UTF-8, or a path with a NUL
         raise SuiteError([f"{file}: {error}"]) from None
 
 
@@ -147,8 +154,8 @@ class Reader:
             self.wrong(f"{key}.use", str(error))
             return None
         name = table.get("name", table["use"])
-        if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]+", name):
-            self.wrong(f"{key}.name", f"expected letters, digits and '_.+-', got {name!r}")
+        if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]{1,100}", name):
+            self.wrong(f"{key}.name", f"expected up to 100 letters, digits and '_.+-', got {name!r}")
             name = info.name
         plugin, problems = configure(info.cls, {option: value for option, value in table.items() if option not in ("use", "name")})
         self.wrong_options(key, problems)
@@ -211,5 +218,7 @@ class Reader:
 
     def add(self, sets: dict[str, TrainingSet], training_set: TrainingSet, key: str) -> None:
         """Adds a training set, unless another one has its name."""
+        if not re.fullmatch(r"[^\x00-\x1f`|<>\[\]]{1,100}", training_set.name) or printable(training_set.name) != training_set.name:
+            self.wrong(key, f"expected up to 100 characters without line breaks or any of `|<>[], got {training_set.name[:120]!r}")
         if sets.setdefault(training_set.name, training_set) is not training_set:
             self.wrong(key, "the name of another training set")

@@ -12,11 +12,10 @@ from typing import Any, TypeVar
 
 from synthbench.contract.stages import PluginKind
 from synthbench.contract.validation import location_of
-from synthbench.execution.jobs import Job, Outcome, Resources
+from synthbench.execution.jobs import Job, Outcome, Place, Resources
 from synthbench.execution.stage_run import Event
 from synthbench.execution.worker_process import kill
 from synthbench.registry import PluginInfo, installed
-from synthbench.storage.local import LocalStore
 from synthbench.storage.references import ArtifactRef, ViewRef
 from synthbench.storage.store import StageRecord
 from synthbench.testing.checks import Failure, Skip
@@ -24,6 +23,7 @@ from synthbench.testing.configuring import configured, interpreter, resolved
 from synthbench.testing.guarded import FAULT
 from synthbench.testing.sandbox import Sandbox
 from synthbench.testing.toys import write_toys
+from synthbench.testing.unverified import UnverifiedStore
 
 WORKS = "works"
 """The name of the check that all other stages depend on."""
@@ -69,9 +69,9 @@ class Bench:
         self.options = resolved(self.found, self.plugin)
         self.seeded: bool = getattr(self.plugin, "seeded", True)
         self.timeout = timeout
-        self.sandbox = Sandbox(interpreter(self.found, self.plugin))
+        self.sandbox = Sandbox(Place(python=interpreter(self.found, self.plugin), distribution=self.found.distribution))
         self.folder, self.worker = self.sandbox.folder, self.sandbox.worker
-        self.store = LocalStore(self.sandbox.store)
+        self.store = UnverifiedStore(self.sandbox.store)
         self.check = ""
         self.failures: dict[str, str] = {}
         self.done: list[Done] = []
@@ -151,6 +151,7 @@ class Bench:
             parameters=dict(parameters or {}),
             series=series,
             resources=Resources(threads=1),
+            place=self.sandbox.place,
         )
         events: list[Event] = []
         folder = self.store.folder(stage, key)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from synthbench.execution.jobs import Place
 from synthbench.execution.worker_process import ISOLATED, Worker, worker_command
 from synthbench.testing.guarded import LOG
 from synthbench.testing.processes import BENCH, processes_of
@@ -22,10 +23,10 @@ FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME
 
 
 class Sandbox:
-    """A folder and the worker in it. python: the interpreter of an environment; empty for the current one."""
+    """A folder and the worker in it. place: as in a job."""
 
-    def __init__(self, python: str) -> None:
-        self.python = python
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="synthbench-check-")))
         for part in ("home", "tmp", "cwd", "logs"):
             (self.folder / part).mkdir()
@@ -79,7 +80,8 @@ class Sandbox:
             "HF_HOME": os.environ.get("HF_HOME", str(cache / "huggingface")),
             "TORCHINDUCTOR_CACHE_DIR": None,  # torch sets it when it is imported, possibly in this process
             "TORCH_HOME": os.environ.get("TORCH_HOME", str(cache / "torch")),
-            **(ISOLATED if self.python else {}),
+            **(ISOLATED if self.place.python else {}),
         }
-        command = worker_command(self.python or sys.executable, str(self.store), "synthbench.testing.guarded")
+        python = self.place.python or sys.executable
+        command = worker_command(python, str(self.store), self.place.distribution, "synthbench.testing.guarded")
         return Worker(self.folder / "logs" / "worker.log", 1, True, command, variables)

@@ -1,0 +1,35 @@
+"""Writing files whole: a full disk or a killed process leaves the earlier file as it was."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from synthbench.errors import SynthbenchError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path to write to, which takes the place of `path` at the end.
+
+    A link at `path` is replaced, and what it leads to is not touched. Raises SynthbenchError, with the path, if it cannot be written.
+    """
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)  # noqa: PTH105
+    except OSError as error:
+        raise SynthbenchError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole. Raises SynthbenchError if it cannot be written."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
