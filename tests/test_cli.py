@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,6 +136,42 @@ def test_a_mistyped_command_is_told(arguments: list[str], capsys: pytest.Capture
         main(arguments)
     assert ended.value.code == 2
     assert "usage: synthbench" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_does_not_end_the_run(tmp_path: Path) -> None:
+    command = ["run", str(SUITE), "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--in-process"]
+    run = subprocess.Popen([sys.executable, "-m", "synthbench", *command], stdout=subprocess.PIPE)
+    assert run.stdout is not None
+    assert run.stdout.readline()
+    run.stdout.close()
+    assert run.wait(120) == 0
+    assert (tmp_path / "out" / "squares.md").exists()
+
+
+def test_a_store_is_checked_and_tidied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(tmp_path / "store")
+    with pytest.raises(SystemExit):
+        main(["store"])
+    assert main(["store", "check", "--store", store]) == 2
+    assert not Path(store).exists(), "a command that looks makes nothing"
+    assert main(["run", str(SUITE), "--store", store, "--out", str(tmp_path / "out"), "--in-process"]) == 0
+    capsys.readouterr()
+    assert main(["store", "check", "--store", store]) == 0
+    assert " artifacts checked, 0 damaged" in capsys.readouterr().out
+    model = next(Path(store).glob("train/*/*/model.json"))
+    model.write_text(model.read_text().replace("least", "lesat"))
+    assert main(["store", "check", "--store", store]) == 1
+    assert f"{model.parent}: damaged: model.json is not what was stored" in capsys.readouterr().out
+    shutil.rmtree(next(Path(store).glob("score/*/*")))
+    aside = model.parent.with_name("abc.damaged")
+    model.parent.rename(aside)
+    assert main(["store", "gc", "--store", store]) == 2, "it asks, and nobody is there"
+    assert aside.exists()
+    assert main(["store", "gc", "--store", store, "--yes"]) == 0
+    assert not aside.exists()
+    capsys.readouterr()
+    assert main(["store", "gc", "--store", store]) == 0
+    assert capsys.readouterr().out == "nothing to remove\n"
 
 
 @needs_proc

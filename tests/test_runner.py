@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,16 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from marked import needs_proc, wait_for
 from msgspec import structs
 from synthbench.contract.stages import STAGES, StageKind
 from synthbench.errors import SynthbenchError
 from synthbench.execution.engines import Engine, InProcess, Workers
 from synthbench.execution.jobs import Job, Outcome, Place
 from synthbench.execution.perform import Task
+from synthbench.execution.processes import processes_with
 from synthbench.execution.provenance import code_hash
 from synthbench.execution.runner import Conditions, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
-from synthbench.execution.worker_process import Worker, kill, worker_command
+from synthbench.execution.worker_process import MARK, Worker, kill, worker_command
 from synthbench.planning.planner import Plan, make_plan
 from synthbench.planning.stage import Stage
 from synthbench.registry import installed
@@ -48,6 +52,7 @@ class Heard:
         self.begun: list[str] = []
         self.events: list[Event] = []
         self.outcomes: dict[str, Outcome] = {}
+        self.waited: list[str] = []
         self.repaired: list[tuple[str, str]] = []
 
     def started(self, stage: Stage) -> None:
@@ -61,6 +66,7 @@ class Heard:
 
     def postponed(self, stage: Stage) -> None:
         self.begun.remove(stage.label)
+        self.waited.append(stage.label)
 
     def damaged(self, stage: Stage, message: str) -> None:
         self.repaired.append((stage.label, message))
@@ -354,6 +360,86 @@ def test_a_new_kind_of_stage_is_one_entry_and_one_function(plan_of: PlanOf, stor
 
 def count_images(task: Task) -> None:
     task.facts["images"] = len(task.images("images"))
+
+
+def test_a_worker_runs_the_plugins_of_one_distribution_only(train_set: LocalStore, tmp_path: Path) -> None:
+    engine = Workers(train_set, tmp_path / "log", 1)
+    orchard = Place(distribution="synthbench-orchard")
+    options = {"train": 1, "test": 1}
+    jobs = [
+        Job(kind="data", key=uuid.uuid4().hex * 2, plugin=("data-source", name), options=options, place=place)
+        for name, place in (("fake-squares", FAKES), ("orchard", orchard), ("fake-squares", orchard))
+    ]
+    try:
+        assert not engine.run(jobs[0], lambda _: None, LONG).error
+        assert engine.is_warm_for(FAKES)
+        fakes = pid(engine.workers[FAKES])
+        assert not engine.run(jobs[1], lambda _: None, LONG).error
+        assert engine.is_warm_for(orchard)
+        assert not engine.is_warm_for(FAKES)
+        with pytest.raises(ProcessLookupError):
+            os.kill(fakes, 0)
+        assert "no data-source named 'fake-squares' is installed" in engine.run(jobs[2], lambda _: None, LONG).error
+    finally:
+        engine.close()
+
+
+def test_a_worker_that_died_while_it_waited_costs_nothing(worker: Worker) -> None:
+    assert not train(worker).error
+    before = pid(worker)
+    os.kill(before, signal.SIGKILL)
+    assert not train(worker).error
+    assert pid(worker) != before
+
+
+@needs_proc
+def test_what_a_plugin_starts_in_a_session_of_its_own_ends_with_its_worker(train_set: LocalStore, tmp_path: Path) -> None:
+    worker = Worker(tmp_path / "log", 1, True, worker_command(sys.executable, train_set.address, FAKES.distribution))
+    assert not train(worker, fail="daemon").error
+    assert processes_with(MARK, worker.mark)
+    worker.close()
+    wait_for(lambda: not processes_with(MARK, worker.mark))
+
+
+@pytest.mark.parametrize(
+    ("damage", "again"),
+    [
+        ("data", {"data", "select"}),
+        ("sample", {"sample"}),
+        ("train", {"train"}),
+    ],
+)
+def test_a_damaged_result_is_made_again_before_what_needs_it(plan_of: PlanOf, store: LocalStore, damage: str, again: set[str]) -> None:
+    plan = plan_of()
+    first = carry_out(plan, store)
+    for stage in plan.stages:
+        if stage.kind == "predict":
+            shutil.rmtree(first.artifacts[stage.key].folder)
+    victim = next(stage for stage in plan.stages if stage.kind == damage)
+    for file in first.artifacts[victim.key].folder.rglob("*"):
+        if file.is_file() and file.name != "stage.json":
+            file.write_bytes(file.read_bytes()[:-1] + b"~")  # in place: hard links of it are damaged, too
+    heard = Heard()
+    second = carry_out(plan, LocalStore(store.root), heard=heard)
+    assert not second.failures
+    assert scores(plan, second) == scores(plan, first)
+    done = {label.split()[0] for label in heard.begun}
+    assert done - {"predict", "load"} <= again | {"load"}
+    assert heard.repaired or damage == "data"
+
+
+def test_a_stage_that_another_run_makes_is_waited_for(plan_of: PlanOf, store: LocalStore) -> None:
+    plan = plan_of()
+    stage = next(stage for stage in plan.stages if stage.kind == "fit")
+    heard = Heard()
+    with store.build("fit", stage.key, resumable=True):
+        run = threading.Thread(target=carry_out, args=(plan, LocalStore(store.root), None, heard), daemon=True)
+        run.start()
+        wait_for(lambda: stage.label in heard.waited)
+        assert stage.label not in heard.outcomes
+    run.join(LONG)
+    assert not heard.outcomes[stage.label].error
+    assert len(heard.outcomes) == len(plan.stages)
 
 
 def test_a_worker_that_cannot_be_started_costs_its_stage(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 SUITE = Path(__file__).with_name("squares.toml")
 SIDE = 40
 time.sleep(float(os.environ.get("SYNTHBENCH_FAKE_SLOW_START", "0")))  # as a slow disk does to a library
-Failure = Literal["", "raise", "crash", "hang", "nonsense", "memory", "silent", "fork"]
+Failure = Literal["", "raise", "crash", "hang", "nonsense", "memory", "silent", "fork", "daemon"]
 Count = Annotated[int, Meta(ge=0)]
 
 
@@ -152,6 +153,8 @@ def misbehave(how: Failure) -> None:
         time.sleep(600)
     if how == "fork" and os.fork():  # the child holds the worker's pipe
         os.kill(os.getpid(), signal.SIGKILL)
+    if how == "daemon":
+        subprocess.Popen(["sleep", "600"], start_new_session=True)
     if how == "nonsense":
         for stream in range(3, 64):
             with suppress(OSError):
