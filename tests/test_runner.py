@@ -36,7 +36,7 @@ from synthbench.storage.local import LocalBuild, LocalStore, disk_errors_explain
 from synthbench.storage.references import ArtifactRef, ViewRef
 from synthbench.storage.store import Artifact, StageRecord
 from synthbench.suite.reader import read_suite
-from synthbench_fakes import SUITE, Threshold
+from synthbench_fakes import SUITE, Squares, Threshold
 
 if TYPE_CHECKING:
     from synthbench.execution.stage_run import Event
@@ -426,6 +426,28 @@ def test_a_damaged_result_is_made_again_before_what_needs_it(plan_of: PlanOf, st
     done = {label.split()[0] for label in heard.begun}
     assert done - {"predict", "load"} <= again | {"load"}
     assert heard.repaired or damage == "data"
+
+
+def test_files_that_change_while_a_stage_reads_them_cost_that_stage(
+    plan_of: PlanOf, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a").write_text("one")
+    plan = plan_of(f"data.folder={tmp_path / 'photos'}")
+    load = Squares.load
+
+    def load_and_change(self: Squares, run: Any) -> Any:
+        (tmp_path / "photos" / "a").write_text("two")
+        return load(self, run)
+
+    monkeypatch.setattr(Squares, "load", load_and_change)
+    state = carry_out(plan, store)
+    assert [outcome.error for outcome in state.failures.values()] == [
+        "files that it reads changed while it ran, so its result was set aside; run again"
+    ]
+    assert store.get("data", plan.data.key) is None
+    monkeypatch.undo()
+    assert not carry_out(plan_of(f"data.folder={tmp_path / 'photos'}"), store).failures
 
 
 def test_a_stage_that_another_run_makes_is_waited_for(plan_of: PlanOf, store: LocalStore) -> None:

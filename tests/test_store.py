@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,6 +158,78 @@ def test_a_store_with_a_link_is_refused_and_what_it_leads_to_is_untouched(store:
     with pytest.raises(SynthbenchError, match=f"{link}: is a link, and a store contains none: remove it"):
         LocalStore(store.root)
     assert precious.read_text() == "mine"
+
+
+def test_an_artifact_that_is_a_file_is_damage(store: LocalStore) -> None:
+    folder = put(store, "old")
+    shutil.rmtree(folder)
+    folder.write_text("not a folder")
+    with pytest.raises(DamagedArtifact):
+        store.get("fit", KEY)
+    assert Path(store.set_aside("fit", KEY)).read_text() == "not a folder"
+    assert store.get("fit", KEY) is None
+    store.remove(store.leftovers())
+    assert not leftovers(store)
+
+
+def test_damage_that_cannot_be_set_aside_is_told(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = put(store, "old")
+    (folder / "stage.json").unlink()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(SynthbenchError, match=r"damaged, and cannot be renamed \(Operation not permitted\); remove it by hand"):
+        store.set_aside("fit", KEY)
+
+
+def test_a_record_of_another_result_is_damage(store: LocalStore) -> None:
+    other = key_of({"stage": "score"})
+    for key, score in ((KEY, 0.1), (other, 0.9)):
+        with store.build("fit", key) as build:
+            build.publish(StageRecord(facts={"AP": score}))
+    one, two = store.folder("fit", KEY), store.folder("fit", other)
+    one.rename(one.with_name("aside"))
+    two.rename(one)
+    with pytest.raises(DamagedArtifact, match=f"it is the record of fit {other[:12]}"):
+        store.get("fit", KEY)
+
+
+def test_nothing_outside_is_removed_through_a_link(store: LocalStore, tmp_path: Path) -> None:
+    put(store, "old")
+    (tmp_path / "thesis.damaged").mkdir()
+    (store.root / "fit" / "00").symlink_to(tmp_path)
+    with pytest.raises(SynthbenchError, match="is a link, and a store contains none"):
+        LocalStore(store.root)
+    assert (tmp_path / "thesis.damaged").exists()
+
+
+def test_a_store_of_another_schema_is_refused(store: LocalStore) -> None:
+    mark = store.root / "synthbench-store.json"
+    mark.write_text(mark.read_text().replace('"schema": 3', '"schema": 99'))
+    with pytest.raises(SynthbenchError, match="a store of schema 99"):
+        LocalStore(store.root)
+
+
+def test_no_store_is_made_that_could_not_be_known_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/dev/null")
+    with pytest.raises(SynthbenchError, match="set XDG_DATA_HOME to a folder that can, or give --trust-store"):
+        LocalStore(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert LocalStore(tmp_path / "new", trust=True).root.exists()
+
+
+def test_a_link_that_leads_to_another_folder_changes_the_hash(store: LocalStore, tmp_path: Path) -> None:
+    for name, content in (("v1", "one"), ("v2", "two")):
+        (tmp_path / "w" / name).mkdir(parents=True)
+        (tmp_path / "w" / name / "a.bin").write_text(content)
+    hashes = []
+    for target in ("v1", "v2"):
+        (tmp_path / "w" / "weights").unlink(missing_ok=True)
+        (tmp_path / "w" / "weights").symlink_to(target)
+        hashes.append(store.content_hash(tmp_path / "w"))
+    assert hashes[0] != hashes[1]
 
 
 def test_an_artifact_that_is_a_link_is_damage(store: LocalStore, tmp_path: Path) -> None:
@@ -385,5 +458,5 @@ def test_a_pipe_is_not_read_and_the_system_is_not_searched(store: LocalStore, tm
     assert store.content_hash(tmp_path / "data")
     with pytest.raises(SynthbenchError, match="neither a file nor a folder"):
         store.content_hash(tmp_path / "data" / "pipe")
-    with pytest.raises(SynthbenchError, match="a folder of the system"):
+    with pytest.raises(SynthbenchError, match="contains far more than what you mean"):
         store.content_hash(Path("/proc"))

@@ -116,7 +116,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
 def test_shapes_that_are_not_a_suites_are_told(tmp_path: Path) -> None:
     assert problems('detectors = "fake-threshold"\n' + DATA, tmp_path) == ["detectors: expected [[detectors]], an array of tables"]
     assert problems(DATA + DETECTOR + 'name = "a b"\n', tmp_path) == [
-        "detectors[0].name: expected up to 100 letters, digits and '_.+-', got 'a b'"
+        "detectors[0].name: expected up to 100 letters, digits and '_.+-', no '_' at either end, got 'a b'"
     ]
     assert problems("data = 3\n" + DETECTOR, tmp_path)[0].startswith("data.use: missing")
 

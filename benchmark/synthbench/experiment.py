@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from synthbench.errors import SynthbenchError
 from synthbench.execution.engines import NEEDS_WORKER, Engine, InProcess, Workers
 from synthbench.execution.environments import Environments, EnvironmentSpec, default_folder, environment_spec_of
+from synthbench.execution.jobs import CORE
 from synthbench.execution.runner import Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.planning.planner import Plan, make_plan
@@ -94,6 +95,11 @@ class Experiment:
         specs = {key: environment_spec_of(entry.plugin, entry.info.distribution) for key, entry in entries.items()}
         return {key: spec for key, spec in specs.items() if spec is not None}
 
+    @property
+    def distributions_to_run(self) -> set[str]:
+        """The distributions of the plugins whose stages are not in the store."""
+        return {each.entry.info.distribution for each in self.plan.stages if each.entry is not None and each.key not in self.cached}
+
     def earlier(self, out: str | Path) -> Results | None:
         """What an earlier run left in `out`, if it is of this suite and can be read.
 
@@ -120,7 +126,10 @@ class Experiment:
             return False
         labels = {stage.key: stage.label for stage in earlier.stages if stage.state == "done"}
         same = earlier.suite == describe_suite(self.plan.suite) and labels == {stage.key: stage.label for stage in self.plan.stages}
-        return same and results_path(out, self.name).with_suffix(".md").exists()
+        path = results_path(out, self.name)
+        from synthbench.reporting import is_report_of
+
+        return same and is_report_of(path.with_suffix(".md"), path)
 
     def run(
         self,
@@ -150,6 +159,11 @@ class Experiment:
         if specs and in_process:
             names = ", ".join(sorted({each.distribution for each in specs.values()}))
             raise SynthbenchError(f"{names}: {NEEDS_WORKER}")
+        if in_process and len(mixed := self.distributions_to_run - {CORE}) > 1:
+            raise SynthbenchError(
+                f"the stages to run are of plugins of {', '.join(sorted(mixed))}; in one process each could change the others' results: "
+                "leave --in-process away, or run the stages of all but one before"
+            )
         pythons = interpreters(list(specs.values()), confirmation(make_environments), report_environment)
         conditions = Conditions(
             device=device,

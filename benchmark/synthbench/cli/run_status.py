@@ -147,7 +147,8 @@ class RunStatus:
 
     def finish(self, stage: StageLike, now: float, *, failed: bool) -> int:
         """Notes that a stage ended, and returns how many stages are skipped because of it."""
-        seconds = now - self.running.pop(stage.key).since
+        running = self.running.pop(stage.key, None)
+        seconds = now - running.since if running else 0.0
         self._busy += seconds
         if not failed:
             self._seconds[stage.kind].append(seconds)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from synthbench.contract.options import option_values
+from synthbench.errors import SynthbenchError
 from synthbench.execution.engines import Engine
 from synthbench.execution.jobs import CORE, Job, Outcome, Place, Resources
 from synthbench.execution.provenance import code_hash, commit
@@ -18,8 +19,10 @@ from synthbench.execution.stage_run import Event
 from synthbench.execution.state import RunState, look_up, refer_to, refer_to_view
 from synthbench.planning.planner import Plan
 from synthbench.planning.stage import Stage
+from synthbench.registry import installed
 from synthbench.storage.local import disk_errors_explained
 from synthbench.storage.store import Artifact, DamagedArtifact, Store
+from synthbench.suite.inputs import resolve_entry
 
 RENEWED = 2  # times that one damaged result is made again in a run; more often, something else is wrong
 
@@ -150,6 +153,9 @@ class Runner:
                 self._postpone(stage, elsewhere=outcome.busy)
                 return
             artifact = self._stored(stage)
+            if artifact is not None and (changed := changed_inputs(stage, self.store)):
+                self.store.set_aside(stage.kind, stage.key)
+                artifact, outcome = None, Outcome(error=changed, record=outcome.record)
         if artifact is not None:  # also if the worker died just after it had stored the result
             outcome = Outcome(record=artifact.record)
         elif not outcome.error:
@@ -182,14 +188,12 @@ class Runner:
     def _renew(self, kind: str, key: str) -> bool:
         """Has the stage of a damaged result run again, before those that need it. False if that was tried already."""
         with self._changed:
-            if key not in self.state.artifacts:  # another worker met the same damage
-                return True
+            self._renewed[key] += 1
+            if self._renewed[key] > RENEWED * len(self.engines):
+                return False
             try:
-                self.store.verify(kind, key)
+                self.store.verify(kind, key)  # another worker may have met the same damage, and it may be mended
             except DamagedArtifact as damage:
-                self._renewed[key] += 1
-                if self._renewed[key] > RENEWED:
-                    return False
                 self._set_aside(damage)
             return True
 
@@ -204,6 +208,17 @@ class Runner:
     def _hear(self, stage: Stage, event: Event) -> None:
         with self._changed:
             self.listener.heard(stage, event)
+
+
+def changed_inputs(stage: Stage, store: Store) -> str:
+    """An error if the files that a stage's options name are not those that its key was made of; empty if they are."""
+    if stage.entry is None or not stage.inputs:
+        return ""
+    try:
+        _, hashes = resolve_entry(stage.entry, installed(), store.content_hash)
+    except SynthbenchError as error:
+        return f"files that it reads changed while it ran ({error}); run again"
+    return "" if hashes == stage.inputs else "files that it reads changed while it ran, so its result was set aside; run again"
 
 
 def place_of(stage: Stage, conditions: Conditions) -> Place:

@@ -65,8 +65,7 @@ class Worker:
             **({"HF_HUB_OFFLINE": "1"} if offline else {}),
             **(variables or {}),
         }
-        self.mark = uuid.uuid4().hex
-        wanted[MARK] = self.mark
+        self.mark = ""  # of the process that runs now and all that it starts
         self.environment = {name: value for name, value in wanted.items() if value is not None}
         self.process: subprocess.Popen[bytes] | None = None
         self.too_long = False
@@ -138,6 +137,7 @@ class Worker:
             if self.closed:
                 return None
             if self.process is None or self.process.poll() is not None:
+                self.mark = uuid.uuid4().hex
                 self.log.parent.mkdir(parents=True, exist_ok=True)
                 with self.log.open("ab") as log:
                     self.process = subprocess.Popen(
@@ -145,7 +145,7 @@ class Worker:
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
                         stderr=log,
-                        env=self.environment,
+                        env={**self.environment, MARK: self.mark},
                         start_new_session=True,  # Ctrl-C goes to the runner, which ends the worker
                     )
                 threading.Thread(target=end_with, args=(self.process, self.mark), daemon=True).start()

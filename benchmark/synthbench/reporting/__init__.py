@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,19 @@ def render_file(path: Path) -> Path:
         ) from error
 
 
+def mark_of(results: Path) -> str:
+    """The last line of a report, which ties it to its results: a report without it is of others, or was not finished."""
+    return f"\n<!-- made from {results.name}, SHA-256 {hashlib.sha256(results.read_bytes()).hexdigest()} -->\n"
+
+
+def is_report_of(report: Path, results: Path) -> bool:
+    """Whether a report was made from exactly these results."""
+    try:
+        return report.read_text(encoding="utf-8").endswith(mark_of(results))
+    except (OSError, ValueError):
+        return False
+
+
 def refuse_link(folder: Path) -> None:
     """Raises SynthbenchError if the folder of a report's pictures is a link: it may lead anywhere."""
     if folder.is_symlink():
@@ -68,5 +82,5 @@ def make_report(results: Results, path: Path) -> Path:
         if is_current(path):
             write_results(path, results)
     written = path.with_suffix(".md")
-    write_bytes(written, render(results, path.name).encode(errors="replace"))
+    write_bytes(written, (render(results, path.name) + mark_of(path)).encode(errors="replace"))
     return written

@@ -39,7 +39,7 @@ def paragraphs(text: str) -> str:
     """Text of several paragraphs, which may contain `code`, and nothing that Markdown knows at the beginning of a line."""
     parts = [" ".join(_unmarked(printable(part)).split()) for part in re.split(r"\n\s*\n", text)]
     parts = [part if part.count("`") % 2 == 0 and "``" not in part else part.replace("`", "'") for part in parts]
-    return "\n\n".join(re.sub(r"^(?=[#>=|~+*-])", r"\\", part) for part in parts)
+    return "\n\n".join(re.sub(r"^(?=[#>=|~+*-])|(?<=^\d)(?=[.)])", r"\\", part) for part in parts)
 
 
 def _unmarked(text: str) -> str:

@@ -36,8 +36,8 @@ class FileHashes:
 
         only: the files of the folder that count; None: all. Raises SynthbenchError if there is nothing.
         """
-        if path.as_posix().startswith(SYSTEM):
-            raise SynthbenchError(f"{path}: a folder of the system; name one with files of your own")
+        if path.as_posix().startswith(SYSTEM) or path in (Path("/"), Path.home()):
+            raise SynthbenchError(f"{path}: contains far more than what you mean; name a folder in it")
         if path.is_dir():
             files = sorted(files_below(path) if only is None else {each for each in only if is_file(each)})
             digest = hashlib.sha256()
@@ -87,13 +87,17 @@ def is_file(path: Path) -> bool:
     return False
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """All files in a folder and the folders in it, through links too, but into each folder once; without what tools leave behind."""
-    seen = {os.path.realpath(folder)}
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        yield from (path for name in names if name not in LEFTOVERS and (path := Path(parent, name)).is_file())
-        for name in sorted(folders):
-            target = os.path.realpath(Path(parent, name))
-            if name in LEFTOVERS or target in seen:
-                folders.remove(name)  # so that it is not walked into
-            seen.add(target)
+def files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """All files in a folder and the folders in it, through links too, but never into a folder again that this one is in.
+
+    What tools leave behind is left out.
+    """
+    real = os.path.realpath(folder)
+    if real not in above:
+        for path in sorted(folder.iterdir()):
+            if path.name in LEFTOVERS:
+                continue
+            if path.is_dir():
+                yield from files_below(path, above | {real})
+            elif path.is_file():
+                yield path

@@ -22,8 +22,9 @@ from synthbench.errors import SynthbenchError
 from synthbench.storage.hashes import FileHashes
 from synthbench.storage.leases import Lease, acquire, is_abandoned
 from synthbench.storage.manifest import STAGE, Verifier, describe_files, seal, unseal
-from synthbench.storage.ownership import is_ours, new_mark
+from synthbench.storage.ownership import is_ours, new_mark, secret_file
 from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord
+from synthbench.text import printable
 
 SCHEMA = 3
 MARK = "synthbench-store.json"
@@ -41,12 +42,20 @@ class LocalStore:
         trust: also one that another user or another machine made.
         Raises SynthbenchError if the folder holds something else, or links: no foreign file is ever touched.
         """
+        if printable(str(root)) != str(root):
+            raise SynthbenchError(f"{root}: a store's path must be UTF-8 without control characters; name another folder with --store")
         self.given, self.root = root, root.resolve()
         with disk_errors_explained(self.root):
             if not (self.root / MARK).exists():
-                self._create()
+                self._create(trust=trust)
             self._refuse_links()
-            if not trust and not is_ours(self._mark()):
+            mark = self._mark()
+            schema = mark.get("schema") if isinstance(mark, dict) else None
+            if schema != SCHEMA:
+                raise SynthbenchError(
+                    f"{root}: a store of schema {schema!r}, not {SCHEMA} as this version's; name another folder with --store"
+                )
+            if not trust and not is_ours(mark):
                 raise SynthbenchError(
                     f"{root}: this store was not made by this user on this machine, and its results may be forged: "
                     "use it with --trust-store, or name another folder with --store"
@@ -77,7 +86,10 @@ class LocalStore:
         if folder.is_symlink() or folder.parent.is_symlink() or (folder / STAGE).is_symlink():
             raise DamagedArtifact(folder, kind, key, "it is a link")
         try:
-            return Artifact(folder, unseal((folder / STAGE).read_bytes()))
+            record = unseal((folder / STAGE).read_bytes())
+            if (record.kind, record.key) != (kind, key):
+                raise ValueError(f"it is the record of {record.kind} {record.key[:12]}")
+            return Artifact(folder, record)
         except (OSError, ValueError) as error:  # ValueError: not JSON, not text, no record, or another one
             raise DamagedArtifact(folder, kind, key, f"{STAGE}: {error}") from None
 
@@ -93,16 +105,21 @@ class LocalStore:
         return not is_abandoned(self._lease_of(kind, key))
 
     def set_aside(self, kind: str, key: str) -> str:
-        """Renames a damaged artifact, and returns its new name; empty if another process was first."""
+        """Renames a damaged artifact, and returns its new name; empty if another process was first.
+
+        Raises SynthbenchError if it cannot be renamed.
+        """
         folder = self.folder(kind, key)
         aside = Path(tempfile.mkdtemp(prefix=f"{key[:12]}.", suffix=DAMAGED, dir=folder.parent))
         try:
-            if folder.is_symlink():  # a link cannot replace a folder
+            if folder.is_symlink() or folder.is_file():  # neither can replace a folder
                 aside.rmdir()
             folder.replace(aside)
-        except OSError:
+        except OSError as error:
             with suppress(OSError):
                 aside.rmdir()
+            if os.path.lexists(folder):
+                raise SynthbenchError(f"{folder}: damaged, and cannot be renamed ({error.strerror}); remove it by hand") from error
             return ""
         return str(aside)
 
@@ -140,7 +157,7 @@ class LocalStore:
     def sweep(self) -> None:
         """Removes what processes that were killed left unfinished, but for what the next attempt continues with."""
         for lease in (self.root / BUILDING).glob(f"*{LEASE}"):
-            if is_abandoned(lease) and (taken := acquire(lease)) is not None:
+            if lease.is_file() and is_abandoned(lease) and (taken := acquire(lease)) is not None:
                 shutil.rmtree(lease.with_suffix(""), ignore_errors=True)
                 taken.release()
 
@@ -158,7 +175,7 @@ class LocalStore:
     def remove(self, leftovers: Sequence[Path]) -> None:
         """Removes what `leftovers` gave."""
         for folder in leftovers:
-            if folder.is_symlink():
+            if folder.is_symlink() or folder.is_file():
                 folder.unlink()
             else:
                 shutil.rmtree(folder)
@@ -184,7 +201,9 @@ class LocalStore:
         with disk_errors_explained(self.root):
             if not build.lease.is_ours:
                 raise SynthbenchError(f"{build.folder}: another process took over this stage, so its result was not stored")
-            (build.folder / STAGE).write_bytes(seal(structs.replace(record, files=describe_files(build.folder))))
+            (build.folder / STAGE).write_bytes(
+                seal(structs.replace(record, kind=build.kind, key=build.key, files=describe_files(build.folder)))
+            )
             folder = self.folder(build.kind, build.key)
             folder.parent.mkdir(parents=True, exist_ok=True)
             build.folder.chmod(0o755)
@@ -199,13 +218,19 @@ class LocalStore:
             raise SynthbenchError(f"{folder}: could not be published")
         return found
 
-    def _create(self) -> None:
+    def _create(self, *, trust: bool) -> None:
         """Makes an empty folder a store."""
+        mark = new_mark()
+        if not mark["seal"] and not trust:
+            raise SynthbenchError(
+                f"{self.given}: no store is made, since {secret_file()}, by which it would be known as yours, cannot be written; "
+                "set XDG_DATA_HOME to a folder that can, or give --trust-store"
+            )
         if self.root.exists() and any(not each.name.startswith(f".{MARK}") for each in self.root.iterdir()):
             raise SynthbenchError(f"{self.given}: not a store of synthbench and not empty; name another folder with --store")
         self.root.mkdir(parents=True, exist_ok=True)
         temporary = self.root / f".{MARK}-{os.getpid()}"
-        temporary.write_text(json.dumps({"schema": SCHEMA, **new_mark()}))
+        temporary.write_text(json.dumps({"schema": SCHEMA, **mark}))
         try:
             os.link(temporary, self.root / MARK)
         except FileExistsError:  # another process was first
@@ -221,8 +246,9 @@ class LocalStore:
 
     def _refuse_links(self) -> None:
         """Raises SynthbenchError if a file or folder of the store's own is a link."""
-        for parent in (self.root, self.root / BUILDING, self.root / LOGS, self.root / SERIES):
-            for each in os.scandir(parent) if parent.is_dir() else ():
+        tops = [each for each in os.scandir(self.root) if each.is_symlink() or each.is_dir()]
+        for parent in (self.root, *(Path(each.path) for each in tops if not each.is_symlink())):
+            for each in os.scandir(parent):
                 if each.is_symlink():
                     raise SynthbenchError(f"{each.path}: is a link, and a store contains none: remove it")
 

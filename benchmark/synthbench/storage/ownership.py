@@ -37,9 +37,14 @@ def seal_of(identity: str) -> str:
     return hmac.new(secret, identity.encode(), hashlib.sha256).hexdigest() if secret else ""
 
 
+def secret_file() -> Path:
+    """Where this user's secret is kept."""
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "synthbench" / "secret"
+
+
 def user_secret() -> bytes:
     """This user's secret, made when it is first needed; empty if it cannot be kept."""
-    file = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "synthbench" / "secret"
+    file = secret_file()
     with suppress(OSError, RuntimeError):
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".secret-{uuid.uuid4().hex}")

@@ -28,9 +28,12 @@ class StageRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     recipe: everything the key is made of. facts: the core's figures. metrics: the plugin's, under the plugin's name.
     seconds: wall time. peak_memory: bytes, of the process from its start to the end of the stage.
     python, packages, device: what it ran with. commit: of synthbench. code: a hash of the plugin's source files.
-    files: of the artifact, by their relative names. checksum: of the record itself. The store fills in both.
+    kind, key: of the artifact. files: of the artifact, by their relative names. checksum: of the record itself. The store fills
+    these in.
     """
 
+    kind: str = ""
+    key: str = ""
     label: str = ""
     recipe: dict[str, Any] = {}
     seconds: float = 0.0

@@ -49,6 +49,8 @@ def read_suite(source: Path | Mapping[str, Any], registry: Registry, changes: Se
         content = copy.deepcopy(dict(source))
         name = str(content.pop("name", UNNAMED))
         file = name
+    if not re.fullmatch(r"[^\x00-\x1f/]{1,200}", name) or name.startswith(".") or printable(name) != name:
+        raise SuiteError([f"{file}: its report cannot be named {name!r}: up to 200 characters, no '.' at the beginning, no line breaks"])
     for change in changes:
         apply_change(content, change)
     return Reader(file, registry).read(name, content)
@@ -154,8 +156,8 @@ class Reader:
             self.wrong(f"{key}.use", str(error))
             return None
         name = table.get("name", table["use"])
-        if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]{1,100}", name):
-            self.wrong(f"{key}.name", f"expected up to 100 letters, digits and '_.+-', got {name!r}")
+        if not isinstance(name, str) or not re.fullmatch(r"(?!_)[\w.+-]{1,100}(?<!_)", name):
+            self.wrong(f"{key}.name", f"expected up to 100 letters, digits and '_.+-', no '_' at either end, got {name!r}")
             name = info.name
         plugin, problems = configure(info.cls, {option: value for option, value in table.items() if option not in ("use", "name")})
         self.wrong_options(key, problems)
