@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from synthbench_diffusers.recipe import Recipe
 
 DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+FILES = ("*.json", "*.txt", "*model.safetensors", "*-of-*.safetensors")
+"""What `from_pretrained` reads of a repository: neither fp16 and non-EMA duplicates nor single files in another layout."""
 GENERATOR_OF = {"StableDiffusionPipeline": "sd15-dreambooth", "StableDiffusionXLPipeline": "sdxl-lora"}
 
 
@@ -96,7 +98,7 @@ def _loading_error(source: str, error: Exception) -> SynthbenchError:
         return SynthbenchError(f"{source}: cannot be loaded: {reason}")
     return SynthbenchError(
         f"{source}: not a folder, and not complete in the hub's cache ({reason}); get it with "
-        f'`hf download {source} --include "*.json" "*.txt" "*/*.safetensors"`, or run with --download'
+        f"`hf download {source} --include {' '.join(map(repr, FILES))}`, or run with --download"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from synthbench import Run
 
     from synthbench_diffusers.recipe import Recipe
+
+
+SEPARATOR = "/"
 
 
 @dataclass
@@ -35,9 +39,8 @@ def save(run: Run, recipe: Recipe, progress: Progress) -> None:
     part.mkdir()
     tensors: dict[str, Any] = {}
     numbers: dict[str, Any] = {}
-    for index, values in progress.optimizer.state_dict()["state"].items():
-        for key, value in values.items():
-            (tensors if torch.is_tensor(value) else numbers)[f"{index}.{key}"] = value
+    for name, value in flattened(progress.optimizer.state_dict()["state"]):
+        (tensors if torch.is_tensor(value) else numbers)[name] = value
     save_file({name: weight.detach().contiguous() for name, weight in progress.trained.items()}, part / "weights.safetensors")
     save_file(tensors, part / "optimizer.safetensors")
     rest = {"fit": _identity(run, recipe), "losses": progress.losses, "optimizer": numbers, "scaler": progress.scaler.state_dict()}
@@ -59,15 +62,34 @@ def load(run: Run, recipe: Recipe, progress: Progress) -> None:
         with torch.no_grad():
             for name, weight in progress.trained.items():
                 weight.copy_(weights[name])
-        values: dict[int, dict[str, Any]] = {}
-        for name, value in [*load_file(folder / "optimizer.safetensors").items(), *rest["optimizer"].items()]:
-            index, key = name.split(".", 1)
-            values.setdefault(int(index), {})[key] = value
+        stored = {**load_file(folder / "optimizer.safetensors"), **rest["optimizer"]}
+        values = {int(index): state for index, state in nested(stored).items()}
         progress.optimizer.load_state_dict({**progress.optimizer.state_dict(), "state": values})
         progress.scaler.load_state_dict(rest["scaler"])
         progress.losses = list(rest["losses"])
         run.log(f"resumes after step {len(progress.losses)}")
         return
+
+
+def flattened(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested dictionaries by their paths: bitsandbytes keeps its state in a dictionary within that of a parameter."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{key}{SEPARATOR}")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested dictionaries that `flattened` took apart."""
+    found: dict[str, Any] = {}
+    for path, value in leaves.items():
+        *folders, last = path.split(SEPARATOR)
+        place = found
+        for each in folders:
+            place = place.setdefault(each, {})
+        place[last] = value
+    return found
 
 
 def remove(workdir: Path) -> None:

@@ -87,6 +87,39 @@ def weights(folder: Path) -> dict[str, Any]:
     return {f"{path.parent.name}/{key}": value for path in folder.rglob("*.safetensors") for key, value in load_file(path).items()}
 
 
+def test_the_files_that_the_hint_names_are_those_that_are_read():
+    from huggingface_hub.utils import filter_repo_objects
+    from synthbench_diffusers.checkpoint import FILES
+
+    vae = ["README.md", "config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin", "sdxl.vae.safetensors"]
+    assert [*filter_repo_objects(vae, allow_patterns=list(FILES))] == ["config.json", "diffusion_pytorch_model.safetensors"]
+    read = [
+        "model_index.json",
+        "text_encoder/model.safetensors",
+        "tokenizer/merges.txt",
+        "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
+        "unet/diffusion_pytorch_model.safetensors.index.json",
+        "vae/diffusion_pytorch_model.safetensors",
+    ]
+    duplicates = [
+        "text_encoder/model.fp16.safetensors",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "unet/diffusion_pytorch_model.non_ema.safetensors",
+        "v1-5-pruned.safetensors",
+        "text_encoder/pytorch_model.bin",
+    ]
+    assert [*filter_repo_objects([*read, *duplicates], allow_patterns=list(FILES))] == read
+
+
+def test_an_optimizers_nested_state_is_taken_apart_and_put_together():
+    from synthbench_diffusers.state import flattened, nested
+
+    state = {0: {"step": 3, "quantized": {"state1": 1, "absmax1": 2}}, 1: {"step": 3}}
+    leaves = dict(flattened(state))
+    assert leaves == {"0/step": 3, "0/quantized/state1": 1, "0/quantized/absmax1": 2, "1/step": 3}
+    assert {int(index): each for index, each in nested(leaves).items()} == state
+
+
 def test_importing_the_plugin_is_light() -> None:
     code = "import sys, synthbench_diffusers; print({'torch', 'numpy', 'diffusers', 'PIL'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "set()"
