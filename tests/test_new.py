@@ -106,12 +106,12 @@ def test_the_suite_that_is_written_names_options_that_exist(written: Path, templ
 @pytest.mark.usefixtures("written")
 def test_a_detector_with_torch_learns_from_few_references_and_takes_its_weights_up_again(tmp_path: Path):
     (tmp_path / "suite.toml").write_text(WITH_TORCH)
-    told("synthbench", "run", "suite.toml", "--in-process", "--device", "cpu", folder=tmp_path)
+    told("synthbench", "run", "suite.toml", "--device", "cpu", folder=tmp_path)
     (cell,) = json.loads((tmp_path / "reports" / "suite.json").read_text())["cells"]
     assert cell["metrics"]["AP50"] > 0.5
     (weights,) = {file.parent for file in tmp_path.rglob("model.safetensors")}
     again = ["--set", f'detectors.some-torch-detector.weights="{weights}"', "--set", "detectors.some-torch-detector.min_steps=1"]
-    told("synthbench", "run", "suite.toml", "--in-process", "--device", "cpu", *again, folder=tmp_path)
+    told("synthbench", "run", "suite.toml", "--device", "cpu", *again, folder=tmp_path)
     (cell,) = json.loads((tmp_path / "reports" / "suite.json").read_text())["cells"]
     assert cell["metrics"]["AP50"] > 0.5, "one epoch would not do from scratch"
 
@@ -126,7 +126,7 @@ def test_only_a_detector_is_written_with_torch(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.usefixtures("written")
 def test_all_that_is_written_works_together_in_one_suite(tmp_path: Path):
     (tmp_path / "suite.toml").write_text(TOGETHER)
-    told("synthbench", "run", "suite.toml", "--in-process", "--device", "cpu", folder=tmp_path)
+    told("synthbench", "run", "suite.toml", "--device", "cpu", folder=tmp_path)
     held = json.loads((tmp_path / "reports" / "suite.json").read_text())
     scores = {cell["training_set"]: cell["metrics"]["AP50"] for cell in held["cells"]}
     assert {*scores} == {"real", "references", "some-generator x native", "some-generator x some-annotator"}
