@@ -19,7 +19,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.execution.engines import NEEDS_WORKER, Engine, InProcess, Workers
 from synthbench.execution.environments import Environments, EnvironmentSpec, default_folder, environment_spec_of
 from synthbench.execution.jobs import CORE
-from synthbench.execution.runner import Conditions, Listener, Runner
+from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.planning.planner import Plan, make_plan
 from synthbench.registry import installed
@@ -175,10 +175,11 @@ class Experiment:
         )
         self.store.sweep()
         started = time.monotonic()
-        cached = set(self.cached)
+        cached, attempts = set(self.cached), 0
         while True:
             engines = self._engines(workers, threads, in_process=in_process, offline=not download)
-            state = Runner(self.plan, self.store, engines, listener or Silent(), conditions).run()
+            runner = Runner(self.plan, self.store, engines, listener or Silent(), conditions)
+            state = runner.run()
             self.store.sweep()  # what killed workers left
             state.cached &= cached
             took: float | None = round(time.monotonic() - started, 1)
@@ -187,8 +188,11 @@ class Experiment:
             try:
                 return self._report(state, out, command=command, workers=workers, wall_seconds=took)
             except DamagedArtifact as damage:  # what only the report reads
+                attempts += 1
+                if attempts > RENEWED:
+                    raise
                 cached.discard(damage.key)
-                self.store.set_aside(damage.kind, damage.key)
+                runner.set_aside(damage)
 
     def _report(self, state: RunState, out: str | Path | None, **facts: Any) -> Results:
         """The results of a finished run, written to `out`. Raises DamagedArtifact."""

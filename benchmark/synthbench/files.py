@@ -1,7 +1,8 @@
-"""Writing files whole: a full disk or a killed process leaves the earlier file as it was."""
+"""Files: written whole, so that a full disk or a killed process leaves the earlier one as it was; and hashed."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -33,3 +34,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file whole. Raises SynthbenchError if it cannot be written."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content. Raises OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -27,9 +27,14 @@ def confirm(specs: Sequence[EnvironmentSpec], folder: Path) -> None:
     print(description, file=sys.stderr)
     if sys.stdin.isatty():
         print(f"make them below {folder} now? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        if answered_yes():
             return
     raise SynthbenchError(DECLINED)
+
+
+def answered_yes() -> bool:
+    """Reads a person's answer to a question; anything but yes is no."""
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def say(line: str) -> None:

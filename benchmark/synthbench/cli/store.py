@@ -6,12 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from synthbench.cli.environments import UNITS, answered_yes, size_of
 from synthbench.errors import SynthbenchError
 from synthbench.storage.local import LocalStore
 from synthbench.storage.store import DamagedArtifact
 
 FAILED = 1
-UNITS = 1000.0
 
 
 def open_existing(arguments: argparse.Namespace) -> LocalStore:
@@ -57,13 +57,8 @@ def gc_command(arguments: argparse.Namespace) -> int:
         if not sys.stdin.isatty():
             raise SynthbenchError("nothing was removed: give --yes, or answer at a terminal")
         print("remove these? [y/N] ", end="", flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if not answered_yes():
             return 0
     store.remove(folders)
     print(f"removed {len(folders)}")
     return 0
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of the files below a folder."""
-    return sum(each.lstat().st_size for each in folder.rglob("*") if each.is_file() and not each.is_symlink())

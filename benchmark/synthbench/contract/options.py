@@ -52,14 +52,29 @@ def option_types(plugin: type) -> dict[str, Any]:
 
 def is_weights(kind: Any) -> bool:
     """Whether an option's type is `Weights`."""
-    if typing.get_origin(kind) in UNIONS:
-        return any(map(is_weights, typing.get_args(kind)))
-    return any(isinstance(mark, msgspec.Meta) and mark.description == WEIGHTS for mark in typing.get_args(kind)[1:])
+    return _is_marked(kind, WEIGHTS)
 
 
 def is_entry_name(kind: Any) -> bool:
     """Whether an option's type is `EntryName`."""
-    return any(isinstance(mark, msgspec.Meta) and mark.description == ENTRY for mark in typing.get_args(kind)[1:])
+    return _is_marked(kind, ENTRY)
+
+
+def entry_names(plugin: type) -> frozenset[str]:
+    """The options of a plugin's class that name other entries. Remembered by the class: every stage of a plan asks."""
+    if plugin not in _ENTRY_NAMES:
+        _ENTRY_NAMES[plugin] = frozenset(name for name, kind in option_types(plugin).items() if is_entry_name(kind))
+    return _ENTRY_NAMES[plugin]
+
+
+_ENTRY_NAMES: dict[type, frozenset[str]] = {}
+
+
+def _is_marked(kind: Any, description: str) -> bool:
+    """Whether a type, or one of a union, is annotated with this description."""
+    if typing.get_origin(kind) in UNIONS:
+        return any(_is_marked(each, description) for each in typing.get_args(kind))
+    return any(isinstance(mark, msgspec.Meta) and mark.description == description for mark in typing.get_args(kind)[1:])
 
 
 def option_marks_of(plugin: type) -> dict[str, str]:

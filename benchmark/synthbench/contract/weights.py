@@ -5,13 +5,13 @@ Nothing is downloaded without `--download`, and no pickle is opened without `--a
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthbench.errors import SynthbenchError
+from synthbench.files import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,8 +84,7 @@ def fetched(address: str, run: Run) -> Path:
             torch.hub.download_url_to_file(address, str(path), expected, progress=False)
         except (OSError, RuntimeError) as error:
             raise SynthbenchError(f"weights: {address} cannot be downloaded ({error})") from error
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     if not digest.startswith(expected):
         raise SynthbenchError(f"weights: {path}: its SHA-256 {digest[:8]}… is not the one in its name: get {address} again")
     return path

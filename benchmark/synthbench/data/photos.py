@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,11 @@ class PhotoCheck:
     turned: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
 
+    @cached_property
+    def inside(self) -> Path:
+        """The folder that the images should be in, without links."""
+        return self.folder.resolve()
+
     def photos(self, run: Run) -> Iterator[Photo]:
         """The valid photographs, in the file's order."""
         for image in run.track(self.file.images, f"check {self.file.name}", unit="images"):
@@ -91,7 +97,7 @@ class PhotoCheck:
             self.deep.append(image.file_name)
         if header.frames > 1:
             self.frames.append(image.file_name)
-        if not path.resolve().is_relative_to(self.folder.resolve()):
+        if not path.resolve().is_relative_to(self.inside):
             self.outside.append(image.file_name)
         boxes = self._boxes(image)
         if annotated != upright:

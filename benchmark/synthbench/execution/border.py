@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from synthbench.contract.images import read_header
-from synthbench.contract.types import Boxes, ImageSet, Sample
+from synthbench.contract.types import Boxes, ImageSet, Run, Sample
 from synthbench.errors import SynthbenchError
 
 Item = TypeVar("Item", Sample, Boxes)
@@ -59,10 +59,11 @@ class Border:
         for boxes, picture in zip(items, images, strict=True):
             yield self.boxes(boxes, picture.width, picture.height)
 
-    def note(self) -> str:
-        """What was dropped, for the reader of the report; empty if nothing was."""
+    def note(self, run: Run, begin: str = "") -> None:
+        """Notes in the report what was dropped, if anything was."""
         parts = [f"{count} {what}" for what, count in self.dropped.items() if count]
-        return f"boxes were dropped: {', '.join(parts)}" if parts else ""
+        if parts:
+            run.note(f"{begin}boxes were dropped: {', '.join(parts)}")
 
 
 def counted(items: Iterable[object], expected: int | None, kind: type[Item]) -> Iterator[Item]:

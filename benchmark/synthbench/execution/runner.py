@@ -82,7 +82,7 @@ class Runner:
         Raises SynthbenchError if the store cannot be written, KeyboardInterrupt on Ctrl-C; what is finished stays.
         """
         for damage in self.state.damaged:
-            self._set_aside(damage)
+            self.set_aside(damage)
         threads = [threading.Thread(target=self._work, args=(engine,), daemon=True) for engine in self.engines]
         if self.state.settled < len(self.plan.stages):
             for thread in threads:
@@ -174,7 +174,7 @@ class Runner:
         try:
             return self.store.get(stage.kind, stage.key)
         except DamagedArtifact as damage:
-            self._set_aside(damage)
+            self.set_aside(damage)
             return None
 
     def _postpone(self, stage: Stage, *, elsewhere: bool) -> None:
@@ -194,10 +194,11 @@ class Runner:
             try:
                 self.store.verify(kind, key)  # another worker may have met the same damage, and it may be mended
             except DamagedArtifact as damage:
-                self._set_aside(damage)
+                self.set_aside(damage)
             return True
 
-    def _set_aside(self, damage: DamagedArtifact) -> None:
+    def set_aside(self, damage: DamagedArtifact) -> None:
+        """Takes a damaged result out of the way and says so; its stage is to run again."""
         where = self.store.set_aside(damage.kind, damage.key)
         with self._changed:
             self.state.artifacts.pop(damage.key, None)

@@ -25,8 +25,7 @@ def load_data(task: Task) -> None:
     for split, samples in (("train", splits.train), ("test", splits.test)):
         border = Border(len(splits.categories))
         images = write_set(folder / split, splits.categories, border.samples(counted(samples, None, Sample)))
-        if note := border.note():
-            task.run.note(f"{split}: {note}")
+        border.note(task.run, f"{split}: ")
         if not len(images):
             raise SynthbenchError(f"{name}: the {split} set is empty")
         if split == "test" and (unknown := sum(picture.boxes is None for picture in images)):
@@ -74,8 +73,7 @@ def sample(task: Task) -> None:
 
     border = Border(len(categories))
     images = write_set(task.run.workdir, categories, border.samples(samples()), link=True)
-    if note := border.note():
-        task.run.note(note)
+    border.note(task.run)
     task.facts.update(images=len(images), reused_images=reused)
 
 
@@ -129,8 +127,7 @@ def store_boxes(task: Task, boxes: Iterable[object], images: ImageSet) -> list[B
     """Checks, clips and stores the boxes that a plugin yields for images."""
     border = Border(len(images.categories))
     stored = list(border.predictions(counted(boxes, len(images), Boxes), images))
-    if note := border.note():
-        task.run.note(note)
+    border.note(task.run)
     write_boxes(task.run.workdir / BOXES, stored)
     return stored
 

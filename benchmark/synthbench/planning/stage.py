@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from synthbench.contract.environment import environment_of
-from synthbench.contract.options import is_entry_name, option_types, option_values
+from synthbench.contract.options import entry_names, option_values
 from synthbench.contract.stages import STAGES, StageKind
 from synthbench.suite.model import Entry
 
@@ -94,7 +94,7 @@ class Stage:
             **self.parameters,
         }
         if self.entry is not None:
-            names = [name for name, kind in option_types(type(self.entry.plugin)).items() if is_entry_name(kind)]
+            names = entry_names(type(self.entry.plugin))
             options = {name: value for name, value in option_values(self.entry.plugin, self.about.options).items() if name not in names}
             recipe |= {
                 "plugin": self.entry.info.name,

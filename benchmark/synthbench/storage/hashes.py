@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from synthbench.errors import SynthbenchError
+from synthbench.files import sha256_of, write_bytes
 
 SETTLED = 2 * 10**9  # ns; a file changed a moment ago may change again within one tick of the clock (git: "racy")
 LEFTOVERS = frozenset({".DS_Store", ".git", ".cache", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
@@ -61,8 +61,7 @@ class FileHashes:
             known = self._known.get(name)
             if isinstance(known, list) and known[:4] == mark:
                 return str(known[4])
-            with path.open("rb") as file:
-                value = hashlib.file_digest(file, "sha256").hexdigest()
+            value = sha256_of(path)
         except OSError as error:
             raise SynthbenchError(f"{path}: cannot be read ({error.strerror or error})") from None
         if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > SETTLED:
@@ -73,10 +72,8 @@ class FileHashes:
     def save(self) -> None:
         """Writes what is known, in one rename."""
         if self._changed:
-            with suppress(OSError):  # remembering hashes saves time, nothing more
-                temporary = self._file.with_suffix(f".{uuid.uuid4().hex}")
-                temporary.write_text(json.dumps(self._known))
-                temporary.replace(self._file)
+            with suppress(SynthbenchError):  # remembering hashes saves time, nothing more
+                write_bytes(self._file, json.dumps(self._known).encode())
                 self._changed = False
 
 

@@ -28,7 +28,7 @@ from synthbench.text import printable
 
 SCHEMA = 3
 MARK = "synthbench-store.json"
-BUILDING, SERIES, LOGS = "building", "series", "logs"
+BUILDING, SERIES = "building", "series"
 PROBE = 2**20  # bytes
 PARTIAL, LEASE, DAMAGED = ".partial", ".lease", ".damaged"
 
@@ -226,7 +226,8 @@ class LocalStore:
                 f"{self.given}: no store is made, since {secret_file()}, by which it would be known as yours, cannot be written; "
                 "set XDG_DATA_HOME to a folder that can, or give --trust-store"
             )
-        if self.root.exists() and any(not each.name.startswith(f".{MARK}") for each in self.root.iterdir()):
+        foreign = self.root.exists() and any(not each.name.startswith(f".{MARK}") for each in self.root.iterdir())
+        if foreign and not (self.root / MARK).exists():  # else another process has made the store by now
             raise SynthbenchError(f"{self.given}: not a store of synthbench and not empty; name another folder with --store")
         self.root.mkdir(parents=True, exist_ok=True)
         temporary = self.root / f".{MARK}-{os.getpid()}"

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import structs
 
 from synthbench.errors import SynthbenchError
+from synthbench.files import sha256_of
 from synthbench.storage.store import Artifact, DamagedArtifact, StageRecord, StoredFile
 
 STAGE = "stage.json"
@@ -32,12 +33,6 @@ def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise SynthbenchError(f"{path.relative_to(folder)}: neither a file nor a folder; a stored result holds nothing else")
             yield path.relative_to(folder).as_posix(), path
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seal(record: StageRecord) -> bytes:

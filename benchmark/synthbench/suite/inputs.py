@@ -52,12 +52,12 @@ def resolve_entry(entry: Entry, registry: Registry, content_hash: Hasher) -> tup
 
     Raises SuiteError with every option that names nothing.
     """
-    changed, _ = resolve_options(entry, registry, lambda path: path.name)
-    plugin = replace(entry.plugin, **changed)
     read: list[Path] | None = None
-    if isinstance(plugin, Reads):
+    if isinstance(entry.plugin, Reads):  # it names its files by the absolute paths
+        changed, _ = resolve_options(entry, registry, lambda path: path.name)
+        plugin: Any = entry.plugin
         try:
-            read = list(plugin.inputs())
+            read = list(replace(plugin, **changed).inputs())
         except Exception as error:  # a plugin may raise anything
             raise SuiteError([f"{entry.name}: {error}"]) from None
     changed, hashes = resolve_options(entry, registry, lambda path: content_hash(path, read))
