@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,12 @@ from synthbench.contract.images import read_header
 from synthbench.contract.types import Boxes, ImageSet, Run, Sample
 from synthbench.errors import SynthbenchError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 Item = TypeVar("Item", Sample, Boxes)
+
+DROPPED, CUT = "boxes were dropped: ", "boxes were cut: "  # how notes about boxes begin
 
 
 class Border:
@@ -23,21 +28,28 @@ class Border:
     def __init__(self, categories: int) -> None:
         self.categories = categories
         self.dropped: Counter[str] = Counter()
+        self.cut = 0
 
     def boxes(self, boxes: Boxes, width: int, height: int) -> Boxes:
         """The boxes that can be used. Raises SynthbenchError if the arrays differ in length."""
+        clipped, usable = self.usable(boxes, width, height)
+        return replace(boxes, xyxy=clipped).keep(usable)
+
+    def usable(self, boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The boxes clipped to their image, and which of them can be used."""
         lengths = {len(boxes.xyxy), len(boxes.labels), len(boxes.scores), len(boxes.crowd)}
         if len(lengths) > 1 or boxes.xyxy.shape[1:] != (4,):
             raise SynthbenchError(f"boxes {boxes.xyxy.shape}, labels, scores and crowd flags are of different lengths: {sorted(lengths)}")
         finite = np.isfinite(boxes.xyxy).all(1) & np.isfinite(boxes.scores)
         known = (boxes.labels >= 0) & (boxes.labels < self.categories)
         edges = np.array([width, height] * 2, np.float32)
-        clipped = np.clip(boxes.xyxy, 0, edges)
+        clipped: NDArray[np.float32] = np.clip(boxes.xyxy, 0, edges)
         sized = (clipped[:, 2:] > clipped[:, :2]).all(1)
         self.dropped["with a number that is not finite"] += int((~finite).sum())
         self.dropped["of an unknown category"] += int((finite & ~known).sum())
         self.dropped["without size within their image"] += int((finite & known & ~sized).sum())
-        return replace(boxes, xyxy=clipped).keep(finite & known & sized)
+        usable: NDArray[np.bool_] = finite & known & sized
+        return clipped, usable
 
     def samples(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         """Samples with the boxes that can be used. Raises SynthbenchError if an image is no image."""
@@ -52,7 +64,16 @@ class Border:
                 height, width = pixels.shape[:2]
             if not (width and height):
                 raise SynthbenchError(f"image {number} has no pixels: it is {width} x {height}")
-            yield sample if sample.boxes is None else replace(sample, boxes=self.boxes(sample.boxes, width, height))
+            if sample.boxes is not None:
+                sample = replace(sample, boxes=self.truth(sample.boxes, width, height))  # noqa: PLW2901 - the same, clipped
+            yield sample
+
+    def truth(self, boxes: Boxes, width: int, height: int) -> Boxes:
+        """The boxes that can be used, of those that an image comes with; counts those that left it by more than a pixel of rounding."""
+        clipped, usable = self.usable(boxes, width, height)
+        outside = np.abs(boxes.xyxy - clipped).max(1, initial=0) > 1
+        self.cut += int((usable & outside).sum())
+        return replace(boxes, xyxy=clipped).keep(usable)
 
     def predictions(self, items: Iterable[Boxes], images: ImageSet) -> Iterator[Boxes]:
         """The boxes of each image that can be used."""
@@ -60,10 +81,12 @@ class Border:
             yield self.boxes(boxes, picture.width, picture.height)
 
     def note(self, run: Run, begin: str = "") -> None:
-        """Notes in the report what was dropped, if anything was."""
+        """Notes in the report what was dropped or cut, if anything was."""
         parts = [f"{count} {what}" for what, count in self.dropped.items() if count]
         if parts:
-            run.note(f"{begin}boxes were dropped: {', '.join(parts)}")
+            run.note(f"{begin}{DROPPED}{', '.join(parts)}")
+        if self.cut:
+            run.note(f"{begin}{CUT}{self.cut} that reached out of their image")
 
 
 def counted(items: Iterable[object], expected: int | None, kind: type[Item]) -> Iterator[Item]:

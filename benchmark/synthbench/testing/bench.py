@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from synthbench.contract.stages import PluginKind
 from synthbench.contract.validation import location_of
+from synthbench.execution.border import CUT, DROPPED
 from synthbench.execution.jobs import Job, Outcome, Place, Resources
 from synthbench.execution.stage_run import Event
 from synthbench.execution.worker_process import kill
@@ -169,6 +170,11 @@ class Bench:
         if done.outcome.error:
             raise self.failed(done)
         return done
+
+    def unsound_boxes(self, stage: str) -> str:
+        """The first note about boxes that this stage yielded and the core dropped or cut; empty if there is none."""
+        notes = (note for done in self.done if done.stage == stage for note in done.outcome.record.notes)
+        return next((note for note in notes if CUT in note or DROPPED in note), "")
 
     def restart_worker(self) -> None:
         """Ends the worker's process; the next stage starts a new one."""

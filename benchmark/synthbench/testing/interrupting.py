@@ -26,7 +26,6 @@ def last_label(bench: Bench) -> str:
 def run_with_fault(bench: Bench, fault: str) -> tuple[Done, float | None]:
     """Runs the longest stage with a fault. Returns the stage and the time of the fault, None if the stage ended first."""
     subject = subject_of(bench)
-    running_before(bench, fault)
 
     def run() -> tuple[Done, float | None]:
         return bench.run_with_fault(fault, subject.stage, subject.views(bench, subject.usual), last_label(bench))
@@ -57,7 +56,6 @@ def crash_is_an_error(bench: Bench) -> None:
         raise Skip(f"{subject.stage} ended before it could be killed")
     if not done.outcome.error:
         raise Failure(f"{subject.stage} was killed, but is reported as done", bench.method(subject.stage))
-    no_process_left(bench, "kill", "a crash", subject.stage)
     again = subject.ask(bench, turn=2, key=done.key if subject.stage == "fit" else "")
     subject.same(bench, whole, again, "after a crash it gives another result than before", bench.method(subject.stage))
 
@@ -72,7 +70,6 @@ def out_of_memory_is_an_error(bench: Bench) -> None:
         raise Skip(f"{subject.stage} ended before its memory could be limited")
     if done.hung:
         raise Failure(f"{subject.stage} hangs if memory runs out", bench.method(subject.stage))
-    no_process_left(bench, "memory", "running out of memory", subject.stage)
 
 
 def stops_on_interrupt(bench: Bench) -> None:
@@ -90,22 +87,3 @@ def stops_on_interrupt(bench: Bench) -> None:
     except subprocess.TimeoutExpired:
         ended = f"failed with another error: {done.outcome.error}" if done.outcome.error else "continued to its end"
         raise Failure(f"{subject.stage} ignored Ctrl-C and {ended}", bench.failed(done).place, done.outcome.trace) from None
-    no_process_left(bench, "interrupt", "Ctrl-C", subject.stage)
-
-
-def running_before(bench: Bench, fault: str) -> set[int]:
-    """The processes that were left running before the fault; another check reports them."""
-    return bench.once(("running", fault), lambda: set(bench.sandbox.left_running()))
-
-
-def no_process_left(bench: Bench, fault: str, event: str, stage: str) -> None:
-    """Raises Failure if a process of the plugin still runs after the worker with the fault has ended."""
-
-    def left() -> list[str]:
-        return [command for number, command in bench.sandbox.left_running().items() if number not in running_before(bench, fault)]
-
-    deadline = time.monotonic() + 2
-    while left() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    for command in left():
-        raise Failure(f"after {event} it leaves a process running: {command}", bench.method(stage))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -248,16 +247,6 @@ class Locking(Threshold):
             super().train(data, run)
         finally:
             lock.unlink()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parent(Threshold):
-    name: ClassVar[str] = "parent"
-
-    def train(self, data: ImageSet, run: Run) -> None:
-        child = subprocess.Popen(["sleep", "60"], start_new_session=True)
-        super().train(data, run)
-        child.kill()
 
 
 @dataclass(frozen=True, kw_only=True)
