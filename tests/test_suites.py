@@ -38,13 +38,15 @@ def test_a_suite_that_brings_everything_can_be_planned(name: str, count: int, tm
     assert {"real", "references", "sd15-dreambooth x teacher"} <= {row.name for row in plan.suite.rows}
 
 
-@pytest.mark.parametrize(("name", "seeds"), [("minneapple", 3), ("photos", 1)])
-def test_a_suite_on_photographs_can_be_planned_with_their_folder(name: str, seeds: int, tmp_path: Path, photos: Path) -> None:
+@pytest.mark.parametrize(("name", "generators", "seeds"), [("minneapple", 2, 3), ("photos", 5, 1)])
+def test_a_suite_on_photographs_can_be_planned_with_their_folder(
+    name: str, generators: int, seeds: int, tmp_path: Path, photos: Path
+) -> None:
     suite = read_suite(SUITES / f"{name}.toml", installed(), [f"data.path={photos}"])
     plan = make_plan(suite, installed(), LocalStore(tmp_path / "store"))
-    assert len(plan.cells) == 6 * 3 * seeds
+    assert len(plan.cells) == (2 + 2 * generators) * 3 * seeds
     fits = [stage for stage in plan.stages if stage.kind == "fit"]
-    assert len(fits) == 2, "a generator is fitted once, whatever the number of seeds"
+    assert len(fits) == generators, "a generator is fitted once, whatever the number of seeds"
 
 
 def test_the_detectors_alone_can_be_planned_on_photographs(tmp_path: Path, photos: Path) -> None:
