@@ -40,17 +40,20 @@ def augment_references(options: Augment, fitted: Path, request: SampleRequest, r
     references = load_references(fitted)
     for number in run.track(range(request.start, request.stop), "sample", unit="images"):
         which = reference_of(number, len(references), run.seed)
-        with torch_state(derive_seed(run.seed, "augment", number), run.threads):
+        with torch_state(derive_seed(run.seed, "augment", number)):
             sample = augmented(options, references[which], which)
         yield sample
 
 
 @contextmanager
-def torch_state(seed: int, threads: int) -> Iterator[None]:
-    """torch's random numbers on the CPU from `seed`, which torchvision's transforms use, and its threads; restored at the end."""
+def torch_state(seed: int) -> Iterator[None]:
+    """torch's random numbers on the CPU from `seed`, which torchvision's transforms use, and one thread; restored at the end.
+
+    More threads cost more than they gain: two were eight times slower on a busy machine of two cores.
+    """
     state, before = torch.random.get_rng_state(), torch.get_num_threads()
     torch.random.default_generator.manual_seed(seed)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
