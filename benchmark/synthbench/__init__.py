@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Generator, Locator, hookimpl
     from synthbench.contract.options import EntryName, Weights, option
     from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
-    from synthbench.contract.weights import check_pickle, fetched, find_weights, hub_file, is_address, is_hub_id, read_weights
+    from synthbench.contract.weights import (
+        check_pickle,
+        fetched,
+        find_weights,
+        hub_file,
+        is_address,
+        is_hub_id,
+        read_weights,
+        split_revision,
+    )
     from synthbench.errors import SynthbenchError
     from synthbench.experiment import Experiment, plan, report, run
     from synthbench.results.model import Results
@@ -26,7 +35,16 @@ _HOMES = {
     "contract.hookspecs": ("Annotator", "DataSource", "Detector", "Generator", "Locator", "hookimpl"),
     "contract.options": ("EntryName", "Weights", "option"),
     "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
-    "contract.weights": ("check_pickle", "fetched", "find_weights", "hub_file", "is_address", "is_hub_id", "read_weights"),
+    "contract.weights": (
+        "check_pickle",
+        "fetched",
+        "find_weights",
+        "hub_file",
+        "is_address",
+        "is_hub_id",
+        "read_weights",
+        "split_revision",
+    ),
     "errors": ("SynthbenchError",),
     "experiment": ("Experiment", "plan", "report", "run"),
     "results.model": ("Results",),
@@ -69,6 +87,7 @@ __all__ = [
     "read_weights",
     "report",
     "run",
+    "split_revision",
 ]
 
 

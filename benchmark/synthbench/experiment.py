@@ -26,6 +26,7 @@ from synthbench.registry import installed
 from synthbench.results.collect import collect, describe_suite, without_folders
 from synthbench.storage.local import LocalStore
 from synthbench.storage.store import DamagedArtifact
+from synthbench.suite.hub import fetch_commits
 from synthbench.suite.reader import read_suite
 
 if TYPE_CHECKING:
@@ -62,13 +63,24 @@ class Experiment:
     """A suite that was read and planned, and what its store already has.
 
     suite: a TOML file, or its content as Python values. changes: `KEY=VALUE`, as after `--set`. store: the folder of artifacts.
-    trust_store: use it also if another user or another machine made it.
+    trust_store: use it also if another user or another machine made it. download: ask the hub for the commits of the suite's
+    weights, which go into the keys.
     Raises SuiteError with everything that is wrong with the suite.
     """
 
-    def __init__(self, suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench", trust_store: bool = False) -> None:
+    def __init__(
+        self,
+        suite: Source,
+        *,
+        changes: Sequence[str] = (),
+        store: str | Path = ".synthbench",
+        trust_store: bool = False,
+        download: bool = False,
+    ) -> None:
         registry = installed()
         read = read_suite(Path(suite) if isinstance(suite, str) else suite, registry, changes)
+        if download:
+            fetch_commits(read, registry)
         self.store = LocalStore(Path(store), trust=trust_store)
         self.plan: Plan = make_plan(read, registry, self.store)
         self.found: RunState = look_up(self.plan, self.store)
@@ -220,7 +232,8 @@ def run(
     suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench", trust_store: bool = False, **arguments: Any
 ) -> Results:
     """Runs a suite and returns its results. See `Experiment` and `Experiment.run` for the arguments."""
-    return Experiment(suite, changes=changes, store=store, trust_store=trust_store).run(**arguments)
+    download = arguments.get("download", False)
+    return Experiment(suite, changes=changes, store=store, trust_store=trust_store, download=download).run(**arguments)
 
 
 def report(results: str | Path) -> Path:

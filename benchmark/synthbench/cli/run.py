@@ -16,7 +16,13 @@ FAILED = 1
 
 def experiment_of(arguments: argparse.Namespace) -> Experiment:
     """The experiment that was asked for. Warns of plugins whose results may be out of date."""
-    experiment = Experiment(arguments.suite, changes=arguments.set, store=arguments.store, trust_store=arguments.trust_store)
+    experiment = Experiment(
+        arguments.suite,
+        changes=arguments.set,
+        store=arguments.store,
+        trust_store=arguments.trust_store,
+        download=getattr(arguments, "download", False),
+    )
     if not experiment.store.is_ours:
         print(f"{arguments.store}: trusted as you say: this store was not made by this user on this machine", file=sys.stderr)
     for name in experiment.changed_plugins:

@@ -24,8 +24,15 @@ STATE_DICT_KEYS = ("state_dict", "model")  # under which checkpoints contain the
 
 
 def is_hub_id(weights: str) -> bool:
-    """Whether a `Weights` option is a hub id: `owner/name`, and no file or folder has that path."""
-    return weights.count("/") == 1 and not weights.startswith((".", "/", "~")) and not Path(weights).exists()
+    """Whether a `Weights` option is a hub id: `owner/name` or `owner/name@revision`, and no file or folder has that path."""
+    name, _ = split_revision(weights)
+    return name.count("/") == 1 and not name.startswith((".", "/", "~")) and not Path(weights).exists()
+
+
+def split_revision(weights: str) -> tuple[str, str | None]:
+    """A hub id without its revision, and the revision: None if there is none, or if `weights` is a path that exists."""
+    name, at, revision = weights.partition("@")
+    return (name, revision) if at and revision and not Path(weights).exists() else (weights, None)
 
 
 def is_address(weights: str) -> bool:
@@ -51,18 +58,19 @@ def find_weights(weights: str, run: Run) -> Path:
 
 
 def hub_file(repository: str, name: str, run: Run) -> Path:
-    """The file `name` of a repository on the Hugging Face hub, downloaded only with `--download`.
+    """The file `name` of a repository on the Hugging Face hub, `owner/name` or `owner/name@revision`, downloaded only with `--download`.
 
     Raises SynthbenchError, which says how to get the file, if it is not in the hub's cache and cannot be downloaded.
     """
     from huggingface_hub import hf_hub_download
 
+    repository, revision = split_revision(repository)
     try:
-        return Path(hf_hub_download(repository, name, local_files_only=run.offline))
+        return Path(hf_hub_download(repository, name, revision=revision, local_files_only=run.offline))
     except Exception as error:  # the hub's errors have no common base class
         raise SynthbenchError(
-            f"weights: {name} of {repository} is not in the hub's cache; get it with `hf download {repository} {name}` "
-            f"or run with --download ({type(error).__name__})"
+            f"weights: {name} of {repository} is not in the hub's cache; get it with `hf download {repository} {name}"
+            f"{f' --revision {revision}' if revision else ''}` or run with --download ({type(error).__name__})"
         ) from error
 
 

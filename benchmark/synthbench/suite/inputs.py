@@ -17,6 +17,7 @@ from synthbench.contract.stages import PluginKind
 from synthbench.contract.weights import is_address, is_hub_id
 from synthbench.errors import SuiteError, SynthbenchError, suggest
 from synthbench.registry import Registry
+from synthbench.suite.hub import pinned
 from synthbench.suite.model import Entry, Suite
 
 Hasher = Callable[[Path, Sequence[Path] | None], str]
@@ -94,6 +95,9 @@ def resolve_value(
     """
     if (path := find(kind, value)) is not None:
         return (path if isinstance(value, Path) else str(path)), content_hash(path)
+    if isinstance(value, str) and is_weights(kind) and is_hub_id(value):
+        commit = pinned(value)
+        return (commit, commit) if commit != value else (value, value)
     if isinstance(value, (tuple, list)):
         pairs = [resolve_value(part_of(kind, number), each, find, content_hash) for number, each in enumerate(value)]
         if any(new is not old for (new, _), old in zip(pairs, value, strict=True)):

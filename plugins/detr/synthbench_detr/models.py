@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import transformers
-from synthbench import Run, SynthbenchError
+from synthbench import Run, SynthbenchError, split_revision
 from transformers import (
     ConditionalDetrConfig,
     ConditionalDetrForObjectDetection,
@@ -81,14 +81,16 @@ def load(weights: str | Path, variant: str, run: Run, **labels: Any) -> Any:
     if folder.is_file():
         raise SynthbenchError(f"weights: {folder} is a file; name the folder that contains it and its {CONFIG}")
     where = f"weights: {weights}"
+    name, revision = split_revision(str(weights))
     try:
-        config, _ = transformers.PretrainedConfig.get_config_dict(str(weights), local_files_only=run.offline)
+        config, _ = transformers.PretrainedConfig.get_config_dict(name, revision=revision, local_files_only=run.offline)
         if config.get("model_type") != kind.model_type:
             actual = {other.model_type: name for name, other in VARIANTS.items()}.get(config.get("model_type", ""))
             fix = f"set variant = '{actual}'" if actual else f"the variants are {', '.join(VARIANTS)}"
             raise SynthbenchError(f"{where} is a model of type {config.get('model_type')!r}, not {variant}; {fix}")
         model, info = kind.model.from_pretrained(
-            str(weights),
+            name,
+            revision=revision,
             local_files_only=run.offline,
             use_safetensors=None if run.allow_pickle else True,
             dtype="float32",  # the default is the file's own precision, and float16 cannot be trained
@@ -100,7 +102,7 @@ def load(weights: str | Path, variant: str, run: Run, **labels: Any) -> Any:
         raise SynthbenchError(f"{where} needs a library that is not installed: {' '.join(str(error).split())}") from error
     except (OSError, ValueError) as error:
         raise SynthbenchError(
-            f"{where}: no {CONFIG} with {WEIGHTS} there or in the hub's cache. Download it first (`hf download {weights}`); "
+            f"{where}: no {CONFIG} with {WEIGHTS} there or in the hub's cache. Download it first (`hf download {name}`); "
             f"a checkpoint that consists of pickles needs --allow-pickle. ({' '.join(str(error).split())})"
         ) from error
     missing = sorted({key[0] if isinstance(key, tuple) else key for part in ("missing_keys", "mismatched_keys") for key in info[part]})

@@ -44,6 +44,9 @@ class SDXLLora(Recipe):
 
     name: ClassVar[str] = "sdxl-lora"
     pipeline: ClassVar[str] = "StableDiffusionXLPipeline"
+    pipeline_guidance: ClassVar[float] = 5.0
+    interpolation: ClassVar[Literal["bilinear", "lanczos"]] = "lanczos"
+    weight_decay: ClassVar[tuple[float, float]] = (1e-4, 1e-3)
     renamed_options: ClassVar[Mapping[str, str]] = {**RENAMED_OPTIONS, "vae": "pretrained_vae_model_name_or_path"}
     smoke_options: ClassVar[Mapping[str, object]] = {
         "pretrained_model_name_or_path": "small-sdxl",
@@ -56,7 +59,6 @@ class SDXLLora(Recipe):
     """Another VAE, such as `madebyollin/sdxl-vae-fp16-fix`. It runs in `mixed_precision`; the checkpoint's own VAE runs in fp32."""
     resolution: Annotated[int, Meta(ge=8)] = 1024
     gradient_accumulation_steps: Annotated[int, Meta(ge=1)] = 4
-    mixed_precision: Literal["no", "fp16", "bf16"] = "fp16"
     guidance_scale: float = option(5.0, stage="sample")
     """Scale of classifier-free guidance; 1 or less turns it off. 5 is the default of diffusers' SDXL pipeline."""
 
@@ -64,6 +66,11 @@ class SDXLLora(Recipe):
     def separate_vae(self) -> str:
         """The folder or hub id of another VAE; empty: the checkpoint's own VAE is used."""
         return self.pretrained_vae_model_name_or_path
+
+    @property
+    def text_encoder_rate(self) -> float:
+        """`text_encoder_lr`, or its default."""
+        return self.text_encoder_lr or 5e-6
 
 
 @hookimpl

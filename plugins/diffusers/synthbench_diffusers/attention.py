@@ -35,6 +35,7 @@ class AttentionMaps:
         self.total = torch.zeros(len(weights), 1, *size, device=weights.device)
         self.layers = 0
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator] # what it collects is no part of the compiled network
     def add(self, attention: Any, hidden: Any, text: Any) -> None:
         """Adds the map of one layer: softmax(QK), averaged over heads and chosen tokens, resized to the latents' size."""
         count, positions = len(self.weights), hidden.shape[1]

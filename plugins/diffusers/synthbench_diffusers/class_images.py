@@ -29,13 +29,13 @@ def class_images(recipe: Recipe, pipe: Any, run: Run) -> list[NDArray[np.uint8]]
     paths = [folder / f"{number:06d}.png" for number in range(recipe.num_class_images)]
     missing = [number for number, path in enumerate(paths) if not path.is_file()]
     if missing:
-        sampler = Sampler(pipe, working_dtype(recipe, run.device), recipe.resolution)
+        sampler = Sampler(pipe, working_dtype(recipe, run.device), recipe.resolution, guidance_scale=recipe.pipeline_guidance)
         with torch.no_grad():
             condition = encode(pipe, recipe.class_prompt)
-        for batch in run.track(in_batches(missing, SAMPLE_BATCH_SIZE, run.device), "class images", unit="batches"):
+        for batch in run.track(in_batches(missing[0], len(paths), SAMPLE_BATCH_SIZE), "class images", unit="batches"):
             seeds = [derive_seed(run.seed, "class image", number) for number in batch]
-            for number, image in zip(batch, sampler.images([condition] * len(batch), seeds), strict=True):
+            for path, image in zip(paths[batch.start :], sampler.images([condition] * len(batch), seeds), strict=False):
                 part = folder / "part.png"
                 write_image(part, image)
-                part.rename(paths[number])
+                part.rename(path)
     return [read_image(path) for path in paths]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from synthbench import Boxes, ImageSet, Run, Sample, SampleRequest
 
 Count = Annotated[int, Meta(ge=1)]
+Factor = Annotated[float, Meta(ge=0)]
 RENAMED_OPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "checkpoint": "pretrained_model_name_or_path",
@@ -44,24 +45,36 @@ class Recipe:
     """Fine-tuning of a Stable Diffusion checkpoint on the references, and sampling from it.
 
     Options have the names of diffusers' training scripts and pipelines where those have the same option. The defaults
-    are those of the scripts and their README at full size. Options marked `stage="sample"` do not affect `fit`.
+    are those of the scripts and their README at full size, unless the option says otherwise. Options marked
+    `stage="sample"` do not affect `fit`.
     """
 
     name: ClassVar[str]
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     license: ClassVar[str] = "Apache-2.0"
     renamed_options: ClassVar[Mapping[str, str]] = RENAMED_OPTIONS
     pipeline: ClassVar[str]
     """The diffusers class that the checkpoint must be saved from."""
+    pipeline_guidance: ClassVar[float] = 7.5
+    """The guidance scale that this pipeline has by default; class images are sampled with it."""
+    interpolation: ClassVar[Literal["bilinear", "lanczos"]] = "bilinear"
+    """How references are resized."""
+    weight_decay: ClassVar[tuple[float, float]] = (1e-2, 1e-2)
+    """AdamW's weight decay for the UNet and for the text encoders."""
 
     pretrained_model_name_or_path: Weights
     """The checkpoint: the name of a shipped one, a folder in diffusers' layout, or a hub id."""
+    variant: str = ""
+    """Read files of this variant, such as `fp16`: half the download, if the checkpoint has them."""
     instance_prompt: str = "a photo of sks apples on a tree"
     """The prompt for the references: a rare token and the class."""
-    max_train_steps: Count | None = None
-    """Optimizer steps. Default: 400 for full weights, 800 for full weights with prior preservation, 500 for LoRA."""
+    max_train_steps: Annotated[int, Meta(ge=0)] | None = None
+    """Optimizer steps. Default: 400 for full weights, 800 for full weights with prior preservation, 500 for LoRA.
+    0: sample from the checkpoint as it is, the baseline without fine-tuning."""
     learning_rate: Annotated[float, Meta(gt=0)] | None = None
     """Default: 5e-6 for full weights, 1e-4 for LoRA."""
+    text_encoder_lr: Annotated[float, Meta(gt=0)] | None = None
+    """Learning rate of the text encoders, if they are trained. Default: 5e-6 for SDXL's LoRA, otherwise `learning_rate`."""
     lr_scheduler: Literal["constant", "cosine"] = "constant"
     """How the learning rate changes: not at all, or along half a cosine down to 0. There is no warm-up."""
     batch_size: Count = 1
@@ -79,36 +92,42 @@ class Recipe:
     train_text_encoder: bool = False
     """Train the text encoders too."""
     snr_gamma: Annotated[float, Meta(gt=0)] | None = None
-    """Gamma of the Min-SNR weights of the loss (arXiv 2303.09556); 5 is usual. Default: no weights."""
+    """Gamma of the Min-SNR weights of the references' loss (arXiv 2303.09556); 5 is usual. Default: no weights. For
+    v-prediction the paper's weights are used, min(SNR, gamma) / (SNR + 1), where the scripts use min(SNR, gamma) / SNR + 1."""
     with_prior_preservation: bool = False
     """Train on images of the class too, so that the model does not forget it. The unchanged checkpoint samples them."""
     class_prompt: str = "a photo of apples on a tree"
     """The prompt that class images are sampled with."""
     num_class_images: Count = 200
-    """How many class images are sampled."""
-    prior_loss_weight: Annotated[float, Meta(ge=0)] = 1.0
+    """How many class images are sampled: by DPM-Solver++ in 20 steps, where the scripts take 50 steps of the pipeline's
+    scheduler, which costs two and a half times as much."""
+    prior_loss_weight: Factor = 1.0
     """Weight of the class images' loss."""
-    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
-    """Dtype of forward passes and of frozen weights; "no" is fp32. Weights are trained in fp32. On a CPU, fp16 runs as fp32."""
+    mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
+    """Dtype of forward passes and of frozen weights; "no" is fp32. Weights are trained in fp32. On a CPU, fp16 runs as fp32.
+    Default: on CUDA bf16 where the GPU has it, else fp16; fp32 elsewhere. The report says which. On CUDA, fp32 uses TF32."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     use_8bit_adam: bool = False
     """Keep AdamW's state in 8 bits; needs bitsandbytes and a CUDA device."""
-    checkpointing_steps: Annotated[int, Meta(ge=0)] = 200
-    """Steps between two saved states, from which an interrupted fit resumes. 0: save none."""
+    checkpointing_steps: Annotated[int, Meta(ge=0)] | None = None
+    """Steps between two saved states, from which an interrupted fit resumes. 0: save none. Default: a state every ten minutes."""
 
     prompts: tuple[str, ...] = option((), stage="sample")
     """The prompts to sample with: each image uses one, chosen by the seed and the image's number. Default: `instance_prompt`."""
     negative_prompt: str = option("", stage="sample")
     """The prompt that classifier-free guidance leads away from."""
-    scheduler: Literal["ddim", "dpm++", "euler"] = option("ddim", stage="sample")
-    """diffusers' DDIMScheduler, DPMSolverMultistepScheduler or EulerDiscreteScheduler. All are deterministic."""
-    num_inference_steps: Annotated[int, Meta(ge=1)] = option(30, stage="sample")
-    """Denoising steps for each image."""
+    scheduler: Literal["ddim", "dpm++", "euler", "euler-trailing", "lcm"] = option("dpm++", stage="sample")
+    """diffusers' DDIMScheduler, DPMSolverMultistepScheduler or EulerDiscreteScheduler; for distilled checkpoints that need few
+    steps, EulerDiscreteScheduler with trailing timesteps (Lightning, Turbo) or LCMScheduler, which adds noise at each step."""
+    num_inference_steps: Annotated[int, Meta(ge=1)] = option(20, stage="sample")
+    """Denoising steps for each image. 20 steps of DPM-Solver++ are about as good as the 50 that diffusers' pipelines take."""
     guidance_scale: float = option(7.5, stage="sample")
     """Scale of classifier-free guidance; 1 or less turns it off."""
     sample_batch_size: Annotated[int, Meta(ge=1)] = option(4, stage="sample")
-    """Images sampled at once on a GPU. On a CPU it is always 1."""
+    """Images sampled at once. Images are always sampled in whole batches, so they are the same whichever of them are asked for."""
+    torch_compile: bool = option(False, stage="sample")
+    """Compile the UNet's repeated blocks with torch.compile: worth its minute of compiling for hundreds of images on a GPU."""
     sampling_resolution: Annotated[int, Meta(ge=8)] | None = option(None, stage="sample")
     """Side of the square sampled images in pixels. Default: `resolution`."""
     boxes: bool = option(True, stage="sample")
@@ -153,12 +172,19 @@ class Recipe:
     @property
     def total_steps(self) -> int:
         """`max_train_steps`, or its default."""
-        return self.max_train_steps or (500 if not self.full else 800 if self.with_prior_preservation else 400)
+        if self.max_train_steps is not None:
+            return self.max_train_steps
+        return 500 if not self.full else 800 if self.with_prior_preservation else 400
 
     @property
     def rate(self) -> float:
         """`learning_rate`, or its default."""
         return self.learning_rate or (5e-6 if self.full else 1e-4)
+
+    @property
+    def text_encoder_rate(self) -> float:
+        """`text_encoder_lr`, or its default."""
+        return self.text_encoder_lr or self.rate
 
     @property
     def sampled_prompts(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from synthbench_diffusers.conditioning import SizeAndCrop
+    from synthbench_diffusers.recipe import Recipe
+
+CROPS = 8  # random crops of each image
 
 
 class Crop(NamedTuple):
@@ -30,13 +33,28 @@ def to_batch(pixels: NDArray[np.uint8]) -> Any:
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
+@dataclass
 class Squares:
-    """Square crops of images: resized to a shorter side of `size` pixels, flipped and cropped as in diffusers' scripts."""
+    """Square crops of images: resized to a shorter side of `size` pixels, flipped and cropped as in diffusers' scripts.
 
-    def __init__(self, images: Sequence[NDArray[np.uint8]], size: int, center_crop: bool, random_flip: bool) -> None:
-        self.size, self.center_crop, self.random_flip = size, center_crop, random_flip
+    Of an image that is not square, `CROPS` random crops are used instead of new ones at each step, so that each is encoded once.
+    """
+
+    images: InitVar[Sequence[NDArray[np.uint8]]]
+    size: int
+    center_crop: bool = False
+    random_flip: bool = False
+    seed: int = 0
+    interpolation: InitVar[str] = "bilinear"
+
+    def __post_init__(self, images: Sequence[NDArray[np.uint8]], interpolation: str) -> None:
         self.original_sizes = [image.shape[:2] for image in images]
-        self.resized = [_resize(image, size) for image in images]
+        self.resized = [_resize(image, self.size, Image.Resampling[interpolation.upper()]) for image in images]
+
+    @classmethod
+    def of(cls, recipe: Recipe, images: Sequence[NDArray[np.uint8]], seed: int) -> Squares:
+        """As the recipe's options say."""
+        return cls(images, recipe.resolution, recipe.center_crop, recipe.random_flip, seed, recipe.interpolation)
 
     def __len__(self) -> int:
         return len(self.resized)
@@ -47,8 +65,8 @@ class Squares:
         flipped = self.random_flip and bool(torch.rand((), generator=generator) < 0.5)
         if self.center_crop:
             return Crop(index, flipped, round((height - self.size) / 2), round((width - self.size) / 2))
-        top, left = (int(torch.randint(slack + 1, (), generator=generator)) for slack in (height - self.size, width - self.size))
-        return Crop(index, flipped, top, left)
+        offsets = np.random.default_rng([self.seed, index, int(torch.randint(CROPS, (), generator=generator))])
+        return Crop(index, flipped, int(offsets.integers(height - self.size + 1)), int(offsets.integers(width - self.size + 1)))
 
     def pixels(self, crop: Crop) -> Any:
         """The crop: float32 (1, 3, size, size) in -1..1."""
@@ -60,14 +78,10 @@ class Squares:
         height, width = self.original_sizes[crop.image]
         return height, width, crop.top, crop.left, self.size, self.size
 
-    def is_repeated(self, crop: Crop) -> bool:
-        """Whether the crop will be drawn again, so that caching its latents pays."""
-        return self.center_crop or self.resized[crop.image].shape[:2] == (self.size, self.size)
-
 
 @dataclass
 class Latents:
-    """Crops encoded by the VAE. The VAE is not trained, so crops that repeat are encoded once."""
+    """Crops encoded by the VAE. The VAE is not trained, so each crop is encoded once."""
 
     vae: Any
     squares: Squares
@@ -86,16 +100,15 @@ class Latents:
         with torch.no_grad():
             distribution = self.vae.encode(self.squares.pixels(crop).to(self.vae.device, self.vae.dtype)).latent_dist
         encoded = distribution.mean.float().cpu(), distribution.std.float().cpu()
-        if self.squares.is_repeated(crop):
-            self.cached[crop] = encoded
+        self.cached[crop] = encoded
         return encoded
 
 
-def _resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _resize(image: NDArray[np.uint8], size: int, resampling: Image.Resampling) -> NDArray[np.uint8]:
     """The image with a shorter side of `size` pixels."""
     height, width = image.shape[:2]
     shorter = min(height, width)
     if shorter == size:
         return image
-    resized = Image.fromarray(image).resize((size * width // shorter, size * height // shorter), Image.Resampling.BILINEAR)
+    resized = Image.fromarray(image).resize((size * width // shorter, size * height // shorter), resampling)
     return np.asarray(resized, np.uint8)

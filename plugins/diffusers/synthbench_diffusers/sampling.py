@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, LCMScheduler
 from synthbench import Sample, SynthbenchError, derive_seed
 
 from synthbench_diffusers.attention import AttentionMaps
@@ -24,61 +24,119 @@ if TYPE_CHECKING:
 
     from synthbench_diffusers.recipe import Recipe
 
-SCHEDULERS = {"ddim": DDIMScheduler, "dpm++": DPMSolverMultistepScheduler, "euler": EulerDiscreteScheduler}
+SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, str]]] = {
+    "ddim": (DDIMScheduler, {}),
+    "dpm++": (DPMSolverMultistepScheduler, {}),
+    "euler": (EulerDiscreteScheduler, {}),
+    "euler-trailing": (EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
+    "lcm": (LCMScheduler, {}),
+}
+TILED_ABOVE = 1024  # pixels a side, above which the VAE decodes an image in tiles
+
+
+@dataclass(frozen=True)
+class Original:
+    """Images to start from, and which parts of them to make anew.
+
+    latents: scaled, float (B, C, h, w). mask: float (B, 1, h, w), 1 where the image is made anew. strength: the share of the
+    denoising steps that are taken, 0..1, as in diffusers' image-to-image pipelines.
+    """
+
+    latents: Any
+    mask: Any
+    strength: float
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Samples images. All schedulers are deterministic, so an image depends on its first latents. size: in pixels."""
+    """Samples images. size: (height, width) in pixels, or the side of a square.
+
+    An image depends on its seed; the scheduler `lcm` draws more noise from the seed, the others are deterministic.
+    """
 
     pipe: Any
     dtype: Any
-    size: int
-    scheduler: str = "ddim"
-    num_inference_steps: int = 30
+    size: int | tuple[int, int]
+    scheduler: str = "dpm++"
+    num_inference_steps: int = 20
     guidance_scale: float = 7.5
     negative_prompt: str = ""
 
     def __post_init__(self) -> None:
-        check_size(self.pipe, self.size, "images")
+        for side in self._sides:
+            check_size(self.pipe, side, "images")
+        if max(self._sides) > TILED_ABOVE:
+            self.pipe.vae.enable_tiling()
 
+    @property
+    def _sides(self) -> tuple[int, int]:
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def images(
-        self, prompts: Sequence[Condition], seeds: Sequence[int], maps: AttentionMaps | None = None, times: tuple[float, float] = (0, 1)
+        self,
+        prompts: Sequence[Condition],
+        seeds: Sequence[int],
+        maps: AttentionMaps | None = None,
+        times: tuple[float, float] = (0, 1),
+        original: Original | None = None,
     ) -> NDArray[np.uint8]:
-        """uint8 (B, size, size, 3) RGB, one image for each prompt and seed.
+        """uint8 (B, height, width, 3) RGB, one image for each prompt and seed.
 
         maps: record at timesteps within `times`, as shares of the scheduler's timesteps.
         """
-        unet, vae, device = self.pipe.unet, self.pipe.vae, self.pipe.device
-        scheduler = SCHEDULERS[self.scheduler].from_config(self.pipe.scheduler.config)
+        unet, device = self.pipe.unet, self.pipe.device
+        kind, changes = SCHEDULERS[self.scheduler]
+        scheduler = kind.from_config(self.pipe.scheduler.config, **changes)
         scheduler.set_timesteps(self.num_inference_steps, device=device)
         guided = self.guidance_scale > 1
-        with torch.no_grad():
-            conditions = Condition.joined([*([self._negative] * len(prompts) if guided else ()), *prompts])
-            arguments = conditions.arguments([(self.size, self.size, 0, 0, self.size, self.size)] * len(conditions.states))
-            latents = self._noise(seeds).to(device) * scheduler.init_noise_sigma
-            for time in scheduler.timesteps:
-                if maps is not None:
-                    maps.recording = times[0] <= float(time) / scheduler.config.num_train_timesteps <= times[1]
-                noisy = scheduler.scale_model_input(torch.cat([latents] * (1 + guided)), time)
-                with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-                    noise = unet(noisy.to(self.dtype), time, **arguments).sample.float()
-                if guided:
-                    unconditional, conditional = noise.chunk(2)
-                    noise = unconditional + self.guidance_scale * (conditional - unconditional)
-                latents = scheduler.step(noise, time, latents).prev_sample
-            pixels = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample.float()
+        conditions = Condition.joined([*([self._negative] * len(prompts) if guided else ()), *prompts])
+        arguments = conditions.arguments([(*self._sides, 0, 0, *self._sides)] * len(conditions.states))
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = self._noise(generators).to(device)
+        latents, steps = self._first(scheduler, noise, original)
+        for number, time in enumerate(steps):
+            if maps is not None:
+                maps.recording = times[0] <= float(time) / scheduler.config.num_train_timesteps <= times[1]
+            noisy = scheduler.scale_model_input(torch.cat([latents] * (1 + guided)), time).to(self.dtype)
+            # Autocast only for weights that are in another precision: it would cast each weight again at each step.
+            with torch.autocast(device.type, self.dtype, enabled=unet.dtype != self.dtype):
+                predicted = unet(noisy, time, **arguments).sample.float()
+            if guided:
+                unconditional, conditional = predicted.chunk(2)
+                predicted = unconditional + self.guidance_scale * (conditional - unconditional)
+            more = {"generator": generators} if self.scheduler == "lcm" else {}
+            latents = scheduler.step(predicted, time, latents, **more).prev_sample
+            if original is not None:
+                kept = original.latents
+                if number + 1 < len(steps):
+                    kept = scheduler.add_noise(kept, noise, steps[number + 1].repeat(len(seeds)))
+                latents = original.mask * latents + (1 - original.mask) * kept
+        return self._decoded(latents)
+
+    def _first(self, scheduler: Any, noise: Any, original: Original | None) -> tuple[Any, Any]:
+        """The first latents, and the timesteps to take."""
+        if original is None:
+            return noise * scheduler.init_noise_sigma, scheduler.timesteps
+        first = min(self.num_inference_steps - 1, round(self.num_inference_steps * (1 - original.strength)))
+        scheduler.set_begin_index(first)
+        steps = scheduler.timesteps[first:]
+        return scheduler.add_noise(original.latents, noise, steps[:1].repeat(len(noise))), steps
+
+    def _decoded(self, latents: Any) -> NDArray[np.uint8]:
+        vae = self.pipe.vae
+        pixels = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample.float()
         return np.asarray((pixels / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
 
     @cached_property
     def _negative(self) -> Condition:
         return encode_negative(self.pipe, self.negative_prompt)
 
-    def _noise(self, seeds: Sequence[int]) -> Any:
+    def _noise(self, generators: Sequence[Any]) -> Any:
         """The first latents, drawn on the CPU for each image separately: the same on every device and in every batch."""
-        side = self.size // self.pipe.vae_scale_factor
-        shape = (1, self.pipe.unet.config.in_channels, side, side)
-        return torch.cat([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+        height, width = (side // self.pipe.vae_scale_factor for side in self._sides)
+        shape = (1, self.pipe.unet.config.in_channels, height, width)
+        return torch.cat([torch.randn(shape, generator=generator) for generator in generators])
 
 
 def check_size(pipe: Any, size: int, what: str) -> None:
@@ -90,14 +148,13 @@ def check_size(pipe: Any, size: int, what: str) -> None:
         )
 
 
-def in_batches(numbers: Sequence[int], size: int, device: str) -> list[Sequence[int]]:
-    """Image numbers, split into batches of `size`; of one image on a CPU, whatever the size.
+def in_batches(start: int, stop: int, size: int) -> list[range]:
+    """The batches that contain the images from `start` to `stop`: always whole ones, from multiples of `size`.
 
-    On a CPU a batch of four would take a fifth less time (UNet of 6 million parameters, one thread). But floating-point
-    sums in another order would change some pixels by one of 256 levels, so images would depend on the batch size.
+    Floating-point sums are in another order in a batch of another size, which changes some pixels by one of 256 levels. In
+    whole batches, an image is the same whichever others are asked for.
     """
-    size = 1 if device == "cpu" else size
-    return [numbers[first : first + size] for first in range(0, len(numbers), size)]
+    return [range(first, first + size) for first in range(start // size * size, stop, size)]
 
 
 def sample(recipe: Recipe, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
@@ -105,31 +162,43 @@ def sample(recipe: Recipe, fitted: Path, request: SampleRequest, run: Run) -> It
     if recipe.boxes:
         check_categories(recipe, request.categories)
     pipe = open_pipeline(recipe, run, fitted).to(run.device)
-    sampler = Sampler(
-        pipe=pipe,
-        dtype=working_dtype(recipe, run.device),
-        size=recipe.side,
-        scheduler=recipe.scheduler,
-        num_inference_steps=recipe.num_inference_steps,
-        guidance_scale=recipe.guidance_scale,
-        negative_prompt=recipe.negative_prompt,
-    )
+    sampler = sampler_of(recipe, pipe, recipe.side, run)
     maps = AttentionMaps(pipe.unet, recipe) if recipe.boxes else None
     weights = {prompt: word_weights(recipe, pipe, prompt) for prompt in recipe.sampled_prompts} if maps else {}
     with torch.no_grad():
         conditions = {prompt: encode(pipe, prompt) for prompt in recipe.sampled_prompts}
-    batches = in_batches(range(request.start, request.stop), recipe.sample_batch_size, run.device)
-    for batch in run.track(batches, "sample", unit="batches"):
-        prompts = [recipe.sampled_prompts[derive_seed(run.seed, number, "prompt") % len(recipe.sampled_prompts)] for number in batch]
+    for batch in run.track(in_batches(request.start, request.stop, recipe.sample_batch_size), "sample", unit="batches"):
+        prompts = [prompt_of(recipe, run, number) for number in batch]
         if maps:
             side = recipe.side // pipe.vae_scale_factor
             maps.reset(torch.stack([weights[prompt] for prompt in prompts]).to(run.device), (side, side))
         seeds = [derive_seed(run.seed, number, "latents") for number in batch]
         images = sampler.images([conditions[prompt] for prompt in prompts], seeds, maps, recipe.map_times)
         heatmaps = read_maps(recipe, maps, recipe.side, recipe.side) if maps else None
-        for index, prompt in enumerate(prompts):
-            boxes = None if heatmaps is None else boxes_from_map(heatmaps[index], recipe.box_threshold, recipe.min_box_area)
-            yield Sample(images[index], boxes, {"prompt": prompt})
+        for index, (number, prompt) in enumerate(zip(batch, prompts, strict=True)):
+            if request.start <= number < request.stop:
+                boxes = None if heatmaps is None else boxes_from_map(heatmaps[index], recipe.box_threshold, recipe.min_box_area)
+                yield Sample(images[index], boxes, {"prompt": prompt})
+
+
+def sampler_of(recipe: Recipe, pipe: Any, size: int | tuple[int, int], run: Run) -> Sampler:
+    """A sampler with the recipe's options. Compiles the UNet if they say so."""
+    if recipe.torch_compile:
+        pipe.unet.compile_repeated_blocks(dynamic=False)
+    return Sampler(
+        pipe=pipe,
+        dtype=working_dtype(recipe, run.device),
+        size=size,
+        scheduler=recipe.scheduler,
+        num_inference_steps=recipe.num_inference_steps,
+        guidance_scale=recipe.guidance_scale,
+        negative_prompt=recipe.negative_prompt,
+    )
+
+
+def prompt_of(recipe: Recipe, run: Run, number: int) -> str:
+    """The prompt of image `number`."""
+    return recipe.sampled_prompts[derive_seed(run.seed, number, "prompt") % len(recipe.sampled_prompts)]
 
 
 def check_categories(recipe: Recipe, categories: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 
 SEPARATOR = "/"
+INTERVAL = 600.0  # seconds between two states, by default
+ROOM = 1.5  # times a state's size that must be free, so that the results fit too
 
 
 @dataclass
@@ -32,15 +35,38 @@ class Progress:
     losses: list[float] = field(default_factory=list)
 
 
+class Clock:
+    """When to save a state: after every `every` steps, or if that is None after `INTERVAL` seconds."""
+
+    def __init__(self, every: int | None) -> None:
+        self.every = every
+        self.restart()
+
+    def restart(self) -> None:
+        """Starts the interval anew."""
+        self.started = time.monotonic()
+
+    def is_due(self, steps: int) -> bool:
+        """Whether a state should be saved after this many steps."""
+        if self.every is None:
+            return time.monotonic() - self.started > INTERVAL
+        return self.every > 0 and steps % self.every == 0
+
+
 def save(run: Run, recipe: Recipe, progress: Progress) -> None:
-    """Saves the state, and removes older ones when this one is complete."""
-    part = run.workdir / "state.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
+    """Saves the state, and removes older ones when this one is complete. Saves none if the disk has too little room."""
     tensors: dict[str, Any] = {}
     numbers: dict[str, Any] = {}
     for name, value in flattened(progress.optimizer.state_dict()["state"]):
         (tensors if torch.is_tensor(value) else numbers)[name] = value
+    size = sum(each.numel() * each.element_size() for each in (*tensors.values(), *progress.trained.values()))
+    free = shutil.disk_usage(run.workdir).free
+    if free < ROOM * size:
+        run.log(f"no state is saved: it needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
+        return
+    part = run.workdir / "state.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
     save_file({name: weight.detach().contiguous() for name, weight in progress.trained.items()}, part / "weights.safetensors")
     save_file(tensors, part / "optimizer.safetensors")
     rest = {"fit": _identity(run, recipe), "losses": progress.losses, "optimizer": numbers, "scaler": progress.scaler.state_dict()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,10 +10,12 @@ from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 
-from synthbench_diffusers.checkpoint import DTYPES
+from synthbench_diffusers.checkpoint import working_dtype
 from synthbench_diffusers.conditioning import ENCODERS
 
 if TYPE_CHECKING:
+    from synthbench import Run
+
     from synthbench_diffusers.recipe import Recipe
 
 # The attention's projections, as in diffusers' scripts.
@@ -49,12 +50,16 @@ def add_trainable(recipe: Recipe, pipe: Any, seed: int) -> dict[str, Any]:
     return trained
 
 
-def save_fitted(recipe: Recipe, pipe: Any, folder: Path) -> None:
-    """LoRA: writes `pytorch_lora_weights.safetensors`, as diffusers loads it. Full: a folder for each component, in `mixed_precision`."""
+def save_fitted(recipe: Recipe, pipe: Any, run: Run) -> None:
+    """Writes the trained weights into `run.workdir`, in the dtype that they are sampled with.
+
+    LoRA: `pytorch_lora_weights.safetensors`, as diffusers loads it. Full: a folder for each component.
+    """
+    folder = run.workdir
     parts = {name: getattr(pipe, name) for name in trained_parts(recipe, pipe)}
     if recipe.full:
         for name, part in parts.items():
-            part.to(DTYPES[recipe.mixed_precision]).save_pretrained(folder / name)
+            part.to(working_dtype(recipe, run.device)).save_pretrained(folder / name)
     else:
         layers = {f"{name}_lora_layers": convert_state_dict_to_diffusers(get_peft_model_state_dict(part)) for name, part in parts.items()}
         pipe.save_lora_weights(folder, **layers)

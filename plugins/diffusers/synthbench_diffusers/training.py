@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,9 +35,8 @@ if TYPE_CHECKING:
     from synthbench_diffusers.conditioning import SizeAndCrop
     from synthbench_diffusers.recipe import Recipe
 
-# Defaults of diffusers' scripts for options that the recipe does not have. Their betas and epsilon are torch's defaults.
-MAX_GRAD_NORM = 1.0
-ADAM_WEIGHT_DECAY = 1e-2
+MAX_GRAD_NORM = 1.0  # as in diffusers' scripts, whose betas and epsilon of AdamW are torch's defaults
+REFRESH = 0.5  # seconds between two readings of the losses: reading one waits for the GPU
 
 
 def fit(recipe: Recipe, references: ImageSet, run: Run) -> None:
@@ -49,11 +49,12 @@ def fit(recipe: Recipe, references: ImageSet, run: Run) -> None:
     prior = class_images(recipe, pipe.to(run.device), run) if recipe.with_prior_preservation else []
     trained = add_trainable(recipe, pipe, run.seed)
     pipe.to(run.device)
-    squares = [Squares(images, recipe.resolution, recipe.center_crop, recipe.random_flip) for images in (pictures, prior) if images]
+    squares = [Squares.of(recipe, images, run.seed) for images in (pictures, prior) if images]
     losses = Trainer(recipe, pipe, trained, [Latents(pipe.vae, each) for each in squares], run).train()
-    save_fitted(recipe, pipe, run.workdir)
+    if losses:
+        save_fitted(recipe, pipe, run)
     tenth = max(len(losses) // 10, 1)
-    mean_losses = {"first_loss": float(np.mean(losses[:tenth])), "last_loss": float(np.mean(losses[-tenth:]))}
+    mean_losses = {"first_loss": float(np.mean(losses[:tenth])), "last_loss": float(np.mean(losses[-tenth:]))} if losses else {}
     run.log_metrics(steps=len(losses), trained_parameters=sum(weight.numel() for weight in trained.values()), **mean_losses)
     summary = {"generator": recipe.name, "checkpoint": recipe.pretrained_model_name_or_path, "steps": len(losses), **mean_losses}
     (run.workdir / "fitted.json").write_text(json.dumps(summary, indent=1))
@@ -79,33 +80,54 @@ class Trainer:
         if self.prediction_type not in {"epsilon", "v_prediction"}:
             source = self.recipe.pretrained_model_name_or_path
             raise SynthbenchError(f"{source}: its prediction_type is {self.prediction_type!r}; supported: epsilon, v_prediction")
-        self.optimizer = _optimizer(self.recipe, list(self.trained.values()))
+        self.optimizer = _optimizer(self.recipe, self.trained, self.device_type)
         self.scaler = torch.amp.GradScaler(self.device_type, enabled=self.dtype == torch.float16)
         self.prompts = [self.recipe.instance_prompt, self.recipe.class_prompt][: len(self.sources)]
         with torch.no_grad():
             self.frozen = [] if self.recipe.train_text_encoder else [encode(self.pipe, prompt) for prompt in self.prompts]
 
     def train(self) -> list[float]:
-        """Trains from the last saved state, or from the start. Returns the loss of every step."""
-        steps, every = self.recipe.total_steps, self.recipe.checkpointing_steps
+        """Trains from the last saved state, or from the start. Returns the loss of every step.
+
+        Raises SynthbenchError if a loss is not finite.
+        """
+        steps = self.recipe.total_steps
         progress = state.Progress(self.trained, self.optimizer, self.scaler)
         state.load(self.run, self.recipe, progress)
+        clock = state.Clock(self.recipe.checkpointing_steps)
+        unread: list[Any] = []
+        shown = time.monotonic()
         for step in self.run.track(range(len(progress.losses), steps), "fit", unit="steps"):
-            progress.losses.append(self.step(step))
-            self.run.show_metrics(loss=progress.losses[-1])
-            if every and (step + 1) % every == 0 and step + 1 < steps:
+            unread.append(self.step(step))
+            is_due = step + 1 < steps and clock.is_due(step + 1)
+            if is_due or step + 1 == steps or time.monotonic() - shown > REFRESH:
+                progress.losses += self._read(torch.stack(unread).tolist(), len(progress.losses))
+                unread, shown = [], time.monotonic()
+                self.run.show_metrics(loss=progress.losses[-1])
+            if is_due:
                 state.save(self.run, self.recipe, progress)
+                clock.restart()
         return progress.losses
 
-    def step(self, step: int) -> float:
-        """One optimizer step. Returns its mean loss."""
+    def _read(self, losses: list[float], first: int) -> list[float]:
+        """The losses, of steps from `first`. Raises SynthbenchError if one is not finite: the weights are lost then."""
+        for step, loss in enumerate(losses, start=first):
+            if not math.isfinite(loss):
+                raise SynthbenchError(
+                    f"{self.recipe.name}: the loss of step {step + 1} is {loss}; lower learning_rate, or use another precision"
+                )
+        return losses
+
+    def step(self, step: int) -> Any:
+        """One optimizer step. Returns its mean loss, a scalar tensor on the device."""
+        share = self._share_of_rate(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(step)
-        total = 0.0
+            group["lr"] = group["initial_lr"] * share
+        total: Any = 0.0
         for part in range(self.recipe.gradient_accumulation_steps):
             loss = self.loss(step * self.recipe.gradient_accumulation_steps + part) / self.recipe.gradient_accumulation_steps
             self.scaler.scale(loss).backward()
-            total += float(loss.detach())
+            total = total + loss.detach()
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM)
         self.scaler.step(self.optimizer)
@@ -126,8 +148,9 @@ class Trainer:
             arguments = conditions.arguments([size for _, size, _ in drawn])
             predicted = self.pipe.unet(noisy.to(self.run.device, self.dtype), times.to(self.run.device), **arguments).sample
         losses = functional.mse_loss(predicted.float(), target.to(self.run.device), reduction="none").mean((1, 2, 3))
-        references, *prior = (losses * self._loss_weights(times).to(losses)).split(self.recipe.batch_size)
-        return references.mean() + sum(self.recipe.prior_loss_weight * part.mean() for part in prior)
+        references, *prior = losses.split(self.recipe.batch_size)
+        weights = self._loss_weights(times[: self.recipe.batch_size]).to(losses)  # as in the scripts, not of the prior's loss
+        return (references * weights).mean() + sum(self.recipe.prior_loss_weight * part.mean() for part in prior)
 
     def _conditions(self) -> list[Condition]:
         return self.frozen or [encode(self.pipe, prompt) for prompt in self.prompts]
@@ -152,18 +175,27 @@ class Trainer:
         ratio = compute_snr(self.noise_scheduler, times)
         return ratio.clamp(max=self.recipe.snr_gamma) / (ratio if self.prediction_type == "epsilon" else ratio + 1)
 
-    def _rate(self, step: int) -> float:
-        share = (1 + math.cos(math.pi * step / self.recipe.total_steps)) / 2 if self.recipe.lr_scheduler == "cosine" else 1.0
-        return self.recipe.rate * share
+    def _share_of_rate(self, step: int) -> float:
+        return (1 + math.cos(math.pi * step / self.recipe.total_steps)) / 2 if self.recipe.lr_scheduler == "cosine" else 1.0
 
 
-def _optimizer(recipe: Recipe, weights: list[Any]) -> Any:
-    """AdamW with the scripts' defaults. Raises SynthbenchError if 8-bit Adam is not installed."""
+def _optimizer(recipe: Recipe, trained: dict[str, Any], device_type: str) -> Any:
+    """AdamW with the scripts' defaults; fused, because its other forms need several times the memory of a gradient.
+
+    Raises SynthbenchError if 8-bit Adam is not installed.
+    """
+    unet, encoders = recipe.weight_decay
+    parts: list[tuple[bool, float, float]] = [(True, recipe.rate, unet), (False, recipe.text_encoder_rate, encoders)]
+    groups = [
+        {"params": weights, "lr": rate, "initial_lr": rate, "weight_decay": decay}
+        for of_unet, rate, decay in parts
+        if (weights := [weight for name, weight in trained.items() if name.startswith("unet.") == of_unet])
+    ]
     if not recipe.use_8bit_adam:
-        return torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=ADAM_WEIGHT_DECAY)
+        return torch.optim.AdamW(groups, fused=device_type in {"cuda", "cpu"})
     try:
         from bitsandbytes.optim import AdamW8bit
     except ImportError as error:
         hint = "install it, or set use_8bit_adam = false"
         raise SynthbenchError(f"{recipe.name}: use_8bit_adam needs bitsandbytes, which cannot be imported ({error}); {hint}") from None
-    return AdamW8bit(weights, lr=recipe.rate, weight_decay=ADAM_WEIGHT_DECAY)
+    return AdamW8bit(groups)

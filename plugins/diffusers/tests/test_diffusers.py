@@ -89,10 +89,10 @@ def weights(folder: Path) -> dict[str, Any]:
 
 def test_the_files_that_the_hint_names_are_those_that_are_read():
     from huggingface_hub.utils import filter_repo_objects
-    from synthbench_diffusers.checkpoint import FILES
+    from synthbench_diffusers.checkpoint import files_of
 
     vae = ["README.md", "config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin", "sdxl.vae.safetensors"]
-    assert [*filter_repo_objects(vae, allow_patterns=list(FILES))] == ["config.json", "diffusion_pytorch_model.safetensors"]
+    assert [*filter_repo_objects(vae, allow_patterns=list(files_of("")))] == ["config.json", "diffusion_pytorch_model.safetensors"]
     read = [
         "model_index.json",
         "text_encoder/model.safetensors",
@@ -108,7 +108,18 @@ def test_the_files_that_the_hint_names_are_those_that_are_read():
         "v1-5-pruned.safetensors",
         "text_encoder/pytorch_model.bin",
     ]
-    assert [*filter_repo_objects([*read, *duplicates], allow_patterns=list(FILES))] == read
+    assert [*filter_repo_objects([*read, *duplicates], allow_patterns=list(files_of("")))] == read
+    half = [
+        "model_index.json",
+        "text_encoder/model.fp16.safetensors",
+        "unet/diffusion_pytorch_model.fp16-00001-of-00002.safetensors",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+    ]
+    assert [*filter_repo_objects([*half, *read[1:], "unet/diffusion_pytorch_model.bin"], allow_patterns=list(files_of("fp16")))] == [
+        *half,
+        "tokenizer/merges.txt",
+        "unet/diffusion_pytorch_model.safetensors.index.json",
+    ]
 
 
 def test_an_optimizers_nested_state_is_taken_apart_and_put_together():
@@ -171,9 +182,10 @@ def test_the_fitted_weights_are_sampled_from(method: str, recipes: dict[str, Rec
 def test_an_image_depends_on_seed_and_number_alone(method: str, recipes: dict[str, Recipe], fitted: dict[str, Path]) -> None:
     recipe = dataclasses.replace(recipes[method], prompts=("a photo of sks apples", "many apples at night"), sample_batch_size=8)
     together = images(recipe, fitted[method], 5)
-    for batch in (1, 3):
-        assert np.array_equal(images(dataclasses.replace(recipe, sample_batch_size=batch), fitted[method], 5), together)
+    for batch in (1, 3):  # sums in another order move a pixel by a level or two
+        assert np.abs(images(dataclasses.replace(recipe, sample_batch_size=batch), fitted[method], 5) - together).max() <= 2
     assert np.array_equal(images(recipe, fitted[method], 5, start=3), together[3:])
+    assert np.array_equal(images(recipe, fitted[method], 9, start=7)[:1], images(recipe, fitted[method], 8, start=7))
     assert not np.array_equal(images(recipe, fitted[method], 2, seed=2), together[:2])
     assert not np.array_equal(together[0], together[1])
 
@@ -196,15 +208,13 @@ def test_boxes_come_with_the_images(method: str, recipes: dict[str, Recipe], fit
 
 
 class Stopped(StageRun):
-    """Raises KeyboardInterrupt when the third step shows its metrics."""
+    """Raises KeyboardInterrupt before the third step."""
 
-    count = 0
-
-    def show_metrics(self, **metrics: float) -> None:
-        self.count += 1
-        if self.count == 3:
-            raise KeyboardInterrupt
-        super().show_metrics(**metrics)
+    def track(self, items: Any, label: str, unit: str = "") -> Any:
+        for number, item in enumerate(super().track(items, label, unit=unit)):
+            if label == "fit" and number == 2:
+                raise KeyboardInterrupt
+            yield item
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -263,7 +273,9 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSe
         (sd15(str(tmp_path)), "model_index.json"),
         (sd15(sdxl), "use the generator sdxl-lora"),
         (sdxl_lora(sdxl, pretrained_vae_model_name_or_path="nobody/vae"), "hf download nobody/vae"),
+        (sd15("nobody/nothing@v1", variant="fp16"), r"hf download nobody/nothing --revision v1 --include .*'\*model.fp16.safetensors'"),
         (sd15(sd, resolution=33), "multiple of 4"),
+        (sd15(sd, resolution=32, learning_rate=1e30, max_train_steps=3), "the loss of step [23] is (nan|inf); lower learning_rate"),
         (sd15(sd, resolution=32, use_8bit_adam=True), "bitsandbytes"),
         (sd15(pickled, resolution=32, max_train_steps=1), "--allow-pickle"),
     ]
@@ -275,3 +287,121 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSe
     with pytest.raises(SynthbenchError, match="boxes = false"):
         next(cases[0][0].sample(tmp_path, SampleRequest(0, 1, ("apple", "pear")), StageRun(tmp_path)))
     cases[-1][0].fit(references, StageRun(tmp_path, seed=0, allow_pickle=True))
+
+
+def test_without_a_step_the_checkpoint_itself_is_sampled_from(
+    recipes: dict[str, Recipe], checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path
+) -> None:
+    import torch
+    from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+    for name in ("full", "sdxl"):
+        recipe = dataclasses.replace(recipes[name], max_train_steps=0)
+        run = StageRun(tmp_path / name, seed=7)
+        run.workdir.mkdir()
+        recipe.fit(references, run)
+        assert [path.name for path in run.workdir.rglob("*")] == ["fitted.json"]
+        assert run.metrics["steps"] == 0
+        assert len(images(recipe, run.workdir, 1)) == 1
+    recipe = dataclasses.replace(recipes["full"], max_train_steps=0, scheduler="dpm++", sample_batch_size=1)
+    pipe = StableDiffusionPipeline.from_pretrained(checkpoints["sd"], safety_checker=None)
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    from synthbench import derive_seed
+
+    noise = torch.Generator().manual_seed(derive_seed(1, 0, "latents"))
+    expected = pipe(recipe.instance_prompt, height=32, width=32, num_inference_steps=4, generator=noise, output_type="np").images[0]
+    assert np.abs(images(recipe, tmp_path / "full", 1)[0] - (expected * 255).round()).max() <= 1
+
+
+@pytest.mark.parametrize("scheduler", ["lcm", "euler-trailing"])
+def test_schedulers_of_few_steps_repeat_their_images(
+    scheduler: Any, recipes: dict[str, Recipe], fitted: dict[str, Path], references: ImageSet
+) -> None:
+    recipe = dataclasses.replace(recipes["lora"], scheduler=scheduler, guidance_scale=1.0)
+    both = images(recipe, fitted["lora"], 2)
+    assert np.array_equal(both, images(recipe, fitted["lora"], 2))
+    assert not np.array_equal(both[0], both[1])
+    assert np.array_equal(both[1:], images(recipe, fitted["lora"], 2, start=1))
+
+
+def test_each_random_crop_is_encoded_once(checkpoints: dict[str, Path]) -> None:
+    import torch
+    from diffusers import AutoencoderKL
+    from synthbench_diffusers.references import CROPS, Latents, Squares
+
+    wide = np.random.default_rng(0).integers(0, 255, (32, 64, 3), np.uint8)
+    latents = Latents(AutoencoderKL.from_pretrained(checkpoints["sd"] / "vae"), Squares([wide], 32, random_flip=True, seed=3))
+    for seed in range(200):
+        latents.draw(0, torch.Generator().manual_seed(seed))
+    assert CROPS < len(latents.cached) <= 2 * CROPS
+    assert len({crop.left for crop in latents.cached}) > CROPS // 2
+    other = Squares([wide], 32, seed=4)
+    assert {other.draw(0, torch.Generator().manual_seed(seed)).left for seed in range(99)} != {crop.left for crop in latents.cached}
+
+
+def test_unsupported_checkpoints_are_refused(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:
+    import json
+
+    for part, changes, told in (
+        ("vae/config.json", {"latents_mean": [0.0] * 4}, "latents_mean"),
+        ("vae/config.json", {"shift_factor": 0.1}, "shift_factor"),
+        ("model_index.json", {"scheduler": ["diffusers", "EDMEulerScheduler"]}, "EDMEulerScheduler"),
+    ):
+        folder = tmp_path / told
+        shutil.copytree(checkpoints["sd"], folder)
+        (folder / part).write_text(json.dumps({**json.loads((folder / part).read_text()), **changes}))
+        with pytest.raises(SynthbenchError, match=told):
+            sd15(str(folder), resolution=32).fit(references, StageRun(tmp_path, seed=0))
+
+
+def test_a_state_is_saved_only_if_there_is_room(
+    recipes: dict[str, Recipe], references: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synthbench_diffusers import state
+
+    monkeypatch.setattr(state, "ROOM", 1e12)
+    messages: list[str] = []
+    recipes["lora"].fit(references, StageRun(tmp_path, seed=7, emit=lambda event: messages.append(str(event.get("message")))))
+    assert any(message.startswith("no state is saved: it needs 0.0 GB") for message in messages)
+
+
+def test_states_are_saved_by_the_clock_unless_steps_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    from synthbench_diffusers import state
+
+    monkeypatch.setattr(state, "INTERVAL", 0.0)
+    assert state.Clock(None).is_due(1)
+    assert [state.Clock(3).is_due(step) for step in (1, 2, 3)] == [False, False, True]
+    assert not state.Clock(0).is_due(3)
+    monkeypatch.undo()
+    assert not state.Clock(None).is_due(1)
+
+
+def test_precision_follows_the_device_and_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import torch
+    from synthbench_diffusers.checkpoint import set_precision
+
+    recipe = sd15("nobody/nothing")
+    run = StageRun(tmp_path)
+    assert set_precision(recipe, run) == torch.float32
+    assert not run.notes
+    run.device = "cuda"
+    for has_bf16, dtype in ((True, torch.bfloat16), (False, torch.float16)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, answer=has_bf16: answer)
+        assert set_precision(recipe, run) == dtype
+    assert run.notes == [f"forward passes in {name}, fp32 parts with TF32" for name in ("bfloat16", "float16")]
+
+
+def test_lora_stays_beside_half_precision_weights(recipes: dict[str, Recipe], fitted: dict[str, Path], tmp_path: Path) -> None:
+    import torch
+    from synthbench_diffusers.checkpoint import open_pipeline
+
+    half = open_pipeline(dataclasses.replace(recipes["lora"], mixed_precision="bf16"), StageRun(tmp_path), fitted["lora"])
+    assert any("lora" in name for name, _ in half.unet.named_parameters())
+    whole = open_pipeline(recipes["lora"], StageRun(tmp_path), fitted["lora"])
+    assert not any("lora" in name for name, _ in whole.unet.named_parameters())
+    noise, time, text = torch.randn(1, 4, 8, 8), torch.tensor(500), torch.randn(1, 77, 16)
+    with torch.no_grad():
+        one = half.unet(noise.bfloat16(), time, encoder_hidden_states=text.bfloat16()).sample.float()
+        two = whole.unet(noise, time, encoder_hidden_states=text).sample
+    assert float((one - two).norm() / two.norm()) < 0.05
