@@ -12,6 +12,7 @@ from synthbench.planning.planner import Plan, make_plan
 from synthbench.planning.stage import BoxesOf, HiddenBoxes, OwnBoxes, Stage, View, key_of
 from synthbench.registry import Registry, installed
 from synthbench.storage.local import LocalStore
+from synthbench.suite.hub import fetch_commits
 from synthbench.suite.reader import read_suite
 from synthbench_fakes import SUITE
 
@@ -211,6 +212,47 @@ def test_a_shipped_checkpoint_is_found_by_its_name_and_keyed_by_its_content(tmp_
 
 def test_a_hub_id_stands_for_itself(plan_of: PlanOf) -> None:
     assert plan_of("detectors.strict.weights=someone/model").suite.detectors[1].plugin.weights == "someone/model"
+
+
+def test_a_hub_id_is_pinned_to_the_commit_in_the_hubs_cache(plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+
+    def weights(value: str) -> object:
+        plan = plan_of(f"detectors.strict.weights={value}")
+        (trained, *_) = [each for each in plan.stages if each.kind == "train" and each.entry and each.entry.name == "strict"]
+        assert trained.entry is not None
+        return trained.entry.plugin.weights, trained.recipe["options"]["weights"]
+
+    references = tmp_path / "models--owner--model/refs"
+    references.mkdir(parents=True)
+    assert weights("owner/model") == ("owner/model", "owner/model")
+    for name, letter in (("main", "a"), ("v2", "b")):
+        (references / name).write_text(40 * letter)
+    assert weights("owner/model") == (f"owner/model@{40 * 'a'}",) * 2
+    assert weights("owner/model@v2") == (f"owner/model@{40 * 'b'}",) * 2
+    assert weights(f"owner/model@{40 * 'c'}") == (f"owner/model@{40 * 'c'}",) * 2
+
+
+def test_the_hub_is_asked_for_commits_only_for_a_download(plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    asked: list[tuple[str, str, str | None]] = []
+
+    def hf_hub_download(name: str, file: str, revision: str | None = None) -> str:
+        asked.append((name, file, revision))
+        if file == "model_index.json":
+            raise OSError("no such file")
+        references = tmp_path / f"models--{name.replace('/', '--')}/refs"
+        references.mkdir(parents=True)
+        (references / (revision or "main")).write_text(40 * "d")
+        return file
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", hf_hub_download)
+    suite = plan_of("detectors.strict.weights=owner/model@v3").suite
+    assert not asked
+    fetch_commits(suite, installed())
+    fetch_commits(suite, installed())
+    assert asked == [("owner/model", "model_index.json", "v3"), ("owner/model", "config.json", "v3")]
+    assert plan_of("detectors.strict.weights=owner/model@v3").suite.detectors[1].plugin.weights == f"owner/model@{40 * 'd'}"
 
 
 def test_inputs_that_are_not_there_are_told_all_at_once(plan_of: PlanOf) -> None:

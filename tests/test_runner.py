@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -506,3 +507,16 @@ def test_what_a_plugin_logs_is_in_the_workers_log(finished: tuple[Plan, LocalSto
     written = "".join(file.read_text() for file in (store.root / "logs").iterdir())
     assert logged
     assert all(message in written for message in logged)
+
+
+def test_the_peak_on_a_gpu_is_that_of_the_stage(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    peak = 5 * 2**30
+
+    def reset() -> None:
+        nonlocal peak
+        peak = 3 * 2**20
+
+    cuda = SimpleNamespace(is_initialized=lambda: True, reset_peak_memory_stats=reset, max_memory_allocated=lambda: peak)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    state = carry_out(plan_of(), store)
+    assert {artifact.record.peak_gpu_memory for artifact in state.artifacts.values()} == {3 * 2**20}

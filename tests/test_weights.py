@@ -40,6 +40,7 @@ def test_a_missing_file_of_the_hub_is_named_with_the_way_to_get_it(tmp_path: Pat
 
 def test_a_hub_id_is_told_from_a_path(tmp_path: Path) -> None:
     assert is_hub_id("owner/name")
+    assert is_hub_id("owner/name@refs/pr/1")
     assert not any(is_hub_id(other) for other in ("name", "./name", "~/name", "/owner/name", "owner/name/more", str(tmp_path)))
 
 

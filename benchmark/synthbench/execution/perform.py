@@ -68,6 +68,7 @@ def perform(job: Job, store: Store, emit: Callable[[Event], None]) -> Outcome:
     try:
         if kind.gpu:
             run.device = pick_device(job.resources.device)
+        peak_gpu_memory(reset=True)
         limit_threads(job.resources.threads)
         task.plugin, distribution = plugin_of(job)
         with store.build(job.kind, job.key, resumable=kind.resumable, series=job.series) as build:
@@ -98,6 +99,7 @@ def record_of(task: Task, seconds: float, packages: dict[str, str]) -> StageReco
         label=job.label,
         seconds=round(seconds, 3),
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        peak_gpu_memory=peak_gpu_memory(),
         notes=tuple(map(cut, run.notes)),
         facts=task.facts,
         metrics={job.plugin[1]: dict(run.metrics)} if job.plugin and run.metrics else {},
@@ -106,6 +108,16 @@ def record_of(task: Task, seconds: float, packages: dict[str, str]) -> StageReco
         device=name_device(run.device) if job.plugin else "",
         **job.about,
     )
+
+
+def peak_gpu_memory(*, reset: bool = False) -> int:
+    """Bytes that torch had allocated on the GPU at once since the last reset; 0 if this process has not used one."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return 0
+    if reset:
+        torch.cuda.reset_peak_memory_stats()
+    return int(torch.cuda.max_memory_allocated())
 
 
 def function_of(kind: StageKind) -> Callable[[Task], None]:

@@ -127,17 +127,25 @@ def options(entries: Iterable[EntryInfo]) -> str:
 
 def stages(results: Results) -> str:
     """Every stage with what it took."""
+    on_gpu = any(stage.peak_gpu_memory for stage in results.stages)
     rows = [
         [
             stage.label,
             "from the store" if stage.cached else stage.state,
             figure(stage.seconds, 1),
-            figure(stage.peak_memory / 2**20 if stage.peak_memory else None, 0),
+            mebibytes(stage.peak_memory),
+            *([mebibytes(stage.peak_gpu_memory)] if on_gpu else ()),
             f"`{stage.key[:10]}`",
         ]
         for stage in results.stages
     ]
-    return table(["stage", "state", "seconds", "peak of its worker until then, MiB", "key"], rows, words=2)
+    gpu = ["peak on the GPU, MiB"] if on_gpu else []
+    return table(["stage", "state", "seconds", "peak of its worker until then, MiB", *gpu, "key"], rows, words=2)
+
+
+def mebibytes(size: int | None) -> str:
+    """A number of bytes in MiB, or a dash if it is 0 or unknown."""
+    return figure(size / 2**20 if size else None, 0)
 
 
 def metrics(results: Results) -> str:

@@ -195,6 +195,7 @@ def describe_stage(stage: Stage, state: RunState) -> model.StageInfo:
         cached=stage.key in state.cached,
         seconds=record.seconds,
         peak_memory=record.peak_memory,
+        peak_gpu_memory=record.peak_gpu_memory or None,
         notes=[without_machine(note) for note in record.notes],
         facts=record.facts,
         metrics=record.metrics,

@@ -163,6 +163,8 @@ class StageInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     seconds: float | None = None
     peak_memory: int | None = None
     """Of the worker process, from its start to the stage's end."""
+    peak_gpu_memory: int | None = None
+    """That torch had allocated on the GPU at once during the stage."""
     notes: list[str] = []
     facts: dict[str, Value] = {}
     metrics: dict[str, dict[str, Value]] = {}

@@ -27,6 +27,7 @@ class StageRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     recipe: everything the key is made of. facts: the core's figures. metrics: the plugin's, under the plugin's name.
     seconds: wall time. peak_memory: bytes, of the process from its start to the end of the stage.
+    peak_gpu_memory: bytes that torch had allocated on the GPU at once during the stage; 0 without one.
     python, packages, device: what it ran with. commit: of synthbench. code: a hash of the plugin's source files.
     kind, key: of the artifact. files: of the artifact, by their relative names. checksum: of the record itself. The store fills
     these in.
@@ -38,6 +39,7 @@ class StageRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     recipe: dict[str, Any] = {}
     seconds: float = 0.0
     peak_memory: int = 0
+    peak_gpu_memory: int = 0
     notes: tuple[str, ...] = ()
     facts: dict[str, Value] = {}
     metrics: dict[str, dict[str, Value]] = {}

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 from synthbench import Generator, Weights, hookimpl, option
 
+from synthbench_diffusers.native import NativeBoxes
 from synthbench_diffusers.recipe import RENAMED_OPTIONS, Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from synthbench import ImageSet, Run, Sample, SampleRequest
 
 SMOKE_OPTIONS: Mapping[str, object] = {"max_train_steps": 3, "resolution": 64, "checkpointing_steps": 2, "num_inference_steps": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SD15DreamBooth(Recipe):
-    """DreamBooth (arXiv 2208.12242) of Stable Diffusion 1.5, or of any other checkpoint of a `StableDiffusionPipeline`.
+class SD15(Recipe):
+    """A recipe for checkpoints of a `StableDiffusionPipeline`."""
 
-    Defaults: diffusers `examples/dreambooth/train_dreambooth.py` and `train_dreambooth_lora.py`.
-    """
-
-    name: ClassVar[str] = "sd15-dreambooth"
     pipeline: ClassVar[str] = "StableDiffusionPipeline"
-    smoke_options: ClassVar[Mapping[str, object]] = {"pretrained_model_name_or_path": "small-sd15", **SMOKE_OPTIONS}
 
     pretrained_model_name_or_path: Weights = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     method: Literal["full", "lora"] = "full"
@@ -36,7 +37,18 @@ class SD15DreamBooth(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SDXLLora(Recipe):
+class SD15DreamBooth(SD15, NativeBoxes):
+    """DreamBooth (arXiv 2208.12242) of Stable Diffusion 1.5, or of any other checkpoint of a `StableDiffusionPipeline`.
+
+    Defaults: diffusers `examples/dreambooth/train_dreambooth.py` and `train_dreambooth_lora.py`.
+    """
+
+    name: ClassVar[str] = "sd15-dreambooth"
+    smoke_options: ClassVar[Mapping[str, object]] = {"pretrained_model_name_or_path": "small-sd15", **SMOKE_OPTIONS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SDXLLora(NativeBoxes):
     """LoRA DreamBooth of Stable Diffusion XL (arXiv 2307.01952).
 
     Defaults: diffusers `examples/dreambooth/train_dreambooth_lora_sdxl.py` and its README.
@@ -73,7 +85,51 @@ class SDXLLora(Recipe):
         return self.text_encoder_lr or 5e-6
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inpaint(SD15):
+    """References of which a `StableDiffusionPipeline` makes a part anew, so that real objects or real surroundings stay.
+
+    The known part is set to its noised original after each denoising step, as in RePaint (arXiv 2201.09865) without its
+    resampling, so any checkpoint will do. By default the checkpoint is not fine-tuned.
+    """
+
+    name: ClassVar[str] = "inpaint"
+    version: ClassVar[int] = 1
+    smoke_options: ClassVar[Mapping[str, object]] = {**SD15DreamBooth.smoke_options, "max_train_steps": 1, "sample_batch_size": 2}
+
+    max_train_steps: Annotated[int, Meta(ge=0)] | None = 0
+    """Optimizer steps of fine-tuning on the references before. Default: none."""
+    part: Literal["background", "objects", "everything"] = option("background", stage="sample")
+    """What is made anew: everything outside the boxes, everything inside them, or the whole image (image-to-image)."""
+    background_prompt: str = option("a photo of leaves on a tree", stage="sample")
+    """The prompt for `part = "background"`, unless there are `prompts`. It must not name the objects: new ones would have no boxes."""
+    strength: Annotated[float, Meta(gt=0, le=1)] = option(0.7, stage="sample")
+    """The share of the denoising steps that are taken: near 0 the part stays as it is, 1 starts it from noise alone."""
+    margin: Annotated[float, Meta(ge=0)] = option(0.1, stage="sample")
+    """By how much boxes are widened on each side, as a share of their longer side."""
+    random_flip: bool = True
+    """Flip images horizontally with probability 0.5, those that are trained on and those that are yielded."""
+
+    @property
+    def sampled_prompts(self) -> tuple[str, ...]:
+        """`prompts`, or their default."""
+        return self.prompts or ((self.background_prompt,) if self.part == "background" else (self.instance_prompt,))
+
+    def fit(self, references: ImageSet, run: Run) -> None:
+        """Keeps the references, and fine-tunes on them if `max_train_steps` says so."""
+        from synthbench_diffusers.inpainting import keep_references
+
+        keep_references(self, references, run)
+        super().fit(references, run)
+
+    def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
+        """References with a new part, and their boxes."""
+        from synthbench_diffusers.inpainting import inpaint
+
+        return inpaint(self, fitted, request, run)
+
+
 @hookimpl
 def synthbench_generators() -> Sequence[type[Generator]]:
-    """The two generators."""
-    return (SD15DreamBooth, SDXLLora)
+    """The generators of this distribution."""
+    return (SD15DreamBooth, SDXLLora, Inpaint)

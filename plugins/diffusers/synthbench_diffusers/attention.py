@@ -11,7 +11,7 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from synthbench_diffusers.recipe import Recipe
+    from synthbench_diffusers.native import NativeBoxes
 
 
 class AttentionMaps:
@@ -21,9 +21,11 @@ class AttentionMaps:
     comes first, so only the last images of the batch are used.
     """
 
-    def __init__(self, unet: Any, recipe: Recipe) -> None:
+    def __init__(self, unet: Any, recipe: NativeBoxes) -> None:
         self.recording = False
         self._scales = recipe.map_scales
+        if recipe.torch_compile:  # what is collected is no part of the compiled network
+            self.add = torch.compiler.disable(self.add)  # type: ignore[method-assign]
         blocks = tuple(f"{block}_block" for block in recipe.map_blocks)
         for name, module in unet.named_modules():
             if name.endswith("attn2") and name.startswith(blocks):
@@ -35,7 +37,6 @@ class AttentionMaps:
         self.total = torch.zeros(len(weights), 1, *size, device=weights.device)
         self.layers = 0
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator] # what it collects is no part of the compiled network
     def add(self, attention: Any, hidden: Any, text: Any) -> None:
         """Adds the map of one layer: softmax(QK), averaged over heads and chosen tokens, resized to the latents' size."""
         count, positions = len(self.weights), hidden.shape[1]

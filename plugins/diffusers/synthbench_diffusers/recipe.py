@@ -1,10 +1,9 @@
-"""The options that both generators have. This module imports nothing heavy."""
+"""The options that all generators have. This module imports nothing heavy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -12,7 +11,7 @@ from msgspec import Meta
 from synthbench import Weights, option
 
 if TYPE_CHECKING:
-    from synthbench import Boxes, ImageSet, Run, Sample, SampleRequest
+    from synthbench import ImageSet, Run
 
 Count = Annotated[int, Meta(ge=1)]
 Factor = Annotated[float, Meta(ge=0)]
@@ -42,7 +41,7 @@ RENAMED_OPTIONS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Fine-tuning of a Stable Diffusion checkpoint on the references, and sampling from it.
+    """Fine-tuning of a Stable Diffusion checkpoint on the references, and how to sample from it.
 
     Options have the names of diffusers' training scripts and pipelines where those have the same option. The defaults
     are those of the scripts and their README at full size, unless the option says otherwise. Options marked
@@ -52,7 +51,6 @@ class Recipe:
     name: ClassVar[str]
     version: ClassVar[int] = 2
     license: ClassVar[str] = "Apache-2.0"
-    renamed_options: ClassVar[Mapping[str, str]] = RENAMED_OPTIONS
     pipeline: ClassVar[str]
     """The diffusers class that the checkpoint must be saved from."""
     pipeline_guidance: ClassVar[float] = 7.5
@@ -130,34 +128,10 @@ class Recipe:
     """Compile the UNet's repeated blocks with torch.compile: worth its minute of compiling for hundreds of images on a GPU."""
     sampling_resolution: Annotated[int, Meta(ge=8)] | None = option(None, stage="sample")
     """Side of the square sampled images in pixels. Default: `resolution`."""
-    boxes: bool = option(True, stage="sample")
-    """Yield boxes with the images, from the cross-attention maps of `class_word`."""
-    class_word: str = option("apples", stage="sample")
-    """The word or words of the prompts that name the objects."""
-    map_scales: tuple[Annotated[int, Meta(ge=1)], ...] = option((), stage="sample")
-    """Use the attention maps of these scales only: latent side over map side, so 1 is the finest. Default: all."""
-    map_blocks: tuple[Literal["down", "mid", "up"], ...] = option(("down", "mid", "up"), stage="sample")
-    """Use the attention maps of these blocks of the UNet only."""
-    map_times: tuple[Annotated[float, Meta(ge=0, le=1)], Annotated[float, Meta(ge=0, le=1)]] = option((0.2, 0.8), stage="sample")
-    """Use the attention maps of timesteps in this range only, as shares of all timesteps: 0 is no noise, 1 is pure noise."""
-    locate_steps: Annotated[int, Meta(ge=1)] = option(4, stage="sample")
-    """Timesteps, spread evenly over `map_times`, at which `locate` reads the attention maps of an image that was not sampled."""
-    box_threshold: Annotated[float, Meta(ge=0, le=1)] | Literal["otsu"] = option(0.5, stage="sample")
-    """Threshold on an image's attention map, normalized to 0..1; "otsu" chooses one for each image by Otsu's method."""
-    min_box_area: Annotated[float, Meta(ge=0, le=1)] = option(0.0003, stage="sample")
-    """Area of the smallest region above the threshold that makes a box, as a share of the image's area."""
 
     def __post_init__(self) -> None:
         if not self.pretrained_model_name_or_path:
             raise ValueError("pretrained_model_name_or_path: empty; set it to a shipped checkpoint's name, a folder or a hub id")
-        if self.map_times[0] >= self.map_times[1]:
-            raise ValueError(f"map_times: {self.map_times[0]} is not smaller than {self.map_times[1]}, so the range has no timestep")
-        without = [prompt for prompt in self.sampled_prompts if self.class_word.lower() not in prompt.lower()]
-        if self.boxes and (without or not self.class_word):
-            raise ValueError(
-                f"class_word: boxes come from the attention to {self.class_word!r}, which is not in the prompt "
-                f"{self.sampled_prompts[0] if not without else without[0]!r}; change one of them, or set boxes = false"
-            )
 
     @property
     def full(self) -> bool:
@@ -201,15 +175,3 @@ class Recipe:
         from synthbench_diffusers.training import fit
 
         fit(self, references, run)
-
-    def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
-        """Samples images, with boxes of the one category if `boxes` is set."""
-        from synthbench_diffusers.sampling import sample
-
-        return sample(self, fitted, request, run)
-
-    def locate(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Boxes from the cross-attention maps of the fitted model while it denoises these images."""
-        from synthbench_diffusers.locating import locate
-
-        return locate(self, fitted, images, run)

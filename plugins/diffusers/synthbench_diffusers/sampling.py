@@ -1,27 +1,25 @@
-"""Sampling images, and boxes from their cross-attention maps."""
+"""Sampling images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, LCMScheduler
-from synthbench import Sample, SynthbenchError, derive_seed
+from synthbench import SynthbenchError, derive_seed
 
-from synthbench_diffusers.attention import AttentionMaps
-from synthbench_diffusers.boxes import boxes_from_map
-from synthbench_diffusers.checkpoint import open_pipeline, working_dtype
-from synthbench_diffusers.conditioning import Condition, encode, encode_negative, token_weights
+from synthbench_diffusers.checkpoint import working_dtype
+from synthbench_diffusers.conditioning import Condition, encode_negative
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from synthbench import Run, SampleRequest
+    from synthbench import Run
 
+    from synthbench_diffusers.attention import AttentionMaps
     from synthbench_diffusers.recipe import Recipe
 
 SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, str]]] = {
@@ -157,30 +155,6 @@ def in_batches(start: int, stop: int, size: int) -> list[range]:
     return [range(first, first + size) for first in range(start // size * size, stop, size)]
 
 
-def sample(recipe: Recipe, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
-    """See `Recipe.sample`."""
-    if recipe.boxes:
-        check_categories(recipe, request.categories)
-    pipe = open_pipeline(recipe, run, fitted).to(run.device)
-    sampler = sampler_of(recipe, pipe, recipe.side, run)
-    maps = AttentionMaps(pipe.unet, recipe) if recipe.boxes else None
-    weights = {prompt: word_weights(recipe, pipe, prompt) for prompt in recipe.sampled_prompts} if maps else {}
-    with torch.no_grad():
-        conditions = {prompt: encode(pipe, prompt) for prompt in recipe.sampled_prompts}
-    for batch in run.track(in_batches(request.start, request.stop, recipe.sample_batch_size), "sample", unit="batches"):
-        prompts = [prompt_of(recipe, run, number) for number in batch]
-        if maps:
-            side = recipe.side // pipe.vae_scale_factor
-            maps.reset(torch.stack([weights[prompt] for prompt in prompts]).to(run.device), (side, side))
-        seeds = [derive_seed(run.seed, number, "latents") for number in batch]
-        images = sampler.images([conditions[prompt] for prompt in prompts], seeds, maps, recipe.map_times)
-        heatmaps = read_maps(recipe, maps, recipe.side, recipe.side) if maps else None
-        for index, (number, prompt) in enumerate(zip(batch, prompts, strict=True)):
-            if request.start <= number < request.stop:
-                boxes = None if heatmaps is None else boxes_from_map(heatmaps[index], recipe.box_threshold, recipe.min_box_area)
-                yield Sample(images[index], boxes, {"prompt": prompt})
-
-
 def sampler_of(recipe: Recipe, pipe: Any, size: int | tuple[int, int], run: Run) -> Sampler:
     """A sampler with the recipe's options. Compiles the UNet if they say so."""
     if recipe.torch_compile:
@@ -199,34 +173,3 @@ def sampler_of(recipe: Recipe, pipe: Any, size: int | tuple[int, int], run: Run)
 def prompt_of(recipe: Recipe, run: Run, number: int) -> str:
     """The prompt of image `number`."""
     return recipe.sampled_prompts[derive_seed(run.seed, number, "prompt") % len(recipe.sampled_prompts)]
-
-
-def check_categories(recipe: Recipe, categories: tuple[str, ...]) -> None:
-    """Raises SynthbenchError unless there is exactly one category: boxes come from one word."""
-    if len(categories) != 1:
-        raise SynthbenchError(
-            f"{recipe.name}: boxes come from the attention to one word, {recipe.class_word!r}, but the data have {len(categories)} "
-            f"categories ({', '.join(categories)}); set boxes = false and use another annotator than 'native'"
-        )
-
-
-def word_weights(recipe: Recipe, pipe: Any, prompt: str) -> Any:
-    """`token_weights` of the class word. Raises SynthbenchError if they are None."""
-    weights = token_weights(pipe.tokenizer, prompt, recipe.class_word)
-    if weights is None:
-        raise SynthbenchError(
-            f"{recipe.name}: class_word {recipe.class_word!r} is not a word of the prompt {prompt!r}, or comes after the last token that "
-            "is read; put it into the prompt as it is written, nearer to the start, or set boxes = false"
-        )
-    return weights
-
-
-def read_maps(recipe: Recipe, maps: AttentionMaps, height: int, width: int) -> NDArray[np.float32]:
-    """The mean maps, float32 (B, height, width) in pixels. Raises SynthbenchError if the options exclude all maps."""
-    heatmaps = maps.read(height, width)
-    if heatmaps is None:
-        raise SynthbenchError(
-            f"{recipe.name}: no attention map has map_scales {recipe.map_scales}, map_blocks {recipe.map_blocks} and map_times "
-            f"{recipe.map_times}; allow more of them"
-        )
-    return np.asarray(heatmaps.numpy(), np.float32)

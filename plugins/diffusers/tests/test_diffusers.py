@@ -4,8 +4,9 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from synthbench.contract.options import configure
 from synthbench.execution.stage_run import StageRun
 from synthbench_diffusers import SD15DreamBooth, SDXLLora, synthbench_generators
 
+Item = TypeVar("Item")
+
 if TYPE_CHECKING:
-    from synthbench_diffusers.recipe import Recipe
+    from synthbench_diffusers.native import NativeBoxes as Recipe
 
 SMALL: dict[str, Any] = {"resolution": 32, "max_train_steps": 3, "learning_rate": 1e-2, "num_inference_steps": 4, "checkpointing_steps": 2}
 METHODS = ("full", "lora", "sdxl")
@@ -87,8 +90,8 @@ def weights(folder: Path) -> dict[str, Any]:
     return {f"{path.parent.name}/{key}": value for path in folder.rglob("*.safetensors") for key, value in load_file(path).items()}
 
 
-def test_the_files_that_the_hint_names_are_those_that_are_read():
-    from huggingface_hub.utils import filter_repo_objects
+def test_the_files_that_the_hint_names_are_those_that_are_read() -> None:
+    from huggingface_hub.utils._paths import filter_repo_objects
     from synthbench_diffusers.checkpoint import files_of
 
     vae = ["README.md", "config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin", "sdxl.vae.safetensors"]
@@ -122,7 +125,7 @@ def test_the_files_that_the_hint_names_are_those_that_are_read():
     ]
 
 
-def test_an_optimizers_nested_state_is_taken_apart_and_put_together():
+def test_an_optimizers_nested_state_is_taken_apart_and_put_together() -> None:
     from synthbench_diffusers.state import flattened, nested
 
     state = {0: {"step": 3, "quantized": {"state1": 1, "absmax1": 2}}, 1: {"step": 3}}
@@ -210,8 +213,8 @@ def test_boxes_come_with_the_images(method: str, recipes: dict[str, Recipe], fit
 class Stopped(StageRun):
     """Raises KeyboardInterrupt before the third step."""
 
-    def track(self, items: Any, label: str, unit: str = "") -> Any:
-        for number, item in enumerate(super().track(items, label, unit=unit)):
+    def track(self, items: Iterable[Item], label: str, total: int | None = None, unit: str = "") -> Iterator[Item]:
+        for number, item in enumerate(super().track(items, label, total, unit)):
             if label == "fit" and number == 2:
                 raise KeyboardInterrupt
             yield item
