@@ -53,6 +53,18 @@ def test_baselines_can_be_left_out(plan_of: PlanOf) -> None:
     assert "real" not in [row.name for row in plan_of('baselines=["references"]').suite.rows]
 
 
+def test_a_training_set_can_be_left_out_and_still_be_part_of_a_mix(plan_of: PlanOf) -> None:
+    rows = [row.name for row in plan_of().suite.rows]
+    (left_out, *_) = [row for row in rows if " x " in row]
+    plan = plan_of(f'leave_out=["{left_out}"]', f'mix=[{{name="both", parts=["references", "{left_out}"]}}]')
+    names = [row.name for row in plan.suite.rows]
+    assert left_out not in names
+    assert {row for row in rows if "+" not in row} - {left_out} <= {*names}
+    assert "both" in names
+    with pytest.raises(SuiteError, match="leave_out: no training set 'nothing'"):
+        plan_of('leave_out=["nothing"]')
+
+
 def test_the_same_suite_has_the_same_keys_wherever_the_store_lies(plan_of: PlanOf, tmp_path: Path) -> None:
     assert keys(plan_of()) == keys(plan_of(store=LocalStore(tmp_path / "other")))
 

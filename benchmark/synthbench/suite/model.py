@@ -46,6 +46,8 @@ class Settings:
     images: Annotated[int, msgspec.Meta(ge=1)] = 100
     """How many images each generator makes."""
     baselines: tuple[str, ...] = ("real", "references")
+    leave_out: tuple[str, ...] = ()
+    """Training sets that no detector is trained on, such as `"augment x teacher"`, where boxes are exact anyway."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Other names for training sets, by the ones they have: `"sd15 x teacher" = "SD 1.5, labelled by a teacher"`."""
     timeout: Annotated[float, msgspec.Meta(gt=0, le=1e7)] = 24 * 3600.0

@@ -202,6 +202,9 @@ class Reader:
         for name in settings.baselines:
             if name not in [each.name for each in BASELINES]:
                 self.wrong("baselines", f"unknown row '{name}'{suggest(name, [each.name for each in BASELINES])}")
+        for name in settings.leave_out:
+            if name not in usual:
+                self.wrong("leave_out", f"no training set '{name}'{suggest(name, usual)}")
         for name in settings.names:
             if name not in (*usual, *(mix.name for mix in mixes)):
                 self.wrong("names", f"no training set '{name}'{suggest(name, usual)}")
@@ -215,8 +218,9 @@ class Reader:
                     self.wrong(f"mix.{mix.name}.parts", f"no training set '{part}'{suggest(part, known)}")
             parts = tuple(known[part] for part in mix.parts if part in known)
             self.add(sets, TrainingSet(kind="mix", name=settings.names.get(mix.name, mix.name), parts=parts), f"mix.{mix.name}.name")
-        shown = [settings.names.get(name, name) for name in settings.baselines]
-        return tuple(each for each in sets.values() if each.kind in ("generated", "mix") or each.name in shown)
+        unshown = {each.name for each in BASELINES} - {*settings.baselines}
+        left_out = {settings.names.get(name, name) for name in (*settings.leave_out, *unshown)}
+        return tuple(each for each in sets.values() if each.name not in left_out)
 
     def add(self, sets: dict[str, TrainingSet], training_set: TrainingSet, key: str) -> None:
         """Adds a training set, unless another one has its name."""
