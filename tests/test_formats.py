@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,20 @@ def test_coco_boxes_add_up_to_the_same_corners(corners: np.ndarray[tuple[int, ..
     back = np.array([[x, y, x + width, y + height] for x, y, width, height in (row["bbox"] for row in rows)]).reshape(-1, 4)
     assert (back.astype(np.float32) == corners).all()
     assert [row["id"] for row in rows] == list(range(1, len(corners) + 1))
+
+
+def test_an_array_that_its_maker_uses_again_is_stored_as_it_was_yielded(tmp_path: Path) -> None:
+    def reusing() -> Iterator[Sample]:
+        pixels = np.zeros((200, 300, 3), np.uint8)
+        for number in range(40):
+            pixels[:] = number
+            yield Sample(pixels)
+
+    stored = write_set(tmp_path, ("apple",), reusing())
+    assert [int(picture.pixels()[0, 0, 0]) for picture in stored] == [*range(40)]
+
+
+def test_an_image_that_cannot_be_written_ends_the_stage(tmp_path: Path) -> None:
+    (tmp_path / "images/000001.png").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        write_set(tmp_path, ("apple",), (Sample(np.zeros((8, 8, 3), np.uint8)) for _ in range(3)))

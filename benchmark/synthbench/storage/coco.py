@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from synthbench.contract.images import open_image, read_header, write_image
 from synthbench.contract.types import Boxes, ImageSet, Picture, Sample
 
 ANNOTATIONS = "annotations.json"
+WAITING = 16  # images that may wait to be written
 
 
 def read_set(folder: Path) -> ImageSet:
@@ -60,17 +63,23 @@ def write_set(folder: Path, categories: tuple[str, ...], samples: Iterable[Sampl
     """
     (folder / "images").mkdir(parents=True, exist_ok=True)
     pictures, about = [], []
-    for number, sample in enumerate(samples):
-        if isinstance(sample.image, Path):
-            path = folder / "images" / f"{number:06d}{sample.image.suffix.lower()}"
-            width, height = read_header(sample.image).upright if link else open_image(sample.image).size
-            (link_or_copy if link else shutil.copyfile)(sample.image, path)
-        else:
-            path = folder / "images" / f"{number:06d}.png"
-            height, width = sample.image.shape[:2]
-            write_image(path, sample.image)
-        pictures.append(Picture(path, width, height, sample.boxes))
-        about.append(dict(sample.about))
+    writing: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as writer:  # while the next images are made, perhaps on a GPU
+        for number, sample in enumerate(samples):
+            if isinstance(sample.image, Path):
+                path = folder / "images" / f"{number:06d}{sample.image.suffix.lower()}"
+                width, height = read_header(sample.image).upright if link else open_image(sample.image).size
+                (link_or_copy if link else shutil.copyfile)(sample.image, path)
+            else:
+                path = folder / "images" / f"{number:06d}.png"
+                height, width = sample.image.shape[:2]
+                writing.append(writer.submit(write_image, path, sample.image.copy()))  # who made it may use its memory again
+                if len(writing) > WAITING:
+                    writing.popleft().result()
+            pictures.append(Picture(path, width, height, sample.boxes))
+            about.append(dict(sample.about))
+        for each in writing:
+            each.result()
     images = ImageSet(categories, tuple(pictures))
     write_annotations(folder, images, about)
     return images
