@@ -99,7 +99,7 @@ def test_boxes_are_cut_and_turned_with_their_image() -> None:
     from synthbench_diffusers.inpainting import flipped, square
 
     image = np.zeros((10, 30, 3), np.uint8)
-    pixels, boxes = square(image, Boxes.of([[8.0, 2, 12, 6], [6, 2, 10.4, 6], [14, 2, 16, 10]]), 20)
+    pixels, boxes = square(image, Boxes.of([(8, 2, 12, 6), (6, 2, 10.4, 6), (14, 2, 16, 10)]), 20)
     assert pixels.shape == (20, 20, 3)
     assert boxes.xyxy.tolist() == [[0, 4, 4, 12], [8, 4, 12, 20]]  # of the second less than a pixel is inside
     assert flipped(pixels, boxes)[1].xyxy.tolist() == [[16, 4, 20, 12], [8, 4, 12, 20]]
