@@ -512,11 +512,18 @@ def test_what_a_plugin_logs_is_in_the_workers_log(finished: tuple[Plan, LocalSto
 def test_the_peak_on_a_gpu_is_that_of_the_stage(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     peak = 5 * 2**30
 
-    def reset() -> None:
+    def reset(device: str) -> None:
+        assert device == "cuda:1"
         nonlocal peak
         peak = 3 * 2**20
 
-    cuda = SimpleNamespace(is_initialized=lambda: True, reset_peak_memory_stats=reset, max_memory_allocated=lambda: peak)
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    state = carry_out(plan_of(), store)
-    assert {artifact.record.peak_gpu_memory for artifact in state.artifacts.values()} == {3 * 2**20}
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        is_initialized=lambda: True,
+        reset_peak_memory_stats=reset,
+        max_memory_allocated=lambda device: peak,
+        get_device_name=lambda device: "a GPU",
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda, set_num_threads=lambda count: None))
+    state = Runner(plan_of(), store, [InProcess(store)], Heard(), Conditions(device="cuda:1", timeout=LONG)).run()
+    assert {artifact.record.peak_gpu_memory for artifact in state.artifacts.values()} == {0, 3 * 2**20}  # 0: the core's own stages use none

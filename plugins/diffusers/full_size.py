@@ -149,6 +149,9 @@ def check(recipe: Recipe, device: str, threads: int) -> str:
     """Builds the model and trains one step. Returns a description with time and memory."""
     torch.manual_seed(0)
     torch.set_num_threads(threads)
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(device)
     started = time.perf_counter()
     pipe = build(recipe, torch.bfloat16, device)
     sizes = {
@@ -161,10 +164,9 @@ def check(recipe: Recipe, device: str, threads: int) -> str:
     squares = Squares([image], recipe.resolution, recipe.center_crop, recipe.random_flip)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(recipe, pipe, trained, [Latents(pipe.vae, squares)], StageRun(Path(folder), device=device, threads=threads))
-        loss = trainer.step(0)
+        loss = float(trainer.step(0))  # waits for the GPU
     done = time.perf_counter()
-    on_gpu = torch.device(device).type == "cuda"
-    peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = torch.cuda.max_memory_allocated(device) if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return "\n".join(
         [
             f"{recipe.name}, {'full weights' if recipe.full else 'LoRA'}, {recipe.resolution} px, {device}",

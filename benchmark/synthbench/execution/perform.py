@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import platform
@@ -68,7 +69,7 @@ def perform(job: Job, store: Store, emit: Callable[[Event], None]) -> Outcome:
     try:
         if kind.gpu:
             run.device = pick_device(job.resources.device)
-        peak_gpu_memory(reset=True)
+        peak_gpu_memory(run.device, reset=True)
         limit_threads(job.resources.threads)
         task.plugin, distribution = plugin_of(job)
         with store.build(job.kind, job.key, resumable=kind.resumable, series=job.series) as build:
@@ -99,7 +100,7 @@ def record_of(task: Task, seconds: float, packages: dict[str, str]) -> StageReco
         label=job.label,
         seconds=round(seconds, 3),
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
-        peak_gpu_memory=peak_gpu_memory(),
+        peak_gpu_memory=peak_gpu_memory(run.device),
         notes=tuple(map(cut, run.notes)),
         facts=task.facts,
         metrics={job.plugin[1]: dict(run.metrics)} if job.plugin and run.metrics else {},
@@ -110,14 +111,15 @@ def record_of(task: Task, seconds: float, packages: dict[str, str]) -> StageReco
     )
 
 
-def peak_gpu_memory(*, reset: bool = False) -> int:
-    """Bytes that torch had allocated on the GPU at once since the last reset; 0 if this process has not used one."""
+def peak_gpu_memory(device: str, *, reset: bool = False) -> int:
+    """Bytes that torch had allocated on a CUDA device at once since the last reset; 0 if this process has not used it."""
     torch: Any = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
+    if not device.startswith("cuda") or torch is None or not torch.cuda.is_initialized():
         return 0
     if reset:
-        torch.cuda.reset_peak_memory_stats()
-    return int(torch.cuda.max_memory_allocated())
+        gc.collect()  # what the last stage left in cycles would count for this one
+        torch.cuda.reset_peak_memory_stats(device)
+    return int(torch.cuda.max_memory_allocated(device))
 
 
 def function_of(kind: StageKind) -> Callable[[Task], None]:

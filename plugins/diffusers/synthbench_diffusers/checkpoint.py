@@ -28,7 +28,8 @@ def working_dtype(recipe: Recipe, device: str) -> Any:
     if recipe.mixed_precision == "auto":
         if not device.startswith("cuda"):
             return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        with torch.cuda.device(device):
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.float32 if device == "cpu" and recipe.mixed_precision == "fp16" else DTYPES[recipe.mixed_precision]
 
 

@@ -38,4 +38,5 @@ def class_images(recipe: Recipe, pipe: Any, run: Run) -> list[NDArray[np.uint8]]
                 part = folder / "part.png"
                 write_image(part, image)
                 part.rename(path)
+        pipe.vae.disable_tiling()  # a resumed fit, which samples none, encodes as this one does
     return [read_image(path) for path in paths]

@@ -79,7 +79,7 @@ def locate(recipe: NativeBoxes, fitted: Path, images: ImageSet, run: Run) -> Ite
             maps.reset(weights, (clean.shape[2], clean.shape[3]))
             maps.recording = True
             size = (*pixels.shape[:2], 0, 0, *pixels.shape[:2])
-            with torch.autocast(pipe.device.type, dtype, enabled=dtype != torch.float32):
+            with torch.autocast(pipe.device.type, dtype, enabled=pipe.unet.dtype != dtype):
                 pipe.unet(noisy.to(run.device, dtype), times.to(run.device), **condition.arguments([size] * len(times)))
         heatmap = read_maps(recipe, maps, picture.height, picture.width).mean(0)
         yield boxes_from_map(heatmap, recipe.box_threshold, recipe.min_box_area)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, str]]] = {
     "ddim": (DDIMScheduler, {}),
-    "dpm++": (DPMSolverMultistepScheduler, {}),
+    "dpm++": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"}),  # a checkpoint may name a random one
     "euler": (EulerDiscreteScheduler, {}),
     "euler-trailing": (EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
     "lcm": (LCMScheduler, {}),
@@ -117,7 +117,8 @@ class Sampler:
         if original is None:
             return noise * scheduler.init_noise_sigma, scheduler.timesteps
         first = min(self.num_inference_steps - 1, round(self.num_inference_steps * (1 - original.strength)))
-        scheduler.set_begin_index(first)
+        if hasattr(scheduler, "set_begin_index"):  # DDIM reads all from the timestep
+            scheduler.set_begin_index(first)
         steps = scheduler.timesteps[first:]
         return scheduler.add_noise(original.latents, noise, steps[:1].repeat(len(noise))), steps
 

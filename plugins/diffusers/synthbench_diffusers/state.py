@@ -58,7 +58,10 @@ def save(run: Run, recipe: Recipe, progress: Progress) -> None:
     tensors: dict[str, Any] = {}
     numbers: dict[str, Any] = {}
     for name, value in flattened(progress.optimizer.state_dict()["state"]):
-        (tensors if torch.is_tensor(value) else numbers)[name] = value
+        if torch.is_tensor(value):
+            tensors[name] = value.detach().cpu().clone()  # bitsandbytes shares some between weights, which safetensors refuses
+        else:
+            numbers[name] = value
     size = sum(each.numel() * each.element_size() for each in (*tensors.values(), *progress.trained.values()))
     free = shutil.disk_usage(run.workdir).free
     if free < ROOM * size:
@@ -91,7 +94,8 @@ def load(run: Run, recipe: Recipe, progress: Progress) -> None:
         stored = {**load_file(folder / "optimizer.safetensors"), **rest["optimizer"]}
         values = {int(index): state for index, state in nested(stored).items()}
         progress.optimizer.load_state_dict({**progress.optimizer.state_dict(), "state": values})
-        progress.scaler.load_state_dict(rest["scaler"])
+        if rest["scaler"]:  # empty if it was saved in another precision than fp16
+            progress.scaler.load_state_dict(rest["scaler"])
         progress.losses = list(rest["losses"])
         run.log(f"resumes after step {len(progress.losses)}")
         return

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import subprocess
@@ -358,6 +359,31 @@ def test_unsupported_checkpoints_are_refused(checkpoints: dict[str, Path], refer
             sd15(str(folder), resolution=32).fit(references, StageRun(tmp_path, seed=0))
 
 
+def test_a_state_holds_tensors_that_weights_share_and_no_scaler_of_another_precision(tmp_path: Path) -> None:
+    import torch
+    from synthbench_diffusers import state
+
+    recipe, weights = sd15("nobody/nothing"), {name: torch.nn.Parameter(torch.ones(2)) for name in ("unet.a", "unet.b")}
+    shared = torch.arange(4.0)
+
+    class Optimizer:
+        values: dict[str, Any] = {"state": {number: {"step": 3, "qmap1": shared} for number in range(2)}, "param_groups": []}  # noqa: RUF012
+
+        def state_dict(self) -> dict[str, Any]:
+            return self.values
+
+        def load_state_dict(self, values: dict[str, Any]) -> None:
+            self.values = values
+
+    run = StageRun(tmp_path, seed=0)
+    disabled, enabled = (torch.amp.GradScaler("cpu", enabled=on) for on in (False, True))
+    state.save(run, recipe, state.Progress(weights, Optimizer(), disabled, [1.0, 2.0]))
+    later = state.Progress(weights, Optimizer(), enabled)
+    state.load(run, recipe, later)
+    assert later.losses == [1.0, 2.0]
+    assert later.optimizer.values["state"][1]["qmap1"].tolist() == shared.tolist()
+
+
 def test_a_state_is_saved_only_if_there_is_room(
     recipes: dict[str, Recipe], references: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,6 +415,7 @@ def test_precision_follows_the_device_and_is_noted(monkeypatch: pytest.MonkeyPat
     assert set_precision(recipe, run) == torch.float32
     assert not run.notes
     run.device = "cuda"
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     for has_bf16, dtype in ((True, torch.bfloat16), (False, torch.float16)):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, answer=has_bf16: answer)
         assert set_precision(recipe, run) == dtype

@@ -73,6 +73,15 @@ def test_an_image_depends_on_seed_and_number_alone(checkpoints: dict[str, Path],
     assert np.array_equal(np.asarray(last.image), np.asarray(whole[3].image))
 
 
+@pytest.mark.parametrize("scheduler", ["ddim", "euler", "lcm"])
+def test_every_scheduler_keeps_the_objects(scheduler: Any, checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:
+    (made,) = samples(recipe(checkpoints, scheduler=scheduler, margin=0.0), references, tmp_path / "fit", stop=1)
+    original = references[turn_of(5, 0, 2)].pixels()[:, 8:40]
+    changed = np.asarray(made.image) != original
+    assert not changed[BOX[1] : BOX[3], BOX[0] - 8 : BOX[2] - 8].any()
+    assert changed.mean() > 0.5
+
+
 def test_a_low_strength_stays_nearer_to_the_reference(references: ImageSet, tmp_path: Path) -> None:
     shipped = {"sd": installed().checkpoints["small-sd15"]}  # its autoencoder can draw
 
