@@ -100,11 +100,14 @@ def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, avera
         value.copy_(tensors[f"average.{number}"])
     average.steps = facts["average_steps"]
     own = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     states: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, number, key = name.split(".", 2)
-            states.setdefault(int(number), {})[key] = value
+            # In the parameter's memory format, which safetensors do not keep: mixed formats are slow.
+            like = parameters[int(number)]
+            states.setdefault(int(number), {})[key] = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
     optimizer.load_state_dict({"state": states, "param_groups": own["param_groups"]})
     return facts
 
