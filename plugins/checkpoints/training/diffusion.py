@@ -26,6 +26,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from diffusers.training_utils import EMAModel
+from PIL import Image
 from scenes import SIZE, load
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor, nn
@@ -78,26 +79,32 @@ class Base:
     tokenizer: CLIPTokenizer
     encoders: nn.ModuleList
     unet: UNet2DConditionModel
+    size: int = SIZE
 
     @property
     def is_xl(self) -> bool:
         """Two encoders and added time ids."""
         return len(self.encoders) == 2
 
-    def condition(self, ids: Tensor) -> dict[str, object]:
-        """Keyword arguments of the UNet for token ids int64 (N, 77)."""
+    def condition(self, ids: Tensor, originals: Tensor | None = None) -> dict[str, object]:
+        """Keyword arguments of the UNet for token ids int64 (N, 77).
+
+        originals: for SDXL, sides int64 (N,) of the images before they were scaled, in pixels; default: `size`.
+        """
         if not self.is_xl:
             return {"encoder_hidden_states": self.encoders[0](ids)[0]}
         first = self.encoders[0](ids, output_hidden_states=True)
         second = self.encoders[1](ids, output_hidden_states=True)
         # As StableDiffusionXLPipeline does: the last hidden layer but one of each encoder, the second one's projection.
         states = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1)
-        sizes = torch.tensor([SIZE, SIZE, 0, 0, SIZE, SIZE], device=ids.device).repeat(len(ids), 1)
+        sizes = torch.tensor([self.size, self.size, 0, 0, self.size, self.size], device=ids.device).repeat(len(ids), 1)
+        if originals is not None:
+            sizes[:, :2] = originals[:, None]
         return {"encoder_hidden_states": states, "added_cond_kwargs": {"text_embeds": second.text_embeds, "time_ids": sizes}}
 
 
-def build(layout: str, tokenizer: CLIPTokenizer, start: Path | None) -> Base:
-    """Fresh encoders and a UNet, the latter with what fits of `start`."""
+def build(layout: str, tokenizer: CLIPTokenizer, start: Path | None, size: int = SIZE, **options: object) -> Base:
+    """Fresh encoders and a UNet, the latter with what fits of `start`. options: more of `UNet2DConditionModel`."""
     widths = (128,) if layout == "sd" else (96, 128)
     encoders: list[nn.Module] = [CLIPTextModel(text_config(tokenizer, widths[0]))]
     added: dict[str, object] = {}
@@ -109,7 +116,7 @@ def build(layout: str, tokenizer: CLIPTokenizer, start: Path | None) -> Base:
             "projection_class_embeddings_input_dim": widths[1] + 6 * 32,
         }
     unet = UNet2DConditionModel(
-        sample_size=SIZE // 4,
+        sample_size=size // 4,
         block_out_channels=(64, 96, 160),
         layers_per_block=1,
         cross_attention_dim=sum(widths),
@@ -118,6 +125,7 @@ def build(layout: str, tokenizer: CLIPTokenizer, start: Path | None) -> Base:
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         **added,
+        **options,
     )
     if start is not None:
         own = unet.state_dict()
@@ -125,7 +133,7 @@ def build(layout: str, tokenizer: CLIPTokenizer, start: Path | None) -> Base:
         fitting = {name: value.float() for name, value in taken.items() if name in own and own[name].shape == value.shape}
         unet.load_state_dict(fitting, strict=False)
         print(json.dumps({"taken over": len(fitting), "of": len(own)}), flush=True)
-    return Base(tokenizer, nn.ModuleList(encoders), unet)
+    return Base(tokenizer, nn.ModuleList(encoders), unet, size)
 
 
 @torch.no_grad()
@@ -207,8 +215,8 @@ def warm_cosine(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / 100) * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2)
 
 
-def save(base: Base, vae: AutoencoderKL, out: Path, device: str) -> None:
-    """Writes a pipeline in half precision, and a sheet of samples beside it."""
+def pipeline(base: Base, vae: AutoencoderKL) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
+    """The parts as a pipeline of diffusers, with DDIM."""
     scheduler = DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1
     )
@@ -220,20 +228,28 @@ def save(base: Base, vae: AutoencoderKL, out: Path, device: str) -> None:
     else:
         pipe = StableDiffusionPipeline(**common, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
     pipe.set_progress_bar_config(disable=True)
-    pipe.to(device)
+    return pipe
+
+
+def save(base: Base, vae: AutoencoderKL, out: Path, device: str, prompts: list[str] | None = None) -> None:
+    """Writes a pipeline in half precision, and a sheet of samples of the prompts beside it; an empty list gives no sheet."""
+    pipe = pipeline(base, vae).to(device)
     kept = [{name: value.clone() for name, value in part.state_dict().items()} for part in (vae, base.unet, base.encoders)]
-    images = pipe(
-        list(PROMPTS) * 4,
-        num_inference_steps=20,
-        guidance_scale=3.0,
-        height=SIZE,
-        width=SIZE,
-        generator=torch.Generator(device).manual_seed(1),
-    ).images
-    sheet = images[0].resize((SIZE * 2 * 8, SIZE * 2 * 2))
-    for number, image in enumerate(images):
-        sheet.paste(image.resize((SIZE * 2, SIZE * 2)), (number % 8 * SIZE * 2, number // 8 * SIZE * 2))
-    sheet.save(out / "samples.png")
+    prompts = list(PROMPTS) * 4 if prompts is None else prompts
+    if prompts:
+        shown = base.size * 2
+        images = pipe(
+            prompts,
+            num_inference_steps=20,
+            guidance_scale=3.0,
+            height=base.size,
+            width=base.size,
+            generator=torch.Generator(device).manual_seed(1),
+        ).images
+        sheet = Image.new("RGB", (shown * min(8, len(images)), shown * math.ceil(len(images) / 8)))
+        for number, image in enumerate(images):
+            sheet.paste(image.resize((shown, shown)), (number % 8 * shown, number // 8 * shown))
+        sheet.save(out / "samples.png")
     pipe.to(torch.float16).save_pretrained(out, max_shard_size="7MB")
     for part, values in zip((vae, base.unet, base.encoders), kept, strict=True):
         part.float().load_state_dict(values)

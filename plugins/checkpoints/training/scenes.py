@@ -22,30 +22,40 @@ SEED = 20230609
 
 @dataclass(frozen=True)
 class Scenes:
-    """Images uint8 (N, 96, 96, 3), a caption and boxes float32 (M, 4) xyxy for each."""
+    """Images uint8 (N, S, S, 3), a caption and boxes float32 (M, 4) xyxy for each."""
 
     images: NDArray[np.uint8]
     captions: list[str]
     boxes: list[NDArray[np.float32]]
 
 
-def render(index: int) -> tuple[NDArray[np.uint8], str, NDArray[np.float32]]:
+def render(index: int, size: int = SIZE) -> tuple[NDArray[np.uint8], str, NDArray[np.float32]]:
     """Scene `index` of the training set."""
     rng = np.random.default_rng([SEED, index])
     scene = compose(BROAD, rng)
-    painted = paint(scene, SIZE, rng)
+    painted = paint(scene, size, rng)
     return painted.image, scene.caption, painted.boxes
 
 
-def load(count: int, cache: Path) -> Scenes:
+def load(count: int, cache: Path, size: int = SIZE) -> Scenes:
     """The first `count` scenes, rendered once and kept in `cache`."""
-    file = cache / f"broad-{count}.npz"
+    file = cache / (f"broad-{count}.npz" if size == SIZE else f"broad-{count}-{size}.npz")
     if not file.exists():
         with ProcessPoolExecutor() as pool:
-            images, captions, boxes = zip(*pool.map(render, range(count), chunksize=32), strict=True)
-        cache.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"captions": captions, "boxes": [box.tolist() for box in boxes]})
-        np.savez(file, images=np.stack(images), text=np.array(text))
+            images, captions, boxes = zip(*pool.map(render, range(count), [size] * count, chunksize=32), strict=True)
+        write_scenes(Scenes(np.stack(images), list(captions), list(boxes)), file)
+    return read_scenes(file)
+
+
+def write_scenes(scenes: Scenes, file: Path) -> None:
+    """One .npz file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"captions": scenes.captions, "boxes": [box.tolist() for box in scenes.boxes]})
+    np.savez(file, images=scenes.images, text=np.array(text))
+
+
+def read_scenes(file: Path) -> Scenes:
+    """What `write_scenes` wrote."""
     with np.load(file) as held:
         text = json.loads(str(held["text"]))
         boxes = [np.array(box, np.float32).reshape(-1, 4) for box in text["boxes"]]
