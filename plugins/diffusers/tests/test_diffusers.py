@@ -141,7 +141,7 @@ def test_importing_the_plugin_is_light() -> None:
 
 
 def test_options_follow_the_recipes_and_are_checked() -> None:
-    assert [generator.name for generator in synthbench_generators()] == ["sd15-dreambooth", "sdxl-lora"]
+    assert [generator.name for generator in synthbench_generators()] == ["sd15-dreambooth", "sdxl-lora", "inpaint"]
     assert (SD15DreamBooth().total_steps, SD15DreamBooth().rate) == (400, 5e-6)
     assert SD15DreamBooth(with_prior_preservation=True).total_steps == 800
     assert (SD15DreamBooth(method="lora").total_steps, SDXLLora().rate, SDXLLora().side) == (500, 1e-4, 1024)
