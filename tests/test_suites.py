@@ -56,6 +56,7 @@ def test_the_detectors_alone_can_be_planned_on_photographs(tmp_path: Path, photo
     assert {stage.kind for stage in plan.stages} == {"data", "select", "train", "predict", "score"}
 
 
+@pytest.mark.timeout(1800)  # five minutes on a slow machine
 def test_the_smallest_suite_runs_every_plugin_and_is_cached_afterwards(tmp_path: Path) -> None:
     command = [str(SYNTHBENCH), "run", str(SUITES / "smoke.toml"), "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
     first = subprocess.run(command, capture_output=True, text=True, check=False)
