@@ -97,7 +97,7 @@ def resolve_value(
         return (path if isinstance(value, Path) else str(path)), content_hash(path)
     if isinstance(value, str) and is_weights(kind) and is_hub_id(value):
         commit = pinned(value)
-        return (commit, commit) if commit != value else (value, value)
+        return commit, commit
     if isinstance(value, (tuple, list)):
         pairs = [resolve_value(part_of(kind, number), each, find, content_hash) for number, each in enumerate(value)]
         if any(new is not old for (new, _), old in zip(pairs, value, strict=True)):

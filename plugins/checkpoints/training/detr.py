@@ -14,8 +14,6 @@ two heads, on the encoder's tokens, so that each token knows its fruit's box bef
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import math
 import time
@@ -23,10 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from scenes import SIZE, load
 from scipy.cluster.vq import kmeans2
+from scores import average_precision
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import ConvNextConfig, DetrConfig, DetrForObjectDetection
@@ -167,36 +164,12 @@ def overlap(one: Tensor, other: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def average_precision(model: DetrForObjectDetection, images: Tensor, boxes: list[Tensor]) -> dict[str, float]:
+def score(model: DetrForObjectDetection, images: Tensor, boxes: list[Tensor]) -> dict[str, float]:
     """AP and AP50 of COCO on images uint8 (N, 3, S, S) with boxes xyxy in pixels."""
     model.eval()
     out = model((images / 255).sub(MEAN).div(STD).contiguous(memory_format=torch.channels_last))
     model.train()
-    scores, drawn = out.logits.softmax(-1)[..., 0], out.pred_boxes * SIZE
-    drawn = torch.cat([drawn[..., :2] - drawn[..., 2:] / 2, drawn[..., 2:]], -1)
-    truth = [
-        {"image_id": number, "category_id": 1, "iscrowd": 0, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)}
-        for number, held in enumerate(boxes)
-        for x1, y1, x2, y2 in held.tolist()
-    ]
-    found = [
-        {"image_id": number, "category_id": 1, "bbox": box, "score": score}
-        for number in range(len(images))
-        for box, score in zip(drawn[number].tolist(), scores[number].tolist(), strict=True)
-    ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = {
-            "images": [{"id": number} for number in range(len(images))],
-            "categories": [{"id": 1, "name": "fruit"}],
-            "annotations": [{"id": number + 1, **box} for number, box in enumerate(truth)],
-        }
-        coco.createIndex()
-        scored = COCOeval(coco, coco.loadRes(found), "bbox")
-        scored.evaluate()
-        scored.accumulate()
-        scored.summarize()
-    return {"AP": round(float(scored.stats[0]), 4), "AP50": round(float(scored.stats[1]), 4)}
+    return average_precision(boxes, out.logits.softmax(-1)[..., 0], out.pred_boxes * SIZE)
 
 
 def main() -> None:
@@ -251,7 +224,7 @@ def main() -> None:
                 parts = {name: round(out.loss_dict[name].item(), 4) for name in ("loss_ce", "loss_bbox", "loss_giou")}
                 figures = {"step": done, "loss": round(out.loss.item(), 4), "dense": round(dense.item(), 4), **parts, "seconds": seconds}
                 if done % 250 == 0 or done == given.steps:
-                    figures |= average_precision(model, images[known:], boxes[known:])
+                    figures |= score(model, images[known:], boxes[known:])
                 print(json.dumps(figures), file=log, flush=True)
             if done % 500 == 0 or done == given.steps:
                 held = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}

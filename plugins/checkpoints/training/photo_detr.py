@@ -9,8 +9,6 @@ and the average of the weights is what is saved, so the same command with more `
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +16,7 @@ from typing import TYPE_CHECKING
 import photographs
 import state
 import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from scores import average_precision
 from synthbench_detr import Detr
 from synthbench_detr.data import Squares, pixel_values
 from synthbench_detr.models import build, quiet
@@ -43,42 +40,19 @@ def squares(scenes: Scenes, size: int) -> Squares:
 
 
 @torch.no_grad()
-def average_precision(model: RTDetrForObjectDetection, data: Squares) -> dict[str, float]:
+def score(model: RTDetrForObjectDetection, data: Squares) -> dict[str, float]:
     """COCO's AP and AP50, on images scaled to 256 pixels."""
     model.eval()
-    truth, found = [], []
-    for number, boxes in enumerate(data.boxes):
-        for x1, y1, x2, y2 in (boxes * 256).tolist():
-            area = (x2 - x1) * (y2 - y1)
-            truth.append({"image_id": number, "category_id": 1, "iscrowd": 0, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": area})
-    for first in range(0, len(data), 16):
-        out = model(pixel_values=pixel_values(data.images[first : first + 16], normalised=False))
-        scores, drawn = out.logits.sigmoid()[..., 0], out.pred_boxes * 256
-        corners = torch.cat([drawn[..., :2] - drawn[..., 2:] / 2, drawn[..., 2:]], -1)
-        for offset, (some, boxes) in enumerate(zip(scores.tolist(), corners.tolist(), strict=True)):
-            found += [
-                {"image_id": first + offset, "category_id": 1, "bbox": box, "score": score} for score, box in zip(some, boxes, strict=True)
-            ]
+    parts = [model(pixel_values=pixel_values(part, normalised=False)) for part in data.images.split(16)]
     model.train()
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = {
-            "images": [{"id": number} for number in range(len(data))],
-            "categories": [{"id": 1, "name": "apple"}],
-            "annotations": [{"id": number + 1, **box} for number, box in enumerate(truth)],
-        }
-        coco.createIndex()
-        scored = COCOeval(coco, coco.loadRes(found), "bbox")
-        scored.evaluate()
-        scored.accumulate()
-        scored.summarize()
-    return {"AP": round(float(scored.stats[0]), 4), "AP50": round(float(scored.stats[1]), 4)}
+    scores = torch.cat([part.logits.sigmoid()[..., 0] for part in parts])
+    return average_precision([boxes * 256 for boxes in data.boxes], scores, torch.cat([part.pred_boxes * 256 for part in parts]))
 
 
 def export(model: RTDetrForObjectDetection, average: state.Average, data: Squares, out: Path) -> dict[str, float]:
     """Writes the averaged model in half precision and returns its AP."""
     average.swap()
-    figures = average_precision(model, data)
+    figures = score(model, data)
     kept = {name: value.clone() for name, value in model.state_dict().items()}
     model.half().save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)

@@ -34,7 +34,7 @@ def keep_references(recipe: Inpaint, references: ImageSet, run: Run) -> None:
         raise SynthbenchError(f"{recipe.name}: {len(unlabelled)} references have no labels, {unlabelled[0]} for one; it needs their boxes")
     if not any(len(picture.boxes or ()) for picture in references):
         raise SynthbenchError(f"{recipe.name}: no reference has a box, so there is nothing to keep or to make anew")
-    samples = (Sample(picture.pixels(), picture.boxes) for picture in references)
+    samples = (Sample(picture.path, picture.boxes) for picture in references)
     write_set(run.workdir / REFERENCES, references.categories, samples)
 
 
@@ -48,7 +48,7 @@ def inpaint(recipe: Inpaint, fitted: Path, request: SampleRequest, run: Run) -> 
     with torch.no_grad():
         conditions = {prompt: encode(pipe, prompt) for prompt in recipe.sampled_prompts}
     squares = [square(picture.pixels(), picture.boxes or Boxes.none(), recipe.side) for picture in references]
-    sampler = sampler_of(recipe, pipe, recipe.side, run)
+    sampler = sampler_of(recipe, pipe, run)
     for batch in run.track(in_batches(request.start, request.stop, recipe.sample_batch_size), "sample", unit="batches"):
         chosen = [squares[turn_of(run.seed, number, len(squares))] for number in batch]
         flips = [bool(derive_seed(run.seed, number, "flip") % 2) and recipe.random_flip for number in batch]

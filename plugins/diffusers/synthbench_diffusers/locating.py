@@ -34,7 +34,7 @@ def sample(recipe: NativeBoxes, fitted: Path, request: SampleRequest, run: Run) 
     if recipe.boxes:
         check_categories(recipe, request.categories)
     pipe = open_pipeline(recipe, run, fitted).to(run.device)
-    sampler = sampler_of(recipe, pipe, recipe.side, run)
+    sampler = sampler_of(recipe, pipe, run)
     maps = AttentionMaps(pipe.unet, recipe) if recipe.boxes else None
     weights = {prompt: word_weights(recipe, pipe, prompt) for prompt in recipe.sampled_prompts} if maps else {}
     with torch.no_grad():

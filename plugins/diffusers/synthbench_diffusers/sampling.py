@@ -47,28 +47,23 @@ class Original:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Samples images. size: (height, width) in pixels, or the side of a square.
+    """Samples square images. size: their side in pixels.
 
     An image depends on its seed; the scheduler `lcm` draws more noise from the seed, the others are deterministic.
     """
 
     pipe: Any
     dtype: Any
-    size: int | tuple[int, int]
+    size: int
     scheduler: str = "dpm++"
     num_inference_steps: int = 20
     guidance_scale: float = 7.5
     negative_prompt: str = ""
 
     def __post_init__(self) -> None:
-        for side in self._sides:
-            check_size(self.pipe, side, "images")
-        if max(self._sides) > TILED_ABOVE:
+        check_size(self.pipe, self.size, "images")
+        if self.size > TILED_ABOVE:
             self.pipe.vae.enable_tiling()
-
-    @property
-    def _sides(self) -> tuple[int, int]:
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def images(
@@ -79,7 +74,7 @@ class Sampler:
         times: tuple[float, float] = (0, 1),
         original: Original | None = None,
     ) -> NDArray[np.uint8]:
-        """uint8 (B, height, width, 3) RGB, one image for each prompt and seed.
+        """uint8 (B, size, size, 3) RGB, one image for each prompt and seed.
 
         maps: record at timesteps within `times`, as shares of the scheduler's timesteps.
         """
@@ -89,7 +84,7 @@ class Sampler:
         scheduler.set_timesteps(self.num_inference_steps, device=device)
         guided = self.guidance_scale > 1
         conditions = Condition.joined([*([self._negative] * len(prompts) if guided else ()), *prompts])
-        arguments = conditions.arguments([(*self._sides, 0, 0, *self._sides)] * len(conditions.states))
+        arguments = conditions.arguments([(self.size, self.size, 0, 0, self.size, self.size)] * len(conditions.states))
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         noise = self._noise(generators).to(device)
         latents, steps = self._first(scheduler, noise, original)
@@ -103,8 +98,7 @@ class Sampler:
             if guided:
                 unconditional, conditional = predicted.chunk(2)
                 predicted = unconditional + self.guidance_scale * (conditional - unconditional)
-            more = {"generator": generators} if self.scheduler == "lcm" else {}
-            latents = scheduler.step(predicted, time, latents, **more).prev_sample
+            latents = scheduler.step(predicted, time, latents, generator=generators).prev_sample
             if original is not None:
                 kept = original.latents
                 if number + 1 < len(steps):
@@ -133,8 +127,8 @@ class Sampler:
 
     def _noise(self, generators: Sequence[Any]) -> Any:
         """The first latents, drawn on the CPU for each image separately: the same on every device and in every batch."""
-        height, width = (side // self.pipe.vae_scale_factor for side in self._sides)
-        shape = (1, self.pipe.unet.config.in_channels, height, width)
+        side = self.size // self.pipe.vae_scale_factor
+        shape = (1, self.pipe.unet.config.in_channels, side, side)
         return torch.cat([torch.randn(shape, generator=generator) for generator in generators])
 
 
@@ -156,14 +150,14 @@ def in_batches(start: int, stop: int, size: int) -> list[range]:
     return [range(first, first + size) for first in range(start // size * size, stop, size)]
 
 
-def sampler_of(recipe: Recipe, pipe: Any, size: int | tuple[int, int], run: Run) -> Sampler:
+def sampler_of(recipe: Recipe, pipe: Any, run: Run) -> Sampler:
     """A sampler with the recipe's options. Compiles the UNet if they say so."""
     if recipe.torch_compile:
         pipe.unet.compile_repeated_blocks(dynamic=False)
     return Sampler(
         pipe=pipe,
         dtype=working_dtype(recipe, run.device),
-        size=size,
+        size=recipe.side,
         scheduler=recipe.scheduler,
         num_inference_steps=recipe.num_inference_steps,
         guidance_scale=recipe.guidance_scale,

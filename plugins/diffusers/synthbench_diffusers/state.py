@@ -59,7 +59,7 @@ def save(run: Run, recipe: Recipe, progress: Progress) -> None:
     numbers: dict[str, Any] = {}
     for name, value in flattened(progress.optimizer.state_dict()["state"]):
         if torch.is_tensor(value):
-            tensors[name] = value.detach().cpu().clone()  # bitsandbytes shares some between weights, which safetensors refuses
+            tensors[name] = value.detach().to("cpu", copy=True)  # bitsandbytes shares some between weights, which safetensors refuses
         else:
             numbers[name] = value
     size = sum(each.numel() * each.element_size() for each in (*tensors.values(), *progress.trained.values()))

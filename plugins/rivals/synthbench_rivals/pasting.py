@@ -125,7 +125,7 @@ class Material:
     @classmethod
     def load(cls, fitted: Path) -> Material:
         """What a fit has left."""
-        pictures = load_references(fitted)
+        pictures = load_references(fitted).pictures
         cutouts = tuple(load_cutouts(picture, fitted, number) for number, picture in enumerate(pictures))
         found = [each for some in cutouts for each in some if each.mask.any()]
         whole = {each.label for each in found if each.whole}
