@@ -114,8 +114,10 @@ def test_a_worker_killed_at_any_moment_costs_one_stage(undisturbed: Undisturbed,
     draw = random.Random(part)
     lost: Counter[str] = Counter()
     sent = number = 0
-    while sent < KILLS // PARTS:
+    # Until kills of several kinds of stages have hit: on a slow machine many come after their stage.
+    while sent < KILLS // PARTS or lost.total() < KILLS // PARTS // 4 or len(lost) < 3:
         number += 1
+        assert number <= KILLS, f"many kills are to hit a stage, of several kinds, not {dict(lost)} of {sent}"
         store = LocalStore(tmp_path / f"{number}")
         engines = [Workers(store, tmp_path / f"{number}-{each}.log", 1) for each in "ab"]
         striker = Striker(engines, draw, every=draw.randint(2, 6))
@@ -135,8 +137,6 @@ def test_a_worker_killed_at_any_moment_costs_one_stage(undisturbed: Undisturbed,
         assert again.cached == state.artifacts.keys(), "nothing is done twice"
         assert not again.failures
         assert scores(plan, again) == figures
-    assert lost.total() >= KILLS // PARTS // 4, f"many kills are to hit a stage, not {dict(lost)}"
-    assert len(lost) >= 3, f"stages of several kinds are to be hit, not {dict(lost)}"
 
 
 def wait_for_end(mark: str) -> None:
