@@ -28,9 +28,9 @@ CONTENT: dict[str, Any] = {**tomllib.loads(SUITE.read_text()), "name": "squares"
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
-    """A folder with the store and the report of the suite of squares with two draws of everything, and its results."""
+    """A folder with the store and the report of the suite of squares with two replicates, and its results."""
     folder = tmp_path_factory.mktemp("finished")
-    changes = ["seeds={ references = [0, 1], generators = [0, 1], detectors = [0, 1] }"]
+    changes = ["replicates=2"]
     results = synthbench.run(SUITE, changes=changes, store=folder / "store", out=folder / "reports", workers=2, device="cpu")
     return folder, results
 
@@ -38,14 +38,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
 def test_results_give_a_row_for_each_cell(finished: tuple[Path, Results]) -> None:
     _, results = finished
     rows = results.rows()
-    assert len(rows) == 2 * (2 + 4 + 8 + 8 + 8)
+    assert len(rows) == 2 * 2 * 5
     painted = [row for row in rows if row["training_set"] == "paint x teacher" and row["detector"] == "strict"]
-    assert {(row["references_seed"], row["generator_seed"], row["seed"]) for row in painted} == {
-        (references, generator, seed) for references in (0, 1) for generator in (0, 1) for seed in (0, 1)
-    }
+    seeds = [(row["replicate"], row["references_seed"], row["generator_seed"], row["seed"]) for row in painted]
+    assert seeds == [(0, 0, 0, 0), (1, 1, 1, 1)]
     assert {(row["kind"], row["generator"], row["annotator"]) for row in painted} == {("generated", "paint", "teacher")}
     assert all(0 < row["AP"] <= 1 and row["images"] == 4 and not row["failed"] for row in painted)
-    assert len({row["AP"] for row in painted}) > 4, "draws and seeds differ"
+    assert len({row["AP"] for row in painted}) == 2, "replicates differ"
     assert rows[0]["references_seed"] is None, "all real images have no draw"
 
 
@@ -67,7 +66,7 @@ def test_a_report_is_made_again_without_its_store_byte_for_byte(finished: tuple[
 
 def test_the_report_speaks_of_every_draw(finished: tuple[Path, Results]) -> None:
     text = (finished[0] / "reports" / "squares.md").read_text()
-    assert "means over 2 seeds of the detectors x 2 draws of the references x 2 seeds of the generators" in text
+    assert "means over 2 replicates" in text
     assert "Seeds: references 0 and 1; generators and annotators 0 and 1; detectors 0 and 1." in text
     assert re.search(r"`paint x native` +\| 0\.\d{3} ± 0\.\d{3}", text)
     assert "None" not in text.partition("<summary>Options")[0]

@@ -45,8 +45,9 @@ def test_there_is_a_cell_for_each_training_set_detector_and_seed(plan_of: PlanOf
     plan = plan_of("seeds=[0, 1]")
     rows = ["real", "references", "paint x native", "paint x teacher", "references + painted"]
     assert [row.name for row in plan.suite.rows] == rows
-    wanted = [(row, detector, seed) for row in rows for detector in ("threshold", "strict") for seed in (0, 1)]
-    assert [(cell.training_set.name, cell.detector, cell.seed) for cell in plan.cells] == wanted
+    wanted = [(seed, row, detector) for seed in (0, 1) for row in rows for detector in ("threshold", "strict")]
+    assert [(cell.replicate, cell.training_set.name, cell.detector) for cell in plan.cells] == wanted
+    assert all(cell.seed == cell.replicate for cell in plan.cells)
 
 
 def test_baselines_can_be_left_out(plan_of: PlanOf) -> None:
@@ -126,11 +127,27 @@ def test_each_key_holds_the_seeds_it_depends_on_and_no_others(plan_of: PlanOf) -
     assert not {label for label in changed(before, after) if label.endswith(" on real")}
 
 
-def test_draws_of_references_and_generators_multiply_where_they_matter(plan_of: PlanOf) -> None:
-    plan = plan_of("seeds={ references = [0, 1], generators = [0, 1, 2], detectors = [5] }")
+def test_every_random_choice_of_a_replicate_differs(plan_of: PlanOf) -> None:
+    plan = plan_of("replicates=3")
+    made: dict[tuple[str, str, str], set[str]] = {}
+    for cell in plan.cells:
+        for kind in ("train", "predict", "score"):
+            made.setdefault((cell.training_set.name, cell.detector, kind), set()).add(getattr(cell, kind).key)
+    assert {len(keys) for keys in made.values()} == {3}
+    drawn = Counter(stage.kind for stage in plan.stages if "references" in stage.label or stage.kind in ("fit", "sample"))
+    assert {kind: drawn[kind] for kind in ("select", "fit", "sample")} == {"select": 3, "fit": 3, "sample": 3}
+    seeds = [(cell.draw.references, cell.draw.generator, cell.seed) for cell in plan.cells if cell.training_set.kind == "generated"]
+    assert {*seeds} == {(0, 0, 0), (1, 1, 1), (2, 2, 2)}
+
+
+def test_what_has_one_seed_is_drawn_once(plan_of: PlanOf) -> None:
+    plan = plan_of("seeds={ references = [0, 1, 2], generators = [3, 4, 5], detectors = [5] }")
     cells = Counter(cell.training_set.name for cell in plan.cells if cell.detector == "strict")
-    assert cells == {"real": 1, "references": 2, "paint x native": 6, "paint x teacher": 6, "references + painted": 6}
-    assert len({cell.score.key for cell in plan.cells}) == len(plan.cells)
+    assert set(cells.values()) == {3}, "a cell for each replicate"
+    made = {
+        row: len({cell.score.key for cell in plan.cells if cell.training_set.name == row and cell.detector == "strict"}) for row in cells
+    }
+    assert made == {"real": 1, "references": 3, "paint x native": 3, "paint x teacher": 3, "references + painted": 3}
     assert len({stage.label for stage in plan.stages if stage.kind in ("fit", "sample", "train")}) == len(
         [stage for stage in plan.stages if stage.kind in ("fit", "sample", "train")]
     ), "labels tell draws apart"
@@ -173,8 +190,15 @@ def test_paths_in_a_list_are_keyed_by_what_is_there(plan_of: PlanOf, tmp_path: P
         plan_of("data.more=['nowhere']")
 
 
-def test_several_seeds_share_one_generator_and_one_teacher(plan_of: PlanOf) -> None:
-    one, two = plan_of(), plan_of("seeds=[0, 1]")
+def test_earlier_replicates_come_first_and_stay_the_same(plan_of: PlanOf) -> None:
+    one, two = plan_of(), plan_of("replicates=2")
+    assert [stage.key for stage in two.stages[: len(one.stages)]] == [stage.key for stage in one.stages]
+    assert {two.replicates[stage.key] for stage in one.stages} == {0}
+    assert {two.replicates[stage.key] for stage in two.stages[len(one.stages) :]} == {1}
+
+
+def test_seeds_of_detectors_alone_share_one_generator_and_one_teacher(plan_of: PlanOf) -> None:
+    one, two = plan_of(), plan_of("seeds={ detectors = [0, 1] }")
     for kind in ("data", "fit", "sample", "locate", "annotate", "judge"):
         assert [s.key for s in two.stages if s.kind == kind] == [s.key for s in one.stages if s.kind == kind], kind
     assert {s.key for s in one.stages} <= {s.key for s in two.stages}

@@ -37,6 +37,7 @@ def results(values: Values, *, rendered: bool = True, **changes: Any) -> Results
             "training_set": row,
             "detector": detector,
             "seed": seed,
+            "replicate": seed,
             "draw": {},
             "metrics": {} if value is None else {"AP": value, "AP50": value + 0.1},
             "training": {"images": 20, "boxes": 50, "metrics": {"toy": {"epochs": 3}}} if value is not None else None,
@@ -62,7 +63,7 @@ def results(values: Values, *, rendered: bool = True, **changes: Any) -> Results
             "file": "suites/toy.toml",
             "title": "Toys",
             "about": "",
-            "seeds": {"references": [0], "generators": [0], "detectors": seeds},
+            "seeds": {"references": seeds, "generators": seeds, "detectors": seeds},
             "references": 20,
             "images": 96,
             "timeout": 60.0,
@@ -200,7 +201,7 @@ def test_several_seeds() -> None:
     told = lead(held)
     assert "yolo reaches **AP 0.300 (0.290 to 0.310)**" in told
     assert "by themselves** (a difference of +0.050 AP" in told  # the ranges meet
-    assert "means over 3 seeds of the detectors" in told
+    assert "means over 3 replicates" in told
     whole = render(held, "toy.json")
     assert "0.520 ± 0.020 |" in whole
     assert "0.300 ± 0.014 (\N{MINUS SIGN}0.220), 1 of 3 trainings failed |" in whole

@@ -11,7 +11,7 @@ from synthbench.registry import installed
 from synthbench.suite.changes import apply_change
 from synthbench.suite.model import Suite
 from synthbench.suite.reader import read_suite
-from synthbench.suite.training_sets import Seeds
+from synthbench.suite.training_sets import Replicate, Seeds
 from synthbench_fakes import SUITE
 
 DATA = '[data]\nuse = "fake-squares"\n'
@@ -39,7 +39,7 @@ def test_a_suite_has_every_name_resolved_and_every_default_filled_in() -> None:
     assert [entry.name for entry in suite.detectors] == ["threshold", "strict"]
     assert suite.detectors[1].plugin.margin == 20
     assert suite.detectors[1].info.distribution == "synthbench-fakes"
-    assert suite.settings.seeds == (0,)
+    assert suite.seeds == Seeds(references=(0,), generators=(0,), detectors=(0,))
     pairs = [(row.generator, row.annotator) for row in suite.rows if row.kind == "generated"]
     assert pairs == [("paint", "native"), ("paint", "teacher")]
 
@@ -79,7 +79,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert told == [
         "refrences: unknown key, did you mean 'references'?",
         "images: expected `int` >= 1, got 0",
-        "seeds: a seed of the detectors appears twice in [1, 1]",
+        "seeds: a seed appears twice in [1, 1], so two replicates would be the same",
         "data.trian: unknown option, did you mean 'train'?",
         "generators[0].use: no generator named 'fake-pain' is installed, did you mean 'fake-paint'?",
         "detectors[0].margin: expected `float`, got 'wide'",
@@ -191,12 +191,19 @@ def test_seeds_are_a_list_or_a_table(tmp_path: Path) -> None:
     def seeds(text: str) -> Seeds:
         return read(f"seeds = {text}\n" + DATA + DETECTOR, tmp_path).seeds
 
-    assert seeds("[2, 1]") == Seeds(references=(1,), generators=(1,), detectors=(2, 1))
+    assert seeds("[2, 1]") == Seeds(references=(2, 1), generators=(2, 1), detectors=(2, 1))
     table = seeds("{ references = [3, 4], detectors = 5 }")
     assert table == Seeds(references=(3, 4), generators=(0,), detectors=(5,))
     assert problems("seeds = { generators = [1, 1] }\n" + DATA + DETECTOR, tmp_path) == [
-        "seeds: a seed of the generators appears twice in [1, 1]"
+        "seeds: a seed appears twice in [1, 1], so two replicates would be the same"
     ]
+    assert problems("seeds = { references = [0, 1], detectors = [0, 1, 2] }\n" + DATA + DETECTOR, tmp_path) == [
+        "seeds: 2 seeds of the references for 3 replicates: expected 3, or one for all"
+    ]
+    assert problems("replicates = 3\nseeds = [0, 1]\n" + DATA + DETECTOR, tmp_path) == [
+        "seeds: 2 seeds, but replicates = 3; leave one of them out"
+    ]
+    assert [*read("replicates = 2\n" + DATA + DETECTOR, tmp_path).seeds] == [Replicate(0, 0, 0, 0), Replicate(1, 1, 1, 1)]
 
 
 def test_training_sets_can_be_renamed_and_mixed_by_either_name() -> None:

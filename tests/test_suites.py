@@ -34,19 +34,19 @@ def test_a_suite_that_brings_everything_can_be_planned(name: str, count: int, tm
     plan = make_plan(read_suite(SUITES / f"{name}.toml", installed()), installed(), LocalStore(tmp_path / "store"))
     rows, detectors = len(plan.suite.rows), len(plan.suite.detectors)
     assert detectors == count
-    assert len(plan.cells) == rows * detectors * len(plan.suite.seeds.detectors)
+    assert len(plan.cells) == rows * detectors * len(plan.suite.seeds)
     assert {"real", "references", "sd15-dreambooth x teacher"} <= {row.name for row in plan.suite.rows}
 
 
-@pytest.mark.parametrize(("name", "generators", "seeds"), [("minneapple", 2, 3), ("photos", 5, 1)])
+@pytest.mark.parametrize(("name", "generators", "replicates"), [("minneapple", 2, 3), ("photos", 5, 1)])
 def test_a_suite_on_photographs_can_be_planned_with_their_folder(
-    name: str, generators: int, seeds: int, tmp_path: Path, photos: Path
+    name: str, generators: int, replicates: int, tmp_path: Path, photos: Path
 ) -> None:
     suite = read_suite(SUITES / f"{name}.toml", installed(), [f"data.path={photos}"])
     plan = make_plan(suite, installed(), LocalStore(tmp_path / "store"))
-    assert len(plan.cells) == (2 + 2 * generators - len(suite.settings.leave_out)) * 3 * seeds
+    assert len(plan.cells) == (2 + 2 * generators - len(suite.settings.leave_out)) * 3 * replicates
     fits = [stage for stage in plan.stages if stage.kind == "fit"]
-    assert len(fits) == generators, "a generator is fitted once, whatever the number of seeds"
+    assert len(fits) == generators * replicates, "once a replicate"
 
 
 def test_the_detectors_alone_can_be_planned_on_photographs(tmp_path: Path, photos: Path) -> None:

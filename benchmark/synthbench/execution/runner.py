@@ -114,7 +114,7 @@ class Runner:
     def _next(self, engine: Engine) -> Stage | None:
         """A stage that can start, waiting for one if need be; None if nothing is left.
 
-        The first one for which the engine's worker is warm, else the first.
+        One of the earliest replicate: the first for which the engine's worker is warm, else the first.
         """
         with self._changed:
             while not self._stopping and self._error is None:
@@ -124,6 +124,8 @@ class Runner:
                     return None
                 ready = [stage for stage in unsettled if self._can_start(stage)]
                 if ready:
+                    earliest = min(self.plan.replicates.get(each.key, 0) for each in ready)
+                    ready = [each for each in ready if self.plan.replicates.get(each.key, 0) == earliest]
                     stage = next((each for each in ready if engine.is_warm_for(place_of(each, self.conditions))), ready[0])
                     self._running.add(stage.key)
                     return stage

@@ -13,7 +13,7 @@ from synthbench.registry import Registry
 from synthbench.storage.store import Store
 from synthbench.suite.inputs import Inputs, resolve_suite
 from synthbench.suite.model import Entry, Suite
-from synthbench.suite.training_sets import REAL, REFERENCES, Draw, TrainingSet
+from synthbench.suite.training_sets import REAL, REFERENCES, Draw, Replicate, TrainingSet
 
 METRICS = {"metrics": METRICS_VERSION}
 Views = tuple[View, ...]
@@ -21,8 +21,9 @@ Views = tuple[View, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A training set of one draw, a detector and its seed, and the stages that end in a score."""
+    """A training set of one draw, a detector and its seed, and the stages that end in a score. replicate: its number, from 0."""
 
+    replicate: int
     training_set: TrainingSet
     draw: Draw
     detector: str
@@ -65,6 +66,8 @@ class Plan:
     judged: tuple[Judged, ...]
     cells: tuple[Cell, ...]
     stages: tuple[Stage, ...]
+    replicates: Mapping[str, int]
+    """By stage key, the first replicate that needs the stage; earlier replicates are run first."""
 
 
 class Planner:
@@ -101,13 +104,18 @@ class Planner:
         return View(self.select("train", label, count, derive_seed(seed, "references")), OwnBoxes())
 
     def label(self, verb: str, what: str, draw: Draw, seed: int | None = None) -> str:
-        """The name of a stage: seeds are named if the suite has several of them."""
+        """The name of a stage: seeds are named if the suite has several of them, as one where they are the same."""
         seeds = self.suite.seeds
-        parts = [f"{verb} {what}"]
-        parts += [f"references {draw.references}"] if draw.references is not None and len(seeds.references) > 1 else []
-        parts += [f"generator {draw.generator}"] if draw.generator is not None and len(seeds.generators) > 1 else []
-        parts += [f"seed {seed}"] if seed is not None and seeds.detectors != (seed,) else []
-        return ", ".join(parts)
+        named: dict[str, int] = {}
+        if draw.references is not None and len(seeds.references) > 1:
+            named["references"] = draw.references
+        if draw.generator is not None and len(seeds.generators) > 1:
+            named["generator"] = draw.generator
+        if seed is not None and seeds.detectors != (seed,):
+            named["seed"] = seed
+        if seeds.references == seeds.generators == seeds.detectors and named:
+            named = {"seed": max(named.values())}
+        return ", ".join([f"{verb} {what}", *(f"{thing} {value}" for thing, value in named.items())])
 
     def fit(self, generator: Entry, draw: Draw) -> Stage:
         """Fits a generator on the references."""
@@ -196,13 +204,15 @@ class Planner:
             views = (self.real() if training_set == REAL else self.references(draw),)
         return PlannedSet(training_set=training_set, draw=draw, views=views)
 
-    def cell(self, planned: PlannedSet, detector: Entry, seed: int) -> Cell:
+    def cell(self, planned: PlannedSet, detector: Entry, replicate: Replicate) -> Cell:
         """Trains on a set, predicts on the test images and scores."""
+        seed = replicate.detectors
         trained = self.train(detector, planned.training_set, planned.views, planned.draw, seed)
         predicted = self.predict(detector, trained, self.test, "test")
         label = f"score {trained.label.removeprefix('train ')}"
         scored = self.stage("score", label, reads={"predictions": predicted, "truth": self.data}, parameters=METRICS)
         return Cell(
+            replicate=replicate.number,
             training_set=planned.training_set,
             draw=planned.draw,
             detector=detector.name,
@@ -223,26 +233,33 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
     """The plan of a suite. Raises SuiteError if an option names a file that does not exist."""
     suite, inputs = resolve_suite(suite, registry, store.content_hash)
     planner = Planner(suite, inputs)
-    seeds = suite.seeds
-    sets = [planner.planned(row, draw) for row in suite.rows for draw in row.draws(seeds)]
-    cells = [planner.cell(planned, detector, seed) for planned in sets for detector in suite.detectors for seed in seeds.detectors]
-    draws = [Draw(references=references, generator=generator) for references in seeds.references for generator in seeds.generators]
-    judged = [
-        planner.judge(annotator, generator, draw)
-        for annotator in suite.annotators
-        for generator in generators_of(annotator, suite)
-        for draw in draws
-    ]
-    references = planner.references(Draw(references=seeds.references[0])) if uses_references(suite) else planner.real()
+    sets: dict[tuple[str, Draw], PlannedSet] = {}
+    judged: dict[str, Judged] = {}
+    cells: list[Cell] = []
+    replicates: dict[str, int] = {}
+    for replicate in suite.seeds:  # one after the other, so that there is a report after each
+        for row in suite.rows:
+            draw = row.draw(replicate)
+            planned = sets.setdefault((row.name, draw), planner.planned(row, draw))
+            cells += [planner.cell(planned, detector, replicate) for detector in suite.detectors]
+        draw = Draw(references=replicate.references, generator=replicate.generators)
+        for annotator in suite.annotators:
+            for generator in generators_of(annotator, suite):
+                if (found := planner.judge(annotator, generator, draw)) is not None:
+                    judged.setdefault(found.judge.key, found)
+        replicates = dict.fromkeys(planner.stages, replicate.number) | replicates
+    first = Draw(references=suite.seeds.references[0])
+    references = planner.references(first) if uses_references(suite) else planner.real()
     return Plan(
         suite=suite,
         data=planner.data,
         test=planner.test,
         references=references,
-        sets=tuple(sets),
-        judged=tuple(each for each in judged if each is not None),
+        sets=tuple(sets.values()),
+        judged=tuple(judged.values()),
         cells=tuple(cells),
         stages=tuple(planner.stages.values()),
+        replicates=replicates,
     )
 
 

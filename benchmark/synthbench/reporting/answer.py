@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from synthbench.reporting.scores import Pick, Score, Scores, signed
+from synthbench.reporting.scores import Pick, Score, Scores, listed, signed
 from synthbench.reporting.words import NOISE
 from synthbench.results.model import Results
 
@@ -149,11 +149,9 @@ def _caution(results: Results, scores: Scores) -> str:
     seeds = results.suite.seeds
     if scores.repeats == 1:
         return f"Every detector was trained once, with one seed. {NOISE}, so do not rely on smaller differences."
-    drawn = [f"{len(seeds.detectors)} seeds of the detectors"]
-    drawn += [f"{len(seeds.references)} draws of the references"] if len(seeds.references) > 1 else []
-    drawn += [f"{len(seeds.generators)} seeds of the generators"] if len(seeds.generators) > 1 else []
-    fixed = "" if len(drawn) == 3 else " What was drawn once, such as the generated images, is the same in every training of a row."
-    return f"Figures are means over {' x '.join(drawn)}, as far as a row depends on them.{fixed} {NOISE}."
+    fixed = [thing for thing in ("references", "generators", "detectors") if len(getattr(seeds, thing)) == 1]
+    same = f" The seed of the {listed(fixed)} is the same in all of them." if fixed else ""
+    return f"Figures are means over {seeds.replicates} replicates, each with other references and other seeds.{same} {NOISE}."
 
 
 def _losses(results: Results) -> str:

@@ -139,6 +139,7 @@ def describe_cell(cell: planner.Cell, state: RunState) -> model.Cell:
         training_set=cell.training_set.name,
         detector=cell.detector,
         seed=cell.seed,
+        replicate=cell.replicate,
         draw=describe_draw(cell.draw),
         metrics={name: float(value) for name, value in scored.record.facts.items() if value is not None} if scored else {},
         training=training,

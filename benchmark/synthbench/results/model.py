@@ -23,6 +23,11 @@ class Seeds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Also those of annotators, and of the detector that a teacher is."""
     detectors: tuple[int, ...]
 
+    @property
+    def replicates(self) -> int:
+        """How many times the experiment is done; what has one seed keeps it in all of them."""
+        return max(len(self.references), len(self.generators), len(self.detectors))
+
 
 class EntryInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A configured plugin: where it comes from, and every option with its value."""
@@ -109,6 +114,7 @@ class CellKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A training set, a detector and their seeds, with COCO's figures.
 
+    replicate: from 0; differences are taken within one. A cell that does not change in another replicate is there again.
     training_set, detector: names. seed: the detector's. metrics: AP, AP50, … as far as measured; empty where there is no score.
     training: None where the training did not finish. failed: the key of the stage that kept the cell from its score.
     """
@@ -116,6 +122,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     training_set: str
     detector: str
     seed: int
+    replicate: int = 0
     draw: Draw
     metrics: dict[str, float]
     training: Training | None
@@ -225,7 +232,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def rows(self) -> list[dict[str, Any]]:
         """One flat dictionary a cell, for a data frame: `pandas.DataFrame(results.rows())`.
 
-        Columns: training_set, kind, generator, annotator, detector, seed, references_seed, generator_seed, images, boxes, every
+        Columns: training_set, kind, generator, annotator, detector, replicate, seed, references_seed, generator_seed, images, boxes, every
         metric (AP, AP50, …), train_seconds, predict_seconds, failed. A cell without a score has no metrics.
         """
         sets: Mapping[str, TrainingSetInfo] = {each.name: each for each in self.training_sets}
@@ -236,6 +243,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 "generator": sets[cell.training_set].generator,
                 "annotator": sets[cell.training_set].annotator,
                 "detector": cell.detector,
+                "replicate": cell.replicate,
                 "seed": cell.seed,
                 "references_seed": cell.draw.references,
                 "generator_seed": cell.draw.generator,

@@ -27,7 +27,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedTable:
-    """`seeds` as a table: a seed or a list of them for each thing that is drawn."""
+    """`seeds` as a table: one list for each thing that is drawn, with a seed a replicate; a single seed is that of all replicates."""
 
     references: int | SomeSeeds = 0
     generators: int | SomeSeeds = 0
@@ -40,8 +40,12 @@ class Settings:
 
     title: str = ""
     about: str = ""
-    seeds: SomeSeeds | SeedTable = (0,)
-    """A list is the detectors' seeds; its smallest is also the references' and the generators'. A table gives each its own."""
+    replicates: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """How many times the whole experiment is done, each time with other references, other seeds of the generators and of the
+    detectors. None: as many as there are `seeds`."""
+    seeds: SomeSeeds | SeedTable | None = None
+    """The seeds, one a replicate; None: 0, 1, 2, … A table gives each thing that is drawn its own; what has one seed there is drawn
+    once."""
     references: Annotated[int, msgspec.Meta(ge=1)] = 20
     images: Annotated[int, msgspec.Meta(ge=1)] = 100
     """How many images each generator makes."""
@@ -54,13 +58,16 @@ class Settings:
     """Seconds after which a stage that is still running counts as hung."""
 
     def seeds_of_each(self) -> Seeds:
-        """The seeds by what they draw. The order of a list decides nothing but the order of rows."""
+        """The seeds by what they draw. Raises ValueError if their numbers do not fit together."""
         if isinstance(self.seeds, SeedTable):
-            table = self.seeds
-            lists = [(value,) if isinstance(value, int) else value for value in (table.references, table.generators, table.detectors)]
-            return Seeds(references=lists[0], generators=lists[1], detectors=lists[2])
-        shared = (min(self.seeds),)
-        return Seeds(references=shared, generators=shared, detectors=self.seeds)
+            lists = {thing: (value,) if isinstance(value, int) else value for thing, value in vars(self.seeds).items()}
+        else:
+            seeds = self.seeds or tuple(range(self.replicates or 1))
+            lists = {"references": seeds, "generators": seeds, "detectors": seeds}
+        found = Seeds(**lists)
+        if self.replicates not in (None, len(found)):
+            raise ValueError(f"{len(found)} seeds, but replicates = {self.replicates}; leave one of them out")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

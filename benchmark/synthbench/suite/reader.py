@@ -132,9 +132,13 @@ class Reader:
         wrong = {problem.partition(": ")[0] for problem in problems}
         settings, _ = configure(Settings, {key: value for key, value in values.items() if key not in wrong})
         assert settings is not None, "every key has a default"
-        for thing, seeds in vars(settings.seeds_of_each()).items():
-            if len(set(seeds)) < len(seeds):
-                self.wrong("seeds", f"a seed of the {thing} appears twice in {list(seeds)}")
+        try:
+            for seeds in dict.fromkeys(vars(settings.seeds_of_each()).values()):
+                if len(set(seeds)) < len(seeds):
+                    self.wrong("seeds", f"a seed appears twice in {list(seeds)}, so two replicates would be the same")
+        except ValueError as error:
+            self.wrong("seeds", str(error))
+            settings = replace(settings, seeds=None, replicates=None)
         return settings
 
     def entries(self, table: str, kind: PluginKind, tables: Any) -> tuple[Entry, ...]:

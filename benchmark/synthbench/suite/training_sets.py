@@ -11,11 +11,37 @@ Kind = Literal["real", "references", "generated", "mix"]
 
 @dataclass(frozen=True, kw_only=True)
 class Seeds:
-    """The seeds of a suite by what they draw; see `Suite.seeds`."""
+    """The seeds of a suite by what they draw, one of each for every replicate; see `Settings.seeds`."""
 
     references: tuple[int, ...] = (0,)
     generators: tuple[int, ...] = (0,)
     detectors: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        """What has one seed keeps it in all replicates. Raises ValueError if the numbers of seeds do not fit together."""
+        count = len(self)
+        for thing, seeds in vars(self).items():
+            if len(seeds) not in (1, count):
+                raise ValueError(f"{len(seeds)} seeds of the {thing} for {count} replicates: expected {count}, or one for all")
+
+    def __len__(self) -> int:
+        """The number of replicates."""
+        return max(map(len, vars(self).values()))
+
+    def __iter__(self) -> Iterator[Replicate]:
+        """The replicates, in order."""
+        for number in range(len(self)):
+            yield Replicate(number, **{thing: seeds[number % len(seeds)] for thing, seeds in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One repetition of the whole experiment. number: from 0. The seeds are those of what it draws."""
+
+    number: int
+    references: int
+    generators: int
+    detectors: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +79,12 @@ class TrainingSet:
         """Whether another seed of the generators changes it."""
         return self.kind == "generated" or any(part.uses_generator for part in self.parts)
 
-    def draws(self, seeds: Seeds) -> Iterator[Draw]:
-        """Every draw of it: only the seeds it depends on multiply."""
-        for references in seeds.references if self.uses_references else (None,):
-            for generator in seeds.generators if self.uses_generator else (None,):
-                yield Draw(references=references, generator=generator)
+    def draw(self, replicate: Replicate) -> Draw:
+        """Its draw in a replicate: the seeds that it depends on."""
+        return Draw(
+            references=replicate.references if self.uses_references else None,
+            generator=replicate.generators if self.uses_generator else None,
+        )
 
 
 REAL = TrainingSet(kind="real", name="real")
