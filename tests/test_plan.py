@@ -140,6 +140,30 @@ def test_every_random_choice_of_a_replicate_differs(plan_of: PlanOf) -> None:
     assert {*seeds} == {(0, 0, 0), (1, 1, 1), (2, 2, 2)}
 
 
+def test_subsets_of_the_real_images_contain_the_references(plan_of: PlanOf) -> None:
+    plan = plan_of("real_counts=[4, 5]", "references=4", "replicates=2")
+    rows = [row.name for row in plan.suite.rows]
+    assert rows[:4] == ["real", "references", "4 real", "5 real"]
+    trained = {(cell.training_set.name, cell.replicate): cell.train.key for cell in plan.cells if cell.detector == "strict"}
+    assert trained["4 real", 0] == trained["references", 0], "the same images, so the same training"
+    assert len({trained["5 real", each] for each in (0, 1)} | {trained["4 real", each] for each in (0, 1)}) == 4
+    selected = {stage.parameters["count"]: stage.parameters["seed"] for stage in plan.stages if stage.kind == "select"}
+    assert selected[4] == selected[5], "one order of images, so the larger subset holds the smaller one"
+
+
+def test_real_images_with_an_annotators_boxes_are_a_row(plan_of: PlanOf) -> None:
+    plan = plan_of('baselines=["real", "references", "real x teacher"]')
+    (cell,) = [cell for cell in plan.cells if cell.training_set.name == "real x teacher" and cell.detector == "strict"]
+    (view,) = cell.train.views["data"]
+    assert view.images.label == "select the real training images"
+    assert isinstance(view.boxes, BoxesOf)
+    assert view.boxes.stage.kind == "annotate"
+    (shown,) = view.boxes.stage.views["images"]
+    assert isinstance(shown.boxes, BoxesOf), "the detector's, never the truth"
+    with pytest.raises(SuiteError, match="native takes over a generator's boxes"):
+        plan_of('baselines=["real x native"]')
+
+
 def test_what_has_one_seed_is_drawn_once(plan_of: PlanOf) -> None:
     plan = plan_of("seeds={ references = [0, 1, 2], generators = [3, 4, 5], detectors = [5] }")
     cells = Counter(cell.training_set.name for cell in plan.cells if cell.detector == "strict")

@@ -206,7 +206,7 @@ def test_a_failure_is_tried_again(plan_of: PlanOf, store: LocalStore, monkeypatc
 def test_more_references_than_images_are_told(plan_of: PlanOf, store: LocalStore) -> None:
     state = carry_out(plan_of("references=7"), store)
     told = {outcome.error for outcome in state.failures.values()}
-    assert told == {"references = 7, but the real training set holds only 6 images"}
+    assert told == {"the suite asks for 7 real training images, but there are only 6"}
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_is_finished(plan_of: PlanOf, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:

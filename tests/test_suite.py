@@ -87,7 +87,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "detectors[1].fail: unknown value 'rise', did you mean 'raise'?",
         "annotators.teacher: its boxes come from the detector 'treshold', which is not in this suite, did you mean 'threshold'?",
         "mix[1].parts: expected `array` of length >= 1, got []",
-        "baselines: unknown row 'refs'; known: real, references",
+        "baselines: unknown row 'refs'; known: real, real x teacher, references",
         "mix.both.parts: no training set 'fake-pain x taecher', did you mean 'fake-pain x teacher'?",
     ]
 

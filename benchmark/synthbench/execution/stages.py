@@ -43,7 +43,7 @@ def select_images(task: Task) -> None:
     images = read_set(task.folder("data") / split)
     if count is not None:
         if count > len(images):
-            raise SynthbenchError(f"references = {count}, but the real training set holds only {len(images)} images")
+            raise SynthbenchError(f"the suite asks for {count} real training images, but there are only {len(images)}")
         images = images.subset(sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist()))
     if split == "test":
         images = images.without_boxes()

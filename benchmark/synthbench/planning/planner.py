@@ -98,9 +98,13 @@ class Planner:
 
     def references(self, draw: Draw) -> View:
         """The references of a draw."""
-        count, seed = self.suite.settings.references, draw.references
+        return self.some_real(self.suite.settings.references, "references", draw)
+
+    def some_real(self, count: int, what: str, draw: Draw) -> View:
+        """So many real images of a draw: those of a smaller number, and more."""
+        seed = draw.references
         assert seed is not None, "what uses references has their seed"
-        label = self.label("select", f"{count} references", Draw(references=seed))
+        label = self.label("select", f"{count} {what}", Draw(references=seed))
         return View(self.select("train", label, count, derive_seed(seed, "references")), OwnBoxes())
 
     def label(self, verb: str, what: str, draw: Draw, seed: int | None = None) -> str:
@@ -198,11 +202,24 @@ class Planner:
             assert annotated is not None, "sampled images always can be annotated"
             views: Views = (replace(images, boxes=BoxesOf(annotated)),)
             return PlannedSet(training_set=training_set, draw=draw, views=views, sample=sampled, annotate=annotated)
-        if training_set.kind == "mix":
-            views = tuple(view for part in training_set.parts for view in self.planned(part, draw).views)
-        else:
-            views = (self.real() if training_set == REAL else self.references(draw),)
+        match training_set.kind:
+            case "mix":
+                views = tuple(view for part in training_set.parts for view in self.planned(part, draw).views)
+            case "labelled":
+                return self.labelled(training_set, draw)
+            case "subset":
+                assert training_set.images is not None, "a subset has a number of images"
+                views = (self.some_real(training_set.images, "real training images", draw),)
+            case _:
+                views = (self.real() if training_set == REAL else self.references(draw),)
         return PlannedSet(training_set=training_set, draw=draw, views=views)
+
+    def labelled(self, training_set: TrainingSet, draw: Draw) -> PlannedSet:
+        """All real images with an annotator's boxes."""
+        images = replace(self.real(), boxes=HiddenBoxes())
+        annotated = self.annotate(self.suite.annotator(training_set.annotator), images, "real", draw, None)
+        assert annotated is not None, "the suite was checked for annotators that need a generator"
+        return PlannedSet(training_set=training_set, draw=draw, views=(replace(images, boxes=BoxesOf(annotated)),), annotate=annotated)
 
     def cell(self, planned: PlannedSet, detector: Entry, replicate: Replicate) -> Cell:
         """Trains on a set, predicts on the test images and scores."""

@@ -59,6 +59,10 @@ def training_sets(results: Results, scores: Scores) -> str:
                 what = "all real training images with their true boxes"
             case "references":
                 what = f"{results.suite.references} of the real training images with their true boxes; generators are fitted on them"
+            case "subset":
+                what = f"{row.images} of the real training images with their true boxes, the references among them"
+            case "labelled":
+                what = f"all real training images, boxes by `{row.annotator}`"
             case "generated":
                 what = f"sampled by `{row.generator}`, boxes by `{row.annotator}`"
             case "mix":

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 SCHEMA = 2
-TrainingSetKind = Literal["real", "references", "generated", "mix"]
+TrainingSetKind = Literal["real", "references", "subset", "labelled", "generated", "mix"]
 Value = str | int | float | bool | None
 
 
@@ -51,6 +51,8 @@ class SuiteInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     seeds: Seeds
     references: int
     images: int
+    margin: float = 0.05
+    """How far below `real` the AP of a training set may lie that still replaces it."""
     timeout: float
     data: EntryInfo
     generators: list[EntryInfo]
@@ -77,7 +79,11 @@ class DataInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class TrainingSetInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A row of the report. generator, annotator: entries of the suite, of a generated set; parts: names, of a mix."""
+    """A row of the report.
+
+    kind: `subset` is some of the real images, `labelled` all of them with an annotator's boxes.
+    generator, annotator: entries of the suite, of a generated or labelled set; parts: names, of a mix.
+    """
 
     name: str
     kind: TrainingSetKind
@@ -85,7 +91,7 @@ class TrainingSetInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     annotator: str = ""
     parts: list[str] = []
     images: int | None = None
-    """Generated images it holds; None where that is not fixed by the suite."""
+    """How many a generated set or a subset holds; None where the suite does not fix that."""
 
 
 class Draw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -50,6 +50,11 @@ class Settings:
     images: Annotated[int, msgspec.Meta(ge=1)] = 100
     """How many images each generator makes."""
     baselines: tuple[str, ...] = ("real", "references")
+    """What generated images are compared with; also `"real x ANNOTATOR"`, which tells what the annotator's errors cost."""
+    real_counts: tuple[Annotated[int, msgspec.Meta(ge=1)], ...] = ()
+    """Also trains on this many real images: the curve that tells how many of them generated images are worth."""
+    margin: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
+    """How far below `real` the AP of a training set may lie that still replaces it. Choose it before you see a result."""
     leave_out: tuple[str, ...] = ()
     """Training sets that no detector is trained on, such as `"augment x teacher"`, where boxes are exact anyway."""
     names: Mapping[str, str] = field(default_factory=dict)

@@ -25,14 +25,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from synthbench.contract.box_sources import FromDetector, box_source_of
+from synthbench.contract.box_sources import FromDetector, FromGenerator, box_source_of
 from synthbench.contract.options import configure
 from synthbench.contract.stages import PluginKind
 from synthbench.errors import SuiteError, SynthbenchError, suggest
 from synthbench.registry import Registry
 from synthbench.suite.changes import apply_change, label_of
 from synthbench.suite.model import TABLES, Entry, Mix, Settings, Suite
-from synthbench.suite.training_sets import BASELINES, TrainingSet, generated
+from synthbench.suite.training_sets import BASELINES, TrainingSet, generated, labelled, subset
 from synthbench.text import printable
 
 UNNAMED = "suite"
@@ -95,7 +95,7 @@ class Reader:
         if not content.get("detectors"):
             self.wrong("detectors", "missing: a suite needs at least one [[detectors]] table")
         names = {table: self.names(table, content.get(table, [])) for table in TABLES}
-        self.check_box_sources(entries["annotators"], names["detectors"])
+        self.check_box_sources(entries["annotators"], names["detectors"], settings.baselines)
         rows = self.rows(settings, names, self.mixes(content.get("mix", [])))
         if self.problems or data is None:
             raise SuiteError(self.problems)
@@ -183,7 +183,7 @@ class Reader:
             self.wrong(table, f"the name '{name}' is used twice; give one of them another with name = …")
         return names
 
-    def check_box_sources(self, annotators: Sequence[Entry], detectors: Sequence[str]) -> None:
+    def check_box_sources(self, annotators: Sequence[Entry], detectors: Sequence[str], baselines: Sequence[str]) -> None:
         """Whether the boxes that annotators ask for exist in this suite."""
         for annotator in annotators:
             try:
@@ -196,16 +196,21 @@ class Reader:
                 if isinstance(source, FromDetector) and source.name not in detectors:
                     problem = f"its boxes come from the detector '{source.name}', which is not in this suite"
                     self.wrong(f"annotators.{annotator.name}", problem + suggest(source.name, detectors))
+                if isinstance(source, FromGenerator) and (name := labelled(annotator.name).name) in baselines:
+                    self.wrong("baselines", f"'{name}': {annotator.name} takes over a generator's boxes, and real images have none")
 
     def rows(self, settings: Settings, names: Mapping[str, Sequence[str]], mixes: Sequence[Mix]) -> tuple[TrainingSet, ...]:
         """The training sets to compare, under their names; mixes are resolved into their parts."""
         if names["generators"] and not names["annotators"]:
             self.wrong("annotators", "missing: generated images need boxes, so name at least one [[annotators]]")
         pairs = [generated(generator, annotator, settings.images) for generator in names["generators"] for annotator in names["annotators"]]
-        usual = {each.name: each for each in (*BASELINES, *pairs)}
+        baselines = {each.name: each for each in (*BASELINES, *map(labelled, names["annotators"]))}
+        usual = {each.name: each for each in (*baselines.values(), *map(subset, settings.real_counts), *pairs)}
         for name in settings.baselines:
-            if name not in [each.name for each in BASELINES]:
-                self.wrong("baselines", f"unknown row '{name}'{suggest(name, [each.name for each in BASELINES])}")
+            if name not in baselines:
+                self.wrong("baselines", f"unknown row '{name}'{suggest(name, baselines)}")
+        for number in sorted({each for each in settings.real_counts if settings.real_counts.count(each) > 1}):
+            self.wrong("real_counts", f"{number} is there twice")
         for name in settings.leave_out:
             if name not in usual:
                 self.wrong("leave_out", f"no training set '{name}'{suggest(name, usual)}")
@@ -222,7 +227,7 @@ class Reader:
                     self.wrong(f"mix.{mix.name}.parts", f"no training set '{part}'{suggest(part, known)}")
             parts = tuple(known[part] for part in mix.parts if part in known)
             self.add(sets, TrainingSet(kind="mix", name=settings.names.get(mix.name, mix.name), parts=parts), f"mix.{mix.name}.name")
-        unshown = {each.name for each in BASELINES} - {*settings.baselines}
+        unshown = {*baselines} - {*settings.baselines}
         left_out = {settings.names.get(name, name) for name in (*settings.leave_out, *unshown)}
         return tuple(each for each in sets.values() if each.name not in left_out)
 

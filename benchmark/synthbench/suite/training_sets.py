@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["real", "references", "generated", "mix"]
+Kind = Literal["real", "references", "subset", "labelled", "generated", "mix"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,8 @@ class Draw:
 class TrainingSet:
     """One row of a report.
 
-    generator, annotator: entries of the suite, of a generated set. parts: of a mix. images: generated images in it.
+    kind: `subset` is some of the real images, the references among them; `labelled` is all of them with an annotator's boxes.
+    generator, annotator: entries of the suite. parts: of a mix. images: how many, of a generated set or a subset.
     """
 
     kind: Kind
@@ -72,12 +73,12 @@ class TrainingSet:
     @property
     def uses_references(self) -> bool:
         """Whether another draw of the references changes it."""
-        return self.kind in ("references", "generated") or any(part.uses_references for part in self.parts)
+        return self.kind not in ("real", "mix") or any(part.uses_references for part in self.parts)
 
     @property
     def uses_generator(self) -> bool:
-        """Whether another seed of the generators changes it."""
-        return self.kind == "generated" or any(part.uses_generator for part in self.parts)
+        """Whether another seed of the generators changes it; a teacher has their seed."""
+        return self.kind in ("labelled", "generated") or any(part.uses_generator for part in self.parts)
 
     def draw(self, replicate: Replicate) -> Draw:
         """Its draw in a replicate: the seeds that it depends on."""
@@ -90,6 +91,16 @@ class TrainingSet:
 REAL = TrainingSet(kind="real", name="real")
 REFERENCES = TrainingSet(kind="references", name="references")
 BASELINES = (REAL, REFERENCES)
+
+
+def subset(images: int) -> TrainingSet:
+    """This many of the real images. The references are the first of them, so larger subsets contain smaller ones."""
+    return TrainingSet(kind="subset", name=f"{images} real", images=images)
+
+
+def labelled(annotator: str) -> TrainingSet:
+    """All real images with an annotator's boxes, which tells what its errors cost."""
+    return TrainingSet(kind="labelled", name=f"real x {annotator}", annotator=annotator)
 
 
 def generated(generator: str, annotator: str, images: int) -> TrainingSet:
