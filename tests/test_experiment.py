@@ -14,6 +14,7 @@ import pytest
 import synthbench
 from PIL import Image
 from synthbench import Experiment, Results, SynthbenchError
+from synthbench.experiment import Silent
 from synthbench.results.files import read_results
 from synthbench_fakes import SUITE
 
@@ -66,9 +67,9 @@ def test_a_report_is_made_again_without_its_store_byte_for_byte(finished: tuple[
 
 def test_the_report_speaks_of_every_draw(finished: tuple[Path, Results]) -> None:
     text = (finished[0] / "reports" / "squares.md").read_text()
-    assert "means over 2 replicates" in text
+    assert "95 % intervals over 2 replicates" in text
     assert "Seeds: references 0 and 1; generators and annotators 0 and 1; detectors 0 and 1." in text
-    assert re.search(r"`paint x native` +\| 0\.\d{3} ± 0\.\d{3}", text)
+    assert re.search(r"`paint x native` +\| 0\.\d{3} \[.?\d\.\d{3}, \d\.\d{3}\]", text)
     assert "None" not in text.partition("<summary>Options")[0]
 
 
@@ -139,3 +140,52 @@ def test_public_names_are_all_there_and_loaded_on_first_use() -> None:
         [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False, env={"PYTHONPATH": "benchmark"}, cwd=README.parent
     )
     assert done.stdout.strip() == "set()", done.stderr
+
+
+class Watch(Silent):
+    """Notes what the report says whenever a stage starts."""
+
+    def __init__(self, report: Path) -> None:
+        self.report, self.seen = report, set[tuple[int, int]]()
+
+    def started(self, stage: Stage) -> None:
+        if self.report.exists():
+            told = read_results(self.report)
+            self.seen.add((told.suite.seeds.replicates, told.replicates_planned))
+            assert {cell.replicate for cell in told.cells} == set(range(told.suite.seeds.replicates))
+            assert all(cell.metrics and cell.failed is None for cell in told.cells), "a true report: of whole replicates"
+
+
+def test_there_is_a_true_report_after_each_replicate(tmp_path: Path) -> None:
+    watch = Watch(tmp_path / "reports" / "squares.json")
+    changes = ["replicates=3", "generators.paint.slow=0.2"]
+    results = synthbench.run(
+        SUITE, changes=changes, store=tmp_path / "store", out=tmp_path / "reports", workers=2, device="cpu", listener=watch
+    )
+    assert (1, 3) in watch.seen
+    assert watch.seen <= {(1, 3), (2, 3)}
+    assert results.suite.seeds.replicates == results.replicates_planned == 3
+    assert "first answer" not in (tmp_path / "reports" / "squares.md").read_text()
+    changes[0] = "replicates=1"
+    first = synthbench.run(SUITE, changes=changes, store=tmp_path / "store", out=None, device="cpu", in_process=True)
+    assert [cell for cell in results.cells if cell.replicate == 0] == first.cells, "the first replicate does not depend on the others"
+
+
+def test_a_run_that_is_short_of_time_reports_what_is_complete(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"store": tmp_path / "store", "out": tmp_path / "reports", "device": "cpu", "in_process": True}
+    with pytest.raises(SynthbenchError, match=r"0 minutes were over before the first replicate was complete: 0 of \d+ stages"):
+        synthbench.run(SUITE, changes=["replicates=2"], minutes=0.0, **arguments)
+    one = synthbench.run(SUITE, changes=["replicates=1"], **arguments)
+    few = synthbench.run(SUITE, changes=["replicates=2"], minutes=0.0, **arguments)
+    assert few.cells == one.cells
+    assert (few.suite.seeds.replicates, few.replicates_planned) == (1, 2)
+    assert "**This is a first answer, from 1 of 2 replicates**" in (tmp_path / "reports" / "squares.md").read_text()
+    whole = synthbench.run(SUITE, changes=["replicates=2"], **arguments)
+    assert whole.suite.seeds.replicates == 2
+    assert whole.evidence is not None
+    assert whole.evidence.resamples == 1000
+    level = whole.evidence.level("real", "strict")
+    assert level is not None
+    assert level.low is not None
+    assert level.high is not None
+    assert level.low < level.mean < level.high

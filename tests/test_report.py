@@ -17,6 +17,7 @@ from synthbench.reporting import render_file, write_report
 from synthbench.reporting.markdown import render
 from synthbench.reporting.pictures import MACHINE, TRUE
 from synthbench.reporting.tiles import TileRow
+from synthbench.results.claims import Difference, Evidence, Figure, Level, Settling, Verdict, Word
 from synthbench.results.files import read_results, write_results
 from synthbench.results.model import Results
 
@@ -128,36 +129,90 @@ def three(real: float | None, references: float | None, generated: float | None)
     return {("real", "yolo"): [real], ("references", "yolo"): [references], ("gan x teacher", "yolo"): [generated]}
 
 
-def test_generated_images_that_add_something() -> None:
-    told = lead(results(three(0.52, 0.28, 0.31)))
-    assert "Trained on generated images alone (`gan x teacher`, 96 images), yolo reaches **AP 0.310** on the 80 test images" in told
-    assert "trained on all 160 real images it reaches 0.520, so generated images are **0.210 AP below them**." in told
-    assert "Trained on the 20 references (images picked from the real ones) alone" in told
-    assert "it reaches 0.280: **generated images add 0.030 AP to what the references give by themselves.**" in told
-    assert "once, with one seed" in told
-    assert "makes it look better" not in told
+def claimed(values: Values, reach: float = 0.02, margin: float = 0.05) -> Evidence:
+    """Evidence in which every interval reaches this far on both sides of its mean, and bounds as far."""
+
+    def figure(mean: float, replicates: int) -> Figure:
+        low, high = mean - reach, mean + reach
+        return Figure(mean=mean, replicates=replicates, low=low, high=high, error=reach / 4, lower=low, upper=high)
+
+    def mean(row: str, detector: str) -> float | None:
+        known = [value for value in values.get((row, detector), []) if value is not None]
+        return sum(known) / len(known) if known else None
+
+    levels, differences, verdicts = [], [], []
+    for row, detector in values:
+        own = mean(row, detector)
+        if own is None:
+            continue
+        levels.append(Level(training_set=row, detector=detector, figure=figure(own, len(values[row, detector]))))
+        for base in {"real", "references"} - {row}:
+            if (other := mean(base, detector)) is None:
+                continue
+            found = figure(own - other, 3)
+            differences.append(Difference(training_set=row, detector=detector, base=base, figure=found))
+            if base == "real" and row in ("gan x teacher", "both"):
+                assert found.low is not None
+                assert found.high is not None
+                word: Word = "replaces" if found.low > -margin else "does not" if found.high < -margin else "not settled"
+                settling = Settling(replicates=7, images=None) if word == "not settled" else None
+                verdicts.append(Verdict(training_set=row, detector=detector, word=word, level=0.05, settling=settling))
+    return Evidence(margin=margin, images=80, groups=80, resamples=1000, levels=levels, differences=differences, verdicts=verdicts, same=[])
+
+
+def thrice(values: Values) -> Results:
+    """Results of three replicates with the same figures, and the evidence that they give."""
+    repeated: Values = {pair: found * 3 for pair, found in values.items()}
+    return results(repeated, evidence=msgspec.to_builtins(claimed(repeated)))
 
 
 @pytest.mark.parametrize(
     ("generated", "said"),
     [
-        (0.20, "**generated images do 0.080 AP worse than the references they were made from.**"),
-        (0.29, "**generated images are neither better nor worse than the references by themselves** (a difference of +0.010 AP"),
         (
-            0.27,
-            "nor worse than the references by themselves** (a difference of \N{MINUS SIGN}0.010 AP, no more than another seed may change)",
+            0.31,
+            "**Generated images do not replace the 160 real images**: for yolo, every generated training set is more than 0.05 AP worse.",
         ),
-        (0.53, "generated images are **0.010 AP above them**, no more than another seed may change."),
-        (0.52, "generated images are **level with them**, no more than another seed may change."),
+        (0.50, "**Generated images replace the 160 real images**: for yolo, a generated training set is at most 0.05 AP worse."),
+        (
+            0.47,
+            "**Whether generated images replace the 160 real images is not settled** for yolo: at the present spread it takes about 7 more "
+            "replicates to settle one of them.",
+        ),
     ],
 )
-def test_a_disappointing_or_undecided_result_is_said_plainly(generated: float, said: str) -> None:
-    assert said in lead(results(three(0.52, 0.28, generated)))
+def test_the_answer_for_one_detector(generated: float, said: str) -> None:
+    told = lead(thrice(three(0.52, 0.28, generated)))
+    assert said in told
+    assert "with an error rate of 5 % over all 1 combinations" in told
+    assert "over 3 replicates, which have other references and other seeds, and over 80 test images" in told
+
+
+def test_detectors_that_disagree_are_all_named() -> None:
+    values = three(0.52, 0.28, 0.31) | {("real", "detr"): [0.6], ("references", "detr"): [0.59], ("gan x teacher", "detr"): [0.6]}
+    told = lead(thrice(values))
+    assert "depends on the detector**: they do for `detr` and they do not for `yolo` (at most 0.05 AP worse counts)." in told
+    assert (
+        "Compared with the 20 references alone, which the generators were fitted on, the best generated set is better for `yolo` and"
+        in told
+    )
+    assert "not distinguishable for `detr`." in told
+    assert re.search(r"\| yolo +\| +0\.520 \[0\.500, 0\.540\] \| `gan x teacher` +\| +.0\.210 \[.0\.230, .0\.190\] \|", told)
+    assert "does not" in told
+
+
+def test_one_replicate_settles_nothing() -> None:
+    told = lead(results(three(0.52, 0.28, 0.52)))
+    assert "**Whether generated images replace the 160 real images is not settled: the experiment was done once.**" in told
+    assert "`replicates = 3` in the suite gives intervals and verdicts" in told
+    assert "replaces*" not in told
+    assert "[" not in told.split("|")[0], "no interval"
+    assert "Compared with" not in told
 
 
 def test_nothing_generated() -> None:
     told = lead(results({("real", "yolo"): [0.5], ("real", "detr"): [0.6], ("references", "yolo"): [0.2], ("references", "detr"): [0.1]}))
-    assert "This suite compares detectors: it has no generated images. Trained on all 160 real images, the best detector, detr," in told
+    assert "This suite compares no generated images. Trained on the 160 real images, the best detector, detr, reaches **AP 0.600**." in told
     assert "Trained on the 20 references (images picked from the real ones), the best detector, yolo, reaches **AP 0.200**." in told
 
 
@@ -189,40 +244,42 @@ def test_nothing_at_all() -> None:
 
 def test_rows_that_the_suite_leaves_out() -> None:
     told = lead(results({("gan x teacher", "yolo"): [0.3]}))
-    assert "How far that is from real images is not known: this suite does not train on all real images." in told
+    assert "**How far generated images are from the 160 real images is not known**: this suite does not train on them." in told
     assert "was not measured, so whether generating added anything is not known." in told
-    assert "its training on the real images gave no score" in lead(results(three(None, 0.2, 0.3)))
+    assert "not known**: training on them gave no score." in lead(results(three(None, 0.2, 0.3)))
 
 
-def test_several_seeds() -> None:
-    held = results(
-        {("real", "yolo"): [0.5, 0.52, 0.54], ("references", "yolo"): [0.2, 0.3, 0.25], ("gan x teacher", "yolo"): [0.29, None, 0.31]}
-    )
-    told = lead(held)
-    assert "yolo reaches **AP 0.300 (0.290 to 0.310)**" in told
-    assert "by themselves** (a difference of +0.050 AP" in told  # the ranges meet
-    assert "means over 3 replicates" in told
-    whole = render(held, "toy.json")
-    assert "0.520 ± 0.020 |" in whole
-    assert "0.300 ± 0.014 (\N{MINUS SIGN}0.220), 1 of 3 trainings failed |" in whole
+def test_figures_have_their_intervals_and_losses_are_told() -> None:
+    values: Values = {
+        ("real", "yolo"): [0.5, 0.52, 0.54],
+        ("references", "yolo"): [0.2, 0.3, 0.25],
+        ("gan x teacher", "yolo"): [0.29, None, 0.31],
+    }
+    whole = render(results(values, evidence=msgspec.to_builtins(claimed(values))), "toy.json")
+    assert "0.520 [0.500, 0.540] |" in whole
+    assert "0.300 [0.280, 0.320], 1 of 3 trainings failed |" in whole
 
 
-def test_the_best_of_several_is_told_as_such_and_differences_are_a_detectors_own() -> None:
-    values: Values = {("real", "yolo"): [0.4], ("gan x teacher", "yolo"): [0.35], ("real", "detr"): [0.6], ("gan x teacher", "detr"): [0.3]}
-    told = lead(results(values))
-    assert "yolo reaches **AP 0.350** on the 80 test images; trained on all 160 real images it reaches 0.400" in told
-    assert "the best of 2 combinations, chosen by its test score, which makes it look better than it is" in told
-    assert "from \N{MINUS SIGN}0.300 to \N{MINUS SIGN}0.050 AP" in told
+def test_a_seed_that_does_nothing_is_told() -> None:
+    values = three(0.52, 0.28, 0.31)
+    held = msgspec.structs.replace(claimed(values), same=["gan x teacher / yolo"])
+    told = lead(results({pair: found * 2 for pair, found in values.items()}, evidence=msgspec.to_builtins(held)))
+    assert "**Another seed gave the very same figures** for gan x teacher / yolo" in told
 
 
-def test_a_mix_is_held_against_its_real_part() -> None:
-    told = lead(results(three(0.52, 0.28, 0.31) | {("both", "yolo"): [0.4]}))
-    assert "The best mix, `both` (references + gan x teacher), brings yolo to **AP 0.400**; `references` alone brings it to 0.280" in told
-    assert "a difference of +0.120." in told
+def test_the_caveat_of_a_suite_stands_in_the_answer() -> None:
+    held = results(three(0.52, 0.28, 0.31))
+    held = msgspec.structs.replace(held, suite=msgspec.structs.replace(held.suite, caveat="The base model never saw an apple."))
+    assert "The base model never saw an apple." in lead(held)
 
 
-def test_detectors_that_learned_nothing() -> None:
-    assert "**No detector learned much here:** the highest AP of all is 0.010" in lead(results(three(0.01, 0.0, 0.0)))
+def test_detectors_that_learned_nothing_have_no_verdict() -> None:
+    assert "**No detector learned much here**: with all real images the highest AP is 0.010" in lead(thrice(three(0.01, 0.0, 0.0)))
+    values = three(0.52, 0.28, 0.31) | {("real", "detr"): [0.01], ("references", "detr"): [0.0], ("gan x teacher", "detr"): [0.0]}
+    told = lead(thrice(values))
+    assert "`detr` learned next to nothing from the real images, and is left out of this." in told
+    assert "for yolo, every generated training set is more than 0.05 AP worse" in told
+    assert "nothing learned" in told
 
 
 def test_the_first_lines_say_what_the_test_images_are() -> None:
@@ -232,15 +289,15 @@ def test_the_first_lines_say_what_the_test_images_are() -> None:
     assert first[2].startswith("> **The test images (80 apple images) are rendered, not photographs.**")
     photographs = render(results(values, rendered=False), "toy.json")
     assert photographs.splitlines()[2] == "> The test images (80 apple images) are photographs."
-    assert "trained on all 160 real photographs" in photographs
+    assert "replace the 160 real photographs" in photographs
     assert "rendered" not in photographs
 
 
 def test_the_whole_report() -> None:
     pictures = {"samples": {"file": "toy/samples.jpg"}, "predictions": {"file": "toy/predictions.jpg", "threshold": 0.5}}
     told = render(results(three(0.52, 0.28, 0.31), pictures=pictures), "toy.json")
-    assert "| `gan x teacher`  | 0.310 (\N{MINUS SIGN}0.210) |" in told
-    assert re.search(r"AP50, trained on(.|\n)*`gan x teacher` +\| 0\.410 \(\N{MINUS SIGN}0\.210\) \|", told)
+    assert "| `gan x teacher`  |  0.310 |" in told
+    assert re.search(r"AP50, trained on(.|\n)*`gan x teacher` +\| +0\.410 \|", told)
     assert "0.09 to 0.12 AP" in told
     assert "arXiv 2306.09762" in told
     assert "](toy/samples.jpg)" in told
@@ -263,7 +320,7 @@ def test_it_is_rendered_from_the_json_alone_and_the_same_each_time(tmp_path: Pat
     written = render_file(file)
     assert written == tmp_path / "toy.md"
     first = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.*"))}
-    assert sorted(path.name for path in first) == ["ap.png", "costs.png", "toy.json", "toy.md"]
+    assert sorted(path.name for path in first) == ["ap.png", "costs.png", "differences.png", "toy.json", "toy.md"]
     render_file(file)
     assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.*"))} == first
 
@@ -296,6 +353,7 @@ def test_pictures_are_drawn_from_files_alone_and_the_same_each_time(tmp_path: Pa
         "samples": "toy/samples.jpg",
         "predictions": "toy/predictions.jpg",
         "bars": "toy/ap.png",
+        "differences": "toy/differences.png",
         "costs": "toy/costs.png",
     }
     sizes = {each.name: each.stat().st_size for each in folder.iterdir()}

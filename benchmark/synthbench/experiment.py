@@ -12,12 +12,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthbench.errors import SynthbenchError
 from synthbench.execution.engines import NEEDS_WORKER, Engine, InProcess, Workers
-from synthbench.execution.environments import Environments, EnvironmentSpec, default_folder, environment_spec_of
+from synthbench.execution.environments import EnvironmentSpec, environment_spec_of
+from synthbench.execution.interpreters import Confirm, confirmation, interpreters
 from synthbench.execution.jobs import CORE
 from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from synthbench.results.model import Results
 
 Source = str | Path | Mapping[str, Any]
-Confirm = Callable[[Sequence[EnvironmentSpec], Path], None]
-"""Returns if these environments may be made in this folder. Raises SynthbenchError if not."""
 
 
 class Silent:
@@ -155,14 +155,18 @@ class Experiment:
         download: bool = False,
         allow_pickle: bool = False,
         listener: Listener | None = None,
+        minutes: float | None = None,
         command: str = "",
     ) -> Results:
         """Runs what is not in the store, and writes the report to `out`. The arguments are those of `synthbench run`.
 
+        The report is written after each replicate, so that one is there before all are done.
         out: None writes no report. workers: stages at a time; None chooses. listener: is told of every stage, from several threads.
+        minutes: no stage is started after this time; the results are of the replicates that are complete by then.
         make_environments: whether plugins' own environments may be made, or a function that decides. report_environment: is told
         when one is being made.
-        Raises SynthbenchError if the store cannot be written or an environment may not be made. A failed stage is in the results.
+        Raises SynthbenchError if the store cannot be written, an environment may not be made, or the time was over before the first
+        replicate was complete. A failed stage is in the results.
         """
         earlier = self.earlier(out) if out is not None else None
         workers = workers or default_workers()
@@ -184,21 +188,28 @@ class Experiment:
             allow_pickle=allow_pickle,
             offline=not download,
             pythons={key: pythons[each.name] for key, each in specs.items()},
+            minutes=minutes,
         )
+        facts = {"command": command, "workers": workers}
         self.store.sweep()
         started = time.monotonic()
         cached, attempts = set(self.cached), 0
         while True:
             engines = self._engines(workers, threads, in_process=in_process, offline=not download)
             runner = Runner(self.plan, self.store, engines, listener or Silent(), conditions)
-            state = runner.run()
+            state = runner.run(lambda count, state: self._report_so_far(count, state, out, facts))
             self.store.sweep()  # what killed workers left
             state.cached &= cached
             took: float | None = round(time.monotonic() - started, 1)
             if len(state.cached) == len(self.plan.stages) and earlier is not None:  # nothing ran: the earlier run's figures stay true
                 workers, took = earlier.environment.workers or workers, earlier.environment.wall_seconds
+            if (complete := self.plan.complete(state.is_settled)) == 0:
+                raise SynthbenchError(
+                    f"{minutes:g} minutes were over before the first replicate was complete: {state.settled} of {len(self.plan.stages)} "
+                    "stages are done; run again to go on"
+                )
             try:
-                return self._report(state, out, command=command, workers=workers, wall_seconds=took)
+                return self._report(self.plan.first(complete), state, out, **facts | {"workers": workers, "wall_seconds": took})
             except DamagedArtifact as damage:  # what only the report reads
                 attempts += 1
                 if attempts > RENEWED:
@@ -206,14 +217,20 @@ class Experiment:
                 cached.discard(damage.key)
                 runner.set_aside(damage)
 
-    def _report(self, state: RunState, out: str | Path | None, **facts: Any) -> Results:
-        """The results of a finished run, written to `out`. Raises DamagedArtifact."""
-        results = collect(self.plan, state, **facts)
+    def _report_so_far(self, complete: int, state: RunState, out: str | Path | None, facts: Mapping[str, Any]) -> None:
+        """Writes the report of the first replicates. What is damaged is told at the end of the run."""
+        if out is not None:
+            with suppress(DamagedArtifact):
+                self._report(self.plan.first(complete), state, out, **facts)
+
+    def _report(self, plan: Plan, state: RunState, out: str | Path | None, **facts: Any) -> Results:
+        """The results of a plan that was carried out, written to `out`. Raises DamagedArtifact."""
+        results = collect(plan, state, **facts)
         if out is not None:
             from synthbench.reporting import write_report
             from synthbench.reporting.gallery import gather
 
-            write_report(results, results_path(out, self.name), lambda: gather(self.plan, state, results))
+            write_report(results, results_path(out, self.name), lambda: gather(plan, state, results))
         return results
 
     def _engines(self, workers: int, threads: int, *, in_process: bool, offline: bool) -> list[Engine]:
@@ -256,32 +273,3 @@ def processors() -> int:
 def default_workers() -> int:
     """One with a GPU, else two with half the processors each: small models gain little from a second thread, and imports overlap."""
     return 1 if shutil.which("nvidia-smi") else min(2, processors())
-
-
-def confirmation(allowed: bool | Confirm) -> Confirm:
-    """A function that raises SynthbenchError if environments may not be made."""
-
-    def decide(specs: Sequence[EnvironmentSpec], folder: Path) -> None:
-        if allowed is False:
-            description = "\n".join(each.description() for each in specs)
-            raise SynthbenchError(f"these environments are needed, and uv would make them below {folder}:\n{description}\n{DECLINED}")
-
-    return allowed if callable(allowed) else decide
-
-
-DECLINED = "nothing was installed: give --make-environments (make_environments=True) to make them, or leave these plugins out of the suite"
-
-
-def interpreters(specs: Sequence[EnvironmentSpec], confirm: Confirm, report: Callable[[str], None] | None = None) -> dict[str, str]:
-    """The interpreters of environments, by name. Makes missing ones, unless `confirm` raises SynthbenchError."""
-    if not specs:
-        return {}
-    environments = Environments(default_folder())
-    needed = {each.name: each for each in specs}
-    missing = [each for name, each in needed.items() if environments.about(name) is None]
-    if missing:
-        confirm(missing, environments.root)
-        environments.sweep()
-        for each in missing:
-            environments.make(each, report or (lambda _: None))
-    return {name: str(environments.use(name)) for name in needed}

@@ -22,7 +22,7 @@ def command(arguments: argparse.Namespace) -> int:
     """Runs the checks, telling each on standard error as it ends; then prints a table and what failed, or JSON."""
     from synthbench.cli.environments import confirm, say
     from synthbench.execution.environments import environment_spec_of
-    from synthbench.experiment import confirmation, interpreters
+    from synthbench.execution.interpreters import confirmation, interpreters
     from synthbench.registry import installed
     from synthbench.testing import checks_of, configured, run_checks
 

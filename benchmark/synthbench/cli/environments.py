@@ -21,7 +21,7 @@ UNITS = 1000.0
 
 def confirm(specs: Sequence[EnvironmentSpec], folder: Path) -> None:
     """Shows what would be installed and asks at the terminal. Returns if the user says yes, raises SynthbenchError otherwise."""
-    from synthbench.experiment import DECLINED
+    from synthbench.execution.interpreters import DECLINED
 
     description = "\n".join(["these environments are needed, and uv would install into them:", *(each.description() for each in specs)])
     print(description, file=sys.stderr)

@@ -45,6 +45,7 @@ def add_run(commands: Any) -> None:
     run.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator where there is one)")
     run.add_argument("--workers", type=count, help="stages at a time (default: 1 with a GPU, else 2)")
     run.add_argument("--in-process", action="store_true", help="run stages in this process, for debugging; of one plugin distribution")
+    run.add_argument("--minutes", type=float, metavar="N", help="start no stage after N minutes; run again to go on")
     run.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
     run.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
     run.add_argument("--allow-pickle", action="store_true", help="open weights that are pickles, which run code: for those you trust")

@@ -55,6 +55,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             download=arguments.download,
             allow_pickle=arguments.allow_pickle,
             listener=display,
+            minutes=arguments.minutes,
             command=typed(sys.argv[1:]),
         )
     print(summary(first_sentence(results), report, len(results.failures), len(results.stages)))

@@ -159,7 +159,8 @@ class Sample:
 
     image: uint8 (H, W, 3) RGB, or the path of an image file, which is copied byte for byte.
     boxes: the objects in the image, as far as the plugin knows them; None if it does not know, which differs from no boxes.
-    about: plain values that are stored with the image, such as the prompt.
+    about: plain values that are stored with the image, such as the prompt. `group` says which images belong together, such as the
+        frames of a video: intervals are made by drawing whole groups of test images.
     """
 
     image: NDArray[np.uint8] | Path

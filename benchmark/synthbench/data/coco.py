@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
+
+from synthbench.errors import SynthbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +31,12 @@ class CocoFolder:
         spaced evenly; an image is not cut along a side that is shorter than a tile.
     tile_overlap: the least overlap of neighbouring tiles, as a share of their side.
     min_visible: a box is dropped from a tile that shows less than this share of its area.
+    group: a regular expression for file names. Images with the same match (of its first group, if it has one) belong together,
+        such as `(.*)_` for the frames of a video, and so do the tiles of an image: intervals are made by drawing whole groups.
     """
 
     name: ClassVar[str] = "coco"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     license: ClassVar[str] = "Apache-2.0"
 
     path: Path
@@ -43,8 +48,14 @@ class CocoFolder:
     tile: Annotated[int, Meta(ge=0)] = 0
     tile_overlap: Annotated[float, Meta(ge=0, le=0.9)] = 0.0
     min_visible: Share = 0.35
+    group: str = ""
 
     def __post_init__(self) -> None:
+        """Raises SynthbenchError if `group` is no regular expression."""
+        try:
+            re.compile(self.group)
+        except re.error as error:
+            raise SynthbenchError(f"group: {self.group!r} is not a regular expression: {error}") from None
         for name in ("train", "test", "images"):  # `./images` and `images` are the same
             object.__setattr__(self, name, PurePosixPath(getattr(self, name)).as_posix())
 

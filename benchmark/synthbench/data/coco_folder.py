@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -122,10 +123,21 @@ def _samples(options: CocoFolder, photos: Iterable[Photo]) -> Iterator[Sample]:
         windows = tiles(*size, options.tile, options.tile_overlap)
         whole = windows == [(0, 0, *size)]
         if whole and photo.plain and new_size(*size, options.resize) == size:
-            yield Sample(photo.path, photo.boxes, {"file": photo.name})
+            yield Sample(photo.path, photo.boxes, _about(options, photo, cut=False))
             continue
         image = open_image(photo.path)
         for window in windows:
             boxes = photo.boxes if whole else boxes_in(photo.boxes, window, options.min_visible)
             part, boxes = resize(image.crop(window), boxes, options.resize)
-            yield Sample(np.asarray(part), boxes, {"file": photo.name, "left": window[0], "top": window[1]})
+            about = _about(options, photo, cut=not whole)
+            yield Sample(np.asarray(part), boxes, {**about, "left": window[0], "top": window[1]})
+
+
+def _about(options: CocoFolder, photo: Photo, *, cut: bool) -> dict[str, str | int | float]:
+    """What is stored with an image: its file and, if there is one, its group. The tiles of an image are one."""
+    if not options.group:
+        return {"file": photo.name, **({"group": photo.name} if cut else {})}
+    found = re.search(options.group, photo.name)
+    if found is None:
+        raise SynthbenchError(f"coco: {options.path}: group: {options.group!r} does not match the file name {photo.name}")
+    return {"file": photo.name, "group": found[1] if found.re.groups else found[0]}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -55,6 +56,8 @@ class Conditions:
     timeout: float = 24 * 3600.0
     allow_pickle: bool = False
     offline: bool = True
+    minutes: float | None = None
+    """After which no stage is started."""
     pythons: Mapping[str, str] = field(default_factory=dict)
     """The interpreters of stages, by key, that run in an environment of their plugin's own."""
 
@@ -75,22 +78,29 @@ class Runner:
         self._changed = threading.Condition(threading.RLock())
         self._error: BaseException | None = None
         self._stopping = False
+        self._end = None if conditions.minutes is None else time.monotonic() + 60 * conditions.minutes
 
-    def run(self) -> RunState:
+    def run(self, after_replicate: Callable[[int, RunState], None] | None = None) -> RunState:
         """Runs every stage that can be run. If a stage fails, the stages that depend on it are skipped.
 
+        after_replicate: is called with the number of complete replicates, each time that it grows, but not after the last one.
         Raises SynthbenchError if the store cannot be written, KeyboardInterrupt on Ctrl-C; what is finished stays.
         """
         for damage in self.state.damaged:
             self.set_aside(damage)
         threads = [threading.Thread(target=self._work, args=(engine,), daemon=True) for engine in self.engines]
-        if self.state.settled < len(self.plan.stages):
+        if self._is_going_on():
             for thread in threads:
                 thread.start()
+        complete = self.plan.complete(self.state.is_settled)
         try:
-            with self._changed:
-                while self.state.settled < len(self.plan.stages) and self._error is None:
+            while self._is_going_on():
+                with self._changed:
                     self._changed.wait(0.5)  # wakes up now and then, so that Ctrl-C is noticed
+                    before, complete = complete, self.plan.complete(self.state.is_settled)
+                    seen = self.state.copy()
+                if complete > before and after_replicate and self._is_going_on():
+                    after_replicate(complete, seen)
         finally:
             self._stopping = True
             for engine in self.engines:
@@ -101,6 +111,17 @@ class Runner:
         if self._error is not None:
             raise self._error
         return self.state
+
+    def _is_going_on(self) -> bool:
+        """Whether there is anything to wait for."""
+        with self._changed:
+            if self._error is not None or self.state.settled >= len(self.plan.stages):
+                return False
+            return not self._is_over() or bool(self._running)
+
+    def _is_over(self) -> bool:
+        """Whether the time for starting stages is over."""
+        return self._end is not None and time.monotonic() >= self._end
 
     def _work(self, engine: Engine) -> None:
         try:
@@ -119,7 +140,7 @@ class Runner:
         with self._changed:
             while not self._stopping and self._error is None:
                 unsettled = [stage for stage in self.plan.stages if not self.state.is_settled(stage)]
-                if not unsettled:
+                if not unsettled or self._is_over():
                     self._changed.notify_all()
                     return None
                 ready = [stage for stage in unsettled if self._can_start(stage)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from synthbench.execution.jobs import DATA, Outcome
@@ -26,6 +26,10 @@ class RunState:
     cached: set[str] = field(default_factory=set)
     damaged: list[DamagedArtifact] = field(default_factory=list)
     """What was found when the state was looked up; these stages are run again."""
+
+    def copy(self) -> RunState:
+        """The state as it is now, for who reads it while a run goes on."""
+        return replace(self, artifacts={**self.artifacts}, failures={**self.failures}, blocked={**self.blocked}, cached={*self.cached})
 
     @property
     def settled(self) -> int:

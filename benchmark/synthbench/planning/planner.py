@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,8 +66,32 @@ class Plan:
     judged: tuple[Judged, ...]
     cells: tuple[Cell, ...]
     stages: tuple[Stage, ...]
+    planned: int
+    """How many replicates the suite has; more than its seeds say if the plan is of the first of them only."""
     replicates: Mapping[str, int]
     """By stage key, the first replicate that needs the stage; earlier replicates are run first."""
+
+    def complete(self, is_settled: Callable[[Stage], bool]) -> int:
+        """How many replicates, from the first on, need nothing more."""
+        waiting = [self.replicates.get(stage.key, 0) for stage in self.stages if not is_settled(stage)]
+        return min(waiting, default=len(self.suite.seeds))
+
+    def first(self, replicates: int) -> Plan:
+        """The plan of the same suite with so many replicates, the first ones."""
+        if replicates == len(self.suite.seeds):
+            return self
+        stages = tuple(stage for stage in self.stages if self.replicates.get(stage.key, 0) < replicates)
+        cells = tuple(cell for cell in self.cells if cell.replicate < replicates)
+        keys = {stage.key for stage in stages}
+        drawn = {(cell.training_set.name, cell.draw) for cell in cells}
+        return replace(
+            self,
+            suite=replace(self.suite, seeds=self.suite.seeds.first(replicates)),
+            sets=tuple(each for each in self.sets if (each.training_set.name, each.draw) in drawn),
+            judged=tuple(each for each in self.judged if each.judge.key in keys),
+            cells=cells,
+            stages=stages,
+        )
 
 
 class Planner:
@@ -276,6 +300,7 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
         judged=tuple(judged.values()),
         cells=tuple(cells),
         stages=tuple(planner.stages.values()),
+        planned=len(suite.seeds),
         replicates=replicates,
     )
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from synthbench.reporting.scores import Pick, Score, Scores, listed, signed
-from synthbench.reporting.words import NOISE
+from synthbench.reporting.scores import Pick, Scores, listed, spanned
+from synthbench.results.claims import Figure
 from synthbench.results.model import Results
-
-WITHIN_NOISE = "no more than another seed may change"
-NOTHING_LEARNED = 0.05
-"""An AP of the best detector below which differences say nothing."""
 
 
 def notice(results: Results) -> str:
@@ -28,38 +25,36 @@ def notice(results: Results) -> str:
 
 
 def answer(results: Results) -> list[str]:
-    """The paragraphs of the answer."""
+    """The paragraphs of the answer before its table."""
     scores = Scores(results)
-    paragraphs = [
-        _headline(results, scores),
-        _choice(scores),
-        _mixes(results, scores),
-        _floor(scores),
-        _caution(results, scores),
-        _losses(results),
-    ]
-    return [paragraph for paragraph in paragraphs if paragraph]
+    parts = (" ".join(_sentences(results, scores)), results.suite.caveat.strip(), _unfinished(results), _losses(results))
+    return [part for part in parts if part]
 
 
 def first_sentence(results: Results) -> str:
     """The first sentence of the answer, without Markdown."""
-    plain = re.sub(r"[*`]", "", _headline(results, Scores(results)))
+    plain = re.sub(r"[*`]", "", " ".join(_sentences(results, Scores(results))))
     return re.split(r"(?<=[.:]) (?=[A-Z])", plain)[0]
 
 
-def _headline(results: Results, scores: Scores) -> str:
-    """Generated images against all real ones and against the references alone."""
-    best = scores.best("generated")
-    if best:
-        return f"{_against_real(results, scores, best)} {_against_references(results, scores, best)}"
+def _sentences(results: Results, scores: Scores) -> list[str]:
+    """Generated images against all real ones, then against the references alone."""
     if not scores.picks():
-        return "**There is no answer: not one cell has a score.**"
-    missing = "This suite compares no generated images by themselves."
-    if not scores.rows("generated", "mix"):
-        missing = "This suite compares detectors: it has no generated images."
-    if scores.rows("generated"):
-        missing = "**No generated training set has a score**, so this run says nothing about generated images."
-    return " ".join([missing, *(_baseline(results, scores, row) for row in scores.rows("real", "references"))])
+        return ["**There is no answer: not one cell has a score.**"]
+    if not scores.picks("generated", "mix"):
+        missing = "This suite compares no generated images."
+        if scores.rows("generated", "mix"):
+            missing = "**No generated training set has a score**, so this run says nothing about generated images."
+        return [missing, *(_baseline(results, scores, row) for row in scores.rows("real", "references"))]
+    learned = [each for each in scores.detectors if scores.learned(each)]
+    if not learned:
+        best = scores.picks("real")[0]
+        return [f"**No detector learned much here**: with all real images the highest AP is {best.score.mean:.3f}, so there is no answer."]
+    idle = [each for each in scores.detectors if each not in learned]
+    told = [_against_real(results, scores, learned), _against_references(results, scores, learned)]
+    if idle:
+        told.append(f"{_names(idle)} learned next to nothing from the real images, and is left out of this.")
+    return [each for each in told if each]
 
 
 def _baseline(results: Results, scores: Scores, row: str) -> str:
@@ -67,91 +62,101 @@ def _baseline(results: Results, scores: Scores, row: str) -> str:
     what = describe(results, scores.kinds[row])
     if best is None:
         return f"Training on {what} gave no score."
-    return f"Trained on {what}, the best detector, {best.detector}, reaches **AP {_figure(best.score)}**."
+    level = scores.level(row, best.detector)
+    assert level is not None, "what has a score has a level"
+    return f"Trained on {what}, the best detector, {best.detector}, reaches **AP {spanned(level)}**."
 
 
-def _against_real(results: Results, scores: Scores, best: Pick) -> str:
-    tested = results.data.test.images if results.data else "?"
-    begin = (
-        f"Trained on generated images alone (`{best.row}`, {results.suite.images} images), {best.detector} reaches "
-        f"**AP {_figure(best.score)}** on the {tested} test images"
-    )
+def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
+    """The verdict for all detectors in one sentence."""
+    real, margin = describe(results, "real"), f"{scores.evidence.margin:g} AP"
     row = scores.of_kind("real")
-    real = scores.of(row, best.detector) if row else None
-    if real is None:
-        why = "its training on the real images gave no score" if row else "this suite does not train on all real images"
-        return f"{begin}. How far that is from real images is not known: {why}."
-    gap = round(best.score.mean - real.mean, 3)
-    how = f"{abs(gap):.3f} AP {'above' if gap > 0 else 'below'} them" if gap else "level with them"
-    noise = "" if best.score.differs(real) else f", {WITHIN_NOISE}"
-    return f"{begin}; trained on {describe(results, 'real')} it reaches {_figure(real)}, so generated images are **{how}**{noise}."
+    if row is None or not any(scores.of(row, each) for each in detectors):
+        why = "training on them gave no score" if row else "this suite does not train on them"
+        return f"**How far generated images are from {real} is not known**: {why}."
+    if scores.replicates == 1:
+        gaps = [pick for each in detectors if (pick := closest(scores, each))]
+        found = [f"{_gap(scores.difference(pick.row, pick.detector, row))} with {pick.detector}" for pick in gaps]
+        return (
+            f"**Whether generated images replace {real} is not settled: the experiment was done once.** The closest generated sets "
+            f"came out {listed(found)}, but other references and other seeds may move this by more; `replicates = 3` in the suite "
+            "gives intervals and verdicts."
+        )
+    words = {each: word_of(scores, each) for each in detectors}
+    by = {word: [each for each in detectors if words[each] == word] for word in ("replaces", "does not", "not settled")}
+    if len(by["replaces"]) == len(detectors):
+        return f"**Generated images replace {real}**: {_each(detectors)} a generated training set is at most {margin} worse."
+    if len(by["does not"]) == len(detectors):
+        return f"**Generated images do not replace {real}**: {_each(detectors)} every generated training set is more than {margin} worse."
+    if len(by["not settled"]) == len(detectors):
+        return f"**Whether generated images replace {real} is not settled** {_each(detectors)[:-1]}{_settling(scores, detectors)}."
+    parts = [f"they do for {_names(by['replaces'])}"] if by["replaces"] else []
+    parts += [f"they do not for {_names(by['does not'])}"] if by["does not"] else []
+    parts += [f"it is not settled for {_names(by['not settled'])}"] if by["not settled"] else []
+    return f"**Whether generated images replace {real} depends on the detector**: {listed(parts)} (at most {margin} worse counts)."
 
 
-def _against_references(results: Results, scores: Scores, best: Pick) -> str:
+def word_of(scores: Scores, detector: str) -> str:
+    """The verdict for a detector over all generated sets: one that replaces is enough."""
+    words = {verdict.word for row in scores.rows("generated") if (verdict := scores.verdict(row, detector))}
+    return next((word for word in ("replaces", "not settled", "does not") if word in words), "not settled")
+
+
+def closest(scores: Scores, detector: str) -> Pick | None:
+    """The generated set with the highest AP of a detector."""
+    return scores.best("generated", detector=detector)
+
+
+def _each(detectors: Sequence[str]) -> str:
+    return f"for {detectors[0]}," if len(detectors) == 1 else f"for each of the {len(detectors)} detectors,"
+
+
+def _names(detectors: Sequence[str]) -> str:
+    return listed([f"`{each}`" for each in detectors])
+
+
+def _gap(figure: Figure | None) -> str:
+    if figure is None:
+        return "at an unknown distance"
+    return f"{abs(figure.mean):.3f} AP {'above' if figure.mean > 0 else 'below'} them"
+
+
+def _settling(scores: Scores, detectors: Sequence[str]) -> str:
+    """What would settle most, from the present spread."""
+    found = [verdict.settling for row in scores.rows("generated") for each in detectors if (verdict := scores.verdict(row, each))]
+    known = [each for each in found if each]
+    replicates = min((each.replicates for each in known if each.replicates), default=None)
+    images = min((each.images for each in known if each.images), default=None)
+    ways = [f"{replicates} more replicates"] if replicates else []
+    ways += [f"{images} more test images"] if images else []
+    return f": at the present spread it takes about {' or '.join(ways)} to settle one of them" if ways else ""
+
+
+def _against_references(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
     """The comparison that tells whether generating was worth it: the references are what the generator was fitted on."""
     row = scores.of_kind("references")
-    score = scores.of(row, best.detector) if row else None
-    what = describe(results, "references")
-    if score is None:
-        return f"What {what} give by themselves was not measured, so whether generating added anything is not known."
-    gap = round(best.score.mean - score.mean, 3)
-    begin = f"Trained on {what} alone, which the generator was fitted on, it reaches {_figure(score)}:"
-    if not best.score.differs(score):
-        verdict = "generated images are neither better nor worse than the references by themselves"
-        return f"{begin} **{verdict}** (a difference of {signed(gap)} AP, {WITHIN_NOISE})."
-    if gap > 0:
-        return f"{begin} **generated images add {gap:.3f} AP to what the references give by themselves.**"
-    return f"{begin} **generated images do {-gap:.3f} AP worse than the references they were made from.**"
-
-
-def _choice(scores: Scores) -> str:
-    """What AP is, and all combinations, since the best one was chosen by looking at the test images."""
-    if not scores.picks():
+    what = f"the {results.suite.references} references alone, which the generators were fitted on"
+    picks = [pick for each in detectors if (pick := closest(scores, each))]
+    figures = {pick.detector: figure for pick in picks if (figure := scores.difference(pick.row, pick.detector, row))}
+    if not figures:
+        return f"What {what}, give was not measured, so whether generating added anything is not known." if picks else ""
+    if scores.replicates == 1:
         return ""
-    text = "AP (average precision) runs from 0 to 1; higher is better."
-    generated, real = scores.picks("generated"), scores.of_kind("real")
-    if len(generated) > 1:
-        text += f" This is the best of {len(generated)} combinations, chosen by its test score, which makes it look better than it is."
-    gaps = [gap for pick in generated if real and (gap := scores.difference(pick.row, pick.detector, real)) is not None]
-    if len(gaps) > 1:
-        text += f" Over all of them the difference to `{real}` runs from {signed(min(gaps))} to {signed(max(gaps))} AP."
-    return text
+    better = [each for each, figure in figures.items() if figure.low is not None and figure.low > 0]
+    worse = [each for each, figure in figures.items() if figure.high is not None and figure.high < 0]
+    same = [each for each in figures if each not in better and each not in worse]
+    parts = [f"better for {_names(better)}"] if better else []
+    parts += [f"worse for {_names(worse)}"] if worse else []
+    parts += [f"not distinguishable for {_names(same)}"] if same else []
+    return f"Compared with {what}, the best generated set is {listed(parts)}."
 
 
-def _mixes(results: Results, scores: Scores) -> str:
-    """The best mix, against its part that is real."""
-    best = scores.best("mix")
-    if best is None:
+def _unfinished(results: Results) -> str:
+    """That there will be more replicates."""
+    done, planned = results.suite.seeds.replicates, results.replicates_planned
+    if done >= planned:
         return ""
-    parts = next(row.parts for row in results.training_sets if row.name == best.row)
-    text = f"The best mix, `{best.row}` ({' + '.join(parts)}), brings {best.detector} to **AP {_figure(best.score)}**"
-    base = next((part for part in parts if scores.kinds.get(part) in ("real", "references")), None)
-    alone = scores.of(base, best.detector) if base else None
-    if alone is None:
-        return text + "."
-    gap = signed(best.score.mean - alone.mean)
-    noise = "" if best.score.differs(alone) else f", {WITHIN_NOISE}"
-    return f"{text}; `{base}` alone brings it to {_figure(alone)}, a difference of {gap}{noise}."
-
-
-def _floor(scores: Scores) -> str:
-    best = scores.best()
-    if best is None or best.score.mean >= NOTHING_LEARNED:
-        return ""
-    return (
-        f"**No detector learned much here:** the highest AP of all is {best.score.mean:.3f}, so differences say nothing about the images."
-    )
-
-
-def _caution(results: Results, scores: Scores) -> str:
-    if not scores.picks():
-        return ""
-    seeds = results.suite.seeds
-    if scores.repeats == 1:
-        return f"Every detector was trained once, with one seed. {NOISE}, so do not rely on smaller differences."
-    fixed = [thing for thing in ("references", "generators", "detectors") if len(getattr(seeds, thing)) == 1]
-    same = f" The seed of the {listed(fixed)} is the same in all of them." if fixed else ""
-    return f"Figures are means over {seeds.replicates} replicates, each with other references and other seeds.{same} {NOISE}."
+    return f"**This is a first answer, from {done} of {planned} replicates**; the same command goes on and makes it sharper."
 
 
 def _losses(results: Results) -> str:
@@ -170,12 +175,5 @@ def describe(results: Results, kind: str) -> str:
     data = results.data
     noun = "images" if data is None or data.rendered else "photographs"
     if kind == "real":
-        return f"all {data.train.images if data else '?'} real {noun}"
+        return f"{'all' if data is None else f'the {data.train.images}'} real {noun}"
     return f"the {results.suite.references} references ({noun} picked from the real ones)"
-
-
-def _figure(score: Score) -> str:
-    """The mean, with its range if there are several values."""
-    if len(score.values) == 1:
-        return f"{score.mean:.3f}"
-    return f"{score.mean:.3f} ({min(score.values):.3f} to {max(score.values):.3f})"

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from synthbench.files import replacing
-from synthbench.reporting.scores import Score, Scores
+from synthbench.reporting.scores import Scores
+from synthbench.results.claims import Figure as Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ LOG_FROM = 20  # how many times the least seconds the most must be, so that they
 
 
 def draw_bars(scores: Scores, path: Path) -> str:
-    """AP as bars, a group for each training set; lines show the range over seeds, dashes each detector's level with `real`."""
+    """AP as bars, a group for each training set; lines show 95 % intervals, dashes each detector's level with `real`."""
     rows, detectors = scores.rows(), scores.detectors
     figure = Figure(figsize=(WIDTH, 1.2 + 0.26 * len(rows) * (len(detectors) + 1)), layout="constrained")
     axes = figure.subplots()
@@ -30,26 +31,52 @@ def draw_bars(scores: Scores, path: Path) -> str:
     for index, detector in enumerate(detectors):
         colour = COLOURS[index % len(COLOURS)]
         for position, row in enumerate(rows):
-            if score := scores.of(row, detector):
-                draw_bar(axes, position + index * step, step, score, colour)
+            if level := scores.level(row, detector):
+                draw_bar(axes, position + index * step, step, level, colour)
         if (base := scores.of_kind("real")) and (real := scores.of(base, detector)):
             axes.axvline(real.mean, color=colour, linestyle="--", linewidth=1, zorder=0)
     axes.set_yticks([position + step * (len(detectors) - 1) / 2 for position in range(len(rows))], rows)
     axes.set_ylim(len(rows) - step * 0.5, -step)
-    axes.set_xlim(0, 1.12 * max(0.05, *(max(pick.score.values) for pick in scores.picks())))
+    axes.set_xlim(0, 1.12 * max(0.05, *(each.figure.high or each.figure.mean for each in scores.evidence.levels)))
     axes.set_xlabel("AP on the test images (higher is better)")
     handles = [Line2D([], [], color=COLOURS[index % len(COLOURS)], linewidth=6, label=name) for index, name in enumerate(detectors)]
     figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
     return save(figure, axes, path)
 
 
-def draw_bar(axes: Axes, position: float, step: float, score: Score, colour: str) -> None:
-    """A bar with its figure behind it, and its range where there are several seeds."""
-    axes.barh(position, score.mean, height=step * 0.92, color=colour)
-    low, high = min(score.values), max(score.values)
-    if low < high:
-        axes.plot([low, high], [position, position], color="black", linewidth=1.2)
-    axes.annotate(f"{score.mean:.3f}", (high, position), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+def draw_bar(axes: Axes, position: float, step: float, level: Estimate, colour: str) -> None:
+    """A bar with its figure behind it, and its interval if there is one."""
+    axes.barh(position, level.mean, height=step * 0.92, color=colour)
+    high = level.mean
+    if level.low is not None and level.high is not None:
+        high = level.high
+        axes.plot([level.low, high], [position, position], color="black", linewidth=1.2)
+    axes.annotate(f"{level.mean:.3f}", (high, position), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+
+
+def draw_differences(scores: Scores, path: Path) -> str:
+    """A forest plot: the difference of each training set to the real images, a panel for each detector, with the margin."""
+    real = scores.of_kind("real")
+    assert real is not None, "drawn where there are differences"
+    rows = [row for row in scores.rows() if row != real]
+    detectors = [each for each in scores.detectors if any(scores.difference(row, each, real) for row in rows)]
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * len(rows) * len(detectors)), layout="constrained")
+    panels = figure.subplots(len(detectors), 1, sharex=True, squeeze=False)[:, 0]
+    for number, (axes, detector) in enumerate(zip(panels, detectors, strict=True)):
+        colour = COLOURS[number % len(COLOURS)]
+        for position, row in enumerate(rows):
+            if found := scores.difference(row, detector, real):
+                if found.low is not None and found.high is not None:
+                    axes.plot([found.low, found.high], [position, position], color=colour, linewidth=2)
+                axes.plot(found.mean, position, "o" if scores.kinds[row] == "generated" else "s", color=colour, markersize=6)
+        axes.axvline(0, color="#444444", linewidth=1)
+        axes.axvline(-scores.evidence.margin, color="#444444", linewidth=1, linestyle="--")
+        axes.set_yticks(range(len(rows)), rows)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_title(detector, loc="left", fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel("AP more (right) or less (left) than with all real images")
+    return save(figure, panels[-1], path)
 
 
 def draw_costs(scores: Scores, costs: Mapping[str, Mapping[str, float]], path: Path) -> str:

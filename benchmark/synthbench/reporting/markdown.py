@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from synthbench.reporting import tables
+from synthbench.reporting import tables, verdicts
 from synthbench.reporting.answer import answer, notice
 from synthbench.reporting.harmless import harmless
 from synthbench.reporting.scores import Scores, listed
-from synthbench.reporting.words import COST, GLOSSARY, JUDGED, PAPER
+from synthbench.reporting.words import COST, DECIDED, GLOSSARY, JUDGED, PAPER
 from synthbench.results.model import Results
 
 TRACE_LINES = 12
@@ -21,15 +21,14 @@ def render(results: Results, file: str) -> str:
     results = harmless(results)
     scores = Scores(results)
     suite = results.suite
-    ranges = "; black: from the lowest to the highest value" if scores.repeats > 1 else ""
     parts = [
         f"# {' '.join(suite.title.split()) or suite.name}",
         notice(results),
         suite.about.strip(),
         "## The answer",
         *answer(results),
-        picture(results, "bars", f"AP of every training set and detector; dashed: each detector's level with real images{ranges}."),
-        *matrices(scores),
+        *decision(results, scores),
+        *matrices(results, scores),
         *words(results, scores),
         *samples(results),
         *predictions(results),
@@ -49,19 +48,41 @@ def picture(results: Results, name: str, caption: str) -> str:
     return f"![{caption}]({quote(drawn['file'])})\n\n*{caption}*" if drawn else ""
 
 
-def matrices(scores: Scores) -> list[str]:
-    """AP and AP50 of everything, and the paper's figure."""
-    several = "; ± is the standard deviation over draws and seeds" if scores.repeats > 1 else ""
-    real = scores.of_kind("real")
-    compared = (
-        f"In brackets: the difference to the same detector trained on `{real}`"
-        if real
-        else "There is no row of real images to compare with"
+def decision(results: Results, scores: Scores) -> list[str]:
+    """The verdicts as tables and as a picture."""
+    if not scores.picks("generated", "mix"):
+        return []
+    evidence = scores.evidence
+    parts = [verdicts.by_detector(scores)]
+    if scores.replicates > 1:
+        groups = f", drawn in {evidence.groups} groups" if evidence.groups != evidence.images else ""
+        parts.append(
+            DECIDED.format(
+                margin=evidence.margin,
+                count=len(evidence.verdicts),
+                replicates=scores.replicates,
+                images=evidence.images,
+                groups=groups,
+            )
+        )
+    line = (
+        f"dashed: the margin of {evidence.margin:g}; lines: 95 % intervals" if scores.replicates > 1 else "one replicate, so no intervals"
     )
+    parts.append(picture(results, "differences", f"How far each training set is from the real images, in AP, by detector ({line})."))
+    if scores.replicates > 1:
+        parts.append(fold("The verdict on every generated training set", verdicts.of_every_set(scores)))
+    if evidence.same:
+        parts.append(f"**Another seed gave the very same figures** for {listed(evidence.same)}: does that plugin use its seed?")
+    return parts
+
+
+def matrices(results: Results, scores: Scores) -> list[str]:
+    """AP and AP50 of everything, and the paper's figure."""
     return [
         "## Every training set and detector",
-        f"{compared}{several}.",
+        "AP, the mean over replicates" + (" with its 95 % interval." if scores.replicates > 1 else "."),
         tables.matrix(scores, "AP"),
+        picture(results, "bars", "AP of every training set and detector; dashed: each detector's level with real images."),
         *([PAPER] if scores.rows("generated", "mix") else []),
         tables.matrix(scores, "AP50"),
     ]

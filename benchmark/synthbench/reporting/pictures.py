@@ -25,7 +25,7 @@ def draw_pictures(results: Results, folder: Path) -> dict[str, dict[str, Any]]:
     Returns for each picture its `file`, relative to the report, and what its caption needs. Pictures of images need the thumbnails
     that a run leaves; without them, those that the results name already are kept.
     """
-    from synthbench.reporting.charts import draw_bars, draw_costs
+    from synthbench.reporting.charts import draw_bars, draw_costs, draw_differences
 
     folder.mkdir(parents=True, exist_ok=True)
     scores = Scores(results)
@@ -39,6 +39,8 @@ def draw_pictures(results: Results, folder: Path) -> dict[str, dict[str, Any]]:
             drawn["predictions"] = {"file": save_grid(tiles.predictions, sheet, folder / "predictions.jpg"), "threshold": tiles.threshold}
     if scores.picks():
         drawn["bars"] = {"file": draw_bars(scores, folder / "ap.png")}
+        if any(each.base == scores.of_kind("real") for each in scores.evidence.differences):
+            drawn["differences"] = {"file": draw_differences(scores, folder / "differences.png")}
         drawn["costs"] = {"file": draw_costs(scores, results.costs, folder / "costs.png")}
     return drawn
 

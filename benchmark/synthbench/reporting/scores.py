@@ -1,4 +1,4 @@
-"""What the cells of a run say, over their draws and seeds."""
+"""What the cells of a run say, over their replicates."""
 
 from __future__ import annotations
 
@@ -6,32 +6,24 @@ import statistics
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from synthbench.results.claims import Figure, Verdict
 from synthbench.results.model import Cell, Results, TrainingSetKind
+from synthbench.results.prove import Scored, prove
 
-NOISE = 0.02
-"""AP by which seeds alone move a detector trained on a small set (mmdetection issues #3624 and #2773: 1 to 2 points)."""
+NOTHING_LEARNED = 0.05
+"""An AP with all real images below which a detector says nothing of the images."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """A figure of a training set and a detector, from 0 to 1: one value for each draw and seed."""
+    """A metric of a training set and a detector, from 0 to 1: one value for each replicate."""
 
     values: tuple[float, ...]
 
     @property
     def mean(self) -> float:
-        """To three digits, so that differences of printed figures are the printed differences."""
-        return round(statistics.fmean(self.values), 3)
-
-    @property
-    def deviation(self) -> float:
-        """Standard deviation; 0 with one value."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
-
-    def differs(self, other: Score) -> bool:
-        """Whether two scores are further apart than seeds explain: no value of one reaches the other's, and by more than `NOISE`."""
-        apart = max(self.values) < min(other.values) or max(other.values) < min(self.values)
-        return apart and abs(self.mean - other.mean) > NOISE
+        """Over the replicates."""
+        return statistics.fmean(self.values)
 
 
 @dataclass(frozen=True)
@@ -49,43 +41,57 @@ class Scores:
     def __init__(self, results: Results) -> None:
         self.kinds: dict[str, TrainingSetKind] = {row.name: row.kind for row in results.training_sets}
         self.detectors: list[str] = [entry.name for entry in results.suite.detectors]
+        self.replicates = results.suite.seeds.replicates
+        # Older results, and those of one replicate, have means only.
+        self.evidence = results.evidence or prove(results.cells, results.training_sets, results.suite.margin, Scored({}, 0))
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         for cell in results.cells:
             self._cells.setdefault((cell.training_set, cell.detector), []).append(cell)
-        self.repeats = max((len(cells) for cells in self._cells.values()), default=0)
-        """The most trainings of one training set and detector."""
 
     def rows(self, *kinds: TrainingSetKind) -> list[str]:
         """The training sets of these kinds, all if none is given."""
         return [row for row, kind in self.kinds.items() if not kinds or kind in kinds]
 
     def cells(self, row: str, detector: str) -> list[Cell]:
-        """One for each draw and seed."""
+        """One for each replicate."""
         return self._cells.get((row, detector), [])
 
     def of(self, row: str, detector: str, metric: str = "AP") -> Score | None:
-        """The figure, over the cells that have it; None if none has."""
+        """A metric over the cells that have it; None if none has."""
         values = tuple(cell.metrics[metric] for cell in self.cells(row, detector) if metric in cell.metrics)
         return Score(values) if values else None
 
-    def difference(self, row: str, detector: str, base: str, metric: str = "AP") -> float | None:
-        """How much higher a detector scores with `row` than the same detector with `base`."""
-        own, other = self.of(row, detector, metric), self.of(base, detector, metric)
-        return round(own.mean - other.mean, 3) if own and other else None
+    def level(self, row: str, detector: str) -> Figure | None:
+        """The AP with its interval."""
+        return self.evidence.level(row, detector)
+
+    def difference(self, row: str, detector: str, base: str | None) -> Figure | None:
+        """How much higher the AP is than with `base`, within each replicate; None if no replicate has both."""
+        return self.evidence.difference(row, detector, base) if base else None
+
+    def verdict(self, row: str, detector: str) -> Verdict | None:
+        """Whether a training set replaces the real images; None for the real images, and where nothing was learned from them."""
+        return self.evidence.verdict(row, detector) if self.learned(detector) else None
+
+    def learned(self, detector: str) -> bool:
+        """Whether a detector learns enough from all real images for its other figures to mean something; true if that is unknown."""
+        row = self.of_kind("real")
+        real = self.of(row, detector) if row else None
+        return real is None or real.mean >= NOTHING_LEARNED
 
     def failed(self, row: str, detector: str) -> int:
         """How many of the cells failed."""
         return sum(cell.failed is not None for cell in self.cells(row, detector))
 
-    def picks(self, *kinds: TrainingSetKind) -> list[Pick]:
+    def picks(self, *kinds: TrainingSetKind, detector: str | None = None) -> list[Pick]:
         """Everything that has an AP, best first."""
-        pairs = [(row, detector) for row in self.rows(*kinds) for detector in self.detectors]
-        found = [Pick(row, detector, score) for row, detector in pairs if (score := self.of(row, detector))]
+        pairs = [(row, each) for row in self.rows(*kinds) for each in self.detectors if detector in (None, each)]
+        found = [Pick(row, each, score) for row, each in pairs if (score := self.of(row, each))]
         return sorted(found, key=lambda pick: -pick.score.mean)
 
-    def best(self, *kinds: TrainingSetKind) -> Pick | None:
+    def best(self, *kinds: TrainingSetKind, detector: str | None = None) -> Pick | None:
         """The highest AP among training sets of these kinds."""
-        return next(iter(self.picks(*kinds)), None)
+        return next(iter(self.picks(*kinds, detector=detector)), None)
 
     def of_kind(self, kind: TrainingSetKind) -> str | None:
         """The name of the first training set of a kind: `real` and `references` may have other names."""
@@ -109,5 +115,15 @@ def listed(names: Collection[str]) -> str:
 
 
 def signed(difference: float) -> str:
-    """With its sign, and a true minus."""
-    return f"{difference:+.3f}".replace("-", "\N{MINUS SIGN}")
+    """With its sign, and a true minus; to three digits."""
+    text = f"{difference:+.3f}"
+    return "0.000" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def spanned(figure: Figure, *, sign: bool = False) -> str:
+    """A mean with its 95 % interval: `0.431 [0.402, 0.460]`; the mean alone if there is no interval. sign: it is a difference."""
+    write = signed if sign else "{:.3f}".format
+    if figure.low is None or figure.high is None:
+        return write(figure.mean)
+    low, high = (figure.low, figure.high) if sign else (max(figure.low, 0.0), min(figure.high, 1.0))  # AP ends there
+    return f"{write(figure.mean)} [{write(low)}, {write(high)}]"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tabulate import tabulate
 
 from synthbench.contract.stages import cost_headings
-from synthbench.reporting.scores import Scores, signed
+from synthbench.reporting.scores import Scores, spanned
 from synthbench.results.model import Cell, EntryInfo, Results
 
 UNKNOWN = "\N{EN DASH}"
@@ -35,18 +35,17 @@ def duration(seconds: float) -> str:
 
 
 def matrix(scores: Scores, metric: str) -> str:
-    """Training sets down, detectors across; each with its difference to `real`."""
+    """Training sets down, detectors across: means over replicates, AP with its interval."""
     rows = [[f"`{row}`", *(_score(scores, row, detector, metric) for detector in scores.detectors)] for row in scores.rows()]
     return table([f"{metric}, trained on", *scores.detectors], rows)
 
 
 def _score(scores: Scores, row: str, detector: str, metric: str) -> str:
-    score, failed, real = scores.of(row, detector, metric), scores.failed(row, detector), scores.of_kind("real")
+    score, failed = scores.of(row, detector, metric), scores.failed(row, detector)
     if score is None:
         return "failed" if failed else UNKNOWN
-    text = f"{score.mean:.3f}" + (f" ± {score.deviation:.3f}" if len(score.values) > 1 else "")
-    gap = None if real is None or row == real else scores.difference(row, detector, real, metric)
-    text += f" ({signed(gap)})" if gap is not None else ""
+    level = scores.level(row, detector) if metric == "AP" else None
+    text = spanned(level) if level else f"{score.mean:.3f}"
     return text + (f", {failed} of {len(scores.cells(row, detector))} trainings failed" if failed else "")
 
 
@@ -168,14 +167,20 @@ def logged(results: Results) -> str:
     return table([*_CELL, "trained on", "logged by the plugin"], rows, words=len(_CELL) + 2)
 
 
-_CELL = ("training set", "detector", "seed", "draw")
+_CELL = ("training set", "detector", "replicate", "seed", "draw")
 
 
 def _names(cell: Cell) -> list[str]:
     seeds = [
         (name, value) for name, value in (("references", cell.draw.references), ("generator", cell.draw.generator)) if value is not None
     ]
-    return [f"`{cell.training_set}`", cell.detector, str(cell.seed), ", ".join(f"{name} {value}" for name, value in seeds) or UNKNOWN]
+    return [
+        f"`{cell.training_set}`",
+        cell.detector,
+        str(cell.replicate),
+        str(cell.seed),
+        ", ".join(f"{name} {value}" for name, value in seeds) or UNKNOWN,
+    ]
 
 
 def _flat(logged: Mapping[str, Mapping[str, object]]) -> str:

@@ -25,11 +25,12 @@ PAPER = """\
 generated images, so the figures here and there are not like for like."""
 """Its abstract; it is cited for the difference alone."""
 
-NOISE = """\
-1 to 2 AP points (0.01 to 0.02) between seeds are common on small sets (mmdetection issues \
-[#3624](https://github.com/open-mmlab/mmdetection/issues/3624) and \
-[#2773](https://github.com/open-mmlab/mmdetection/issues/2773))"""
-"""How far seeds alone move a figure."""
+DECIDED = """\
+*Replaces*: the AP is less than {margin:g} below that of the real images, with an error rate of 5 % over all {count} combinations \
+together (Holm's correction). *Does not*: it is more than {margin:g} below, likewise. In brackets: 95 % intervals over \
+{replicates} replicates, which have other references and other seeds, and over {images} test images{groups}; differences are taken \
+within a replicate. Higher is better; a negative difference means that real images do better."""
+"""How verdicts come about."""
 
 COST = """\
 Seconds that each stage took when it was run. Taking the real images and drawing their boxes is not included: they look free

@@ -20,7 +20,11 @@ from synthbench.planning import planner
 from synthbench.planning.planner import Plan, PlannedSet
 from synthbench.planning.stage import Stage
 from synthbench.results import model
+from synthbench.results.prove import Scored, prove
+from synthbench.storage.coco import read_groups
+from synthbench.storage.matches import MATCHES, read_matches
 from synthbench.storage.references import find
+from synthbench.storage.store import Artifact
 from synthbench.suite.model import Entry, Suite
 from synthbench.suite.training_sets import Draw, TrainingSet
 from synthbench.text import without_machine
@@ -31,19 +35,32 @@ def collect(
 ) -> model.Results:
     """Everything there is to say of a run. command: what a person typed. Raises DamagedArtifact."""
     data = find(state.store, refer_to(plan.data)) if plan.data.key in state.artifacts else None
+    sets = [describe_training_set(row) for row in plan.suite.rows]
+    cells = [describe_cell(cell, state) for cell in plan.cells]
     return model.Results(
         suite=describe_suite(plan.suite),
         data=describe_data(read_data_facts(data)) if data else None,
-        training_sets=[describe_training_set(row) for row in plan.suite.rows],
-        cells=[describe_cell(cell, state) for cell in plan.cells],
+        training_sets=sets,
+        cells=cells,
         generated=[describe_generated(planned, state) for planned in plan.sets if planned.training_set.kind == "generated"],
         judged=[describe_judged(judged, state) for judged in plan.judged],
         stages=[describe_stage(stage, state) for stage in plan.stages],
         costs={row.name: cost([each for each in plan.sets if each.training_set.name == row.name], state) for row in plan.suite.rows},
         failures=[describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],
         environment=describe_environment(plan, state, workers, wall_seconds),
+        replicates_planned=plan.planned,
+        evidence=prove(cells, sets, plan.suite.settings.margin, scored(plan, state, data)),
         command=command,
     )
+
+
+def scored(plan: Plan, state: RunState, data: Artifact | None) -> Scored:
+    """What the evidence is made of; without the matches where there is one replicate, which proves nothing."""
+    if data is None or len(plan.suite.seeds) == 1:
+        return Scored({}, 0)
+    stages = {cell.score.key: cell.score for cell in plan.cells if cell.score.key in state.artifacts}
+    matches = {key: read_matches(find(state.store, refer_to(stage)).folder / MATCHES) for key, stage in stages.items()}
+    return Scored(matches, len(read_data_facts(data)["categories"]), read_groups(data.folder / "test"))
 
 
 def describe_suite(suite: Suite) -> model.SuiteInfo:
@@ -54,6 +71,7 @@ def describe_suite(suite: Suite) -> model.SuiteInfo:
         file=str(without_folders(suite.file)),
         title=settings.title,
         about=settings.about,
+        caveat=settings.caveat,
         seeds=model.Seeds(references=seeds.references, generators=seeds.generators, detectors=seeds.detectors),
         references=settings.references,
         images=settings.images,

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from synthbench.results.claims import Evidence
+
 SCHEMA = 2
 TrainingSetKind = Literal["real", "references", "subset", "labelled", "generated", "mix"]
 Value = str | int | float | bool | None
@@ -48,6 +50,7 @@ class SuiteInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     file: str
     title: str
     about: str
+    caveat: str = ""
     seeds: Seeds
     references: int
     images: int
@@ -230,6 +233,10 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     costs: dict[str, dict[str, float]]
     failures: list[Failure]
     environment: Environment
+    replicates_planned: int = 1
+    """How many the suite asks for; those that are here are complete."""
+    evidence: Evidence | None = None
+    """None in older results."""
     command: str
     """What made these results, as it was typed; empty where a script did."""
     pictures: dict[str, dict[str, Any]] = {}

@@ -48,6 +48,13 @@ def read_samples(folder: Path, count: int) -> Iterator[Sample]:
         yield Sample(picture.path, picture.boxes, image.get("about", {}))
 
 
+def read_groups(folder: Path) -> list[str] | None:
+    """The group of each image that `write_set` left in `folder`, such as its video; None unless all have one."""
+    content = json.loads((folder / ANNOTATIONS).read_text())
+    groups = [str(image.get("about", {}).get("group", "")) for image in content["images"]]
+    return groups if all(groups) else None
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Gives a file of the store a second name; copies it where the file system cannot."""
     try:

@@ -40,6 +40,8 @@ class Settings:
 
     title: str = ""
     about: str = ""
+    caveat: str = ""
+    """What a reader must know before he decides by the answer; it stands within it."""
     replicates: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """How many times the whole experiment is done, each time with other references, other seeds of the generators and of the
     detectors. None: as many as there are `seeds`."""

@@ -28,6 +28,10 @@ class Seeds:
         """The number of replicates."""
         return max(map(len, vars(self).values()))
 
+    def first(self, replicates: int) -> Seeds:
+        """Those of the first replicates."""
+        return Seeds(**{thing: seeds[:replicates] for thing, seeds in vars(self).items()})
+
     def __iter__(self) -> Iterator[Replicate]:
         """The replicates, in order."""
         for number in range(len(self)):
