@@ -24,6 +24,7 @@ from synthbench.contract.stages import PLUGIN_KINDS, STAGES, StageKind
 from synthbench.contract.types import ImageSet
 from synthbench.errors import SynthbenchError
 from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.processor import processor
 from synthbench.execution.provenance import versions
 from synthbench.execution.stage_run import Event, StageRun
 from synthbench.registry import installed
@@ -106,7 +107,7 @@ def record_of(task: Task, seconds: float, packages: dict[str, str]) -> StageReco
         metrics={job.plugin[1]: dict(run.metrics)} if job.plugin and run.metrics else {},
         python=platform.python_version(),
         packages=packages,
-        device=name_device(run.device) if job.plugin else "",
+        device=name_device(run.device, job.resources.threads) if job.plugin else "",
         **job.about,
     )
 
@@ -154,11 +155,11 @@ def pick_device(wanted: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def name_device(device: str) -> str:
-    """The device and, for a CUDA one, its product name."""
+def name_device(device: str, threads: int) -> str:
+    """The device with what moves the last digits on it: a CUDA device's product name, the processor's and the number of threads."""
     if device.startswith("cuda") and (torch := sys.modules.get("torch")) and torch.cuda.is_available():
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return device
+    return f"{device} ({processor()}, {threads} thread{'s' * (threads > 1)})" if device == "cpu" else device
 
 
 def limit_threads(threads: int) -> None:

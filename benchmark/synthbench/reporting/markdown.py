@@ -169,7 +169,7 @@ def origin(results: Results, file: str) -> list[str]:
         f"{listed_numbers(suite.seeds.generators)}; detectors {listed_numbers(suite.seeds.detectors)}.",
         f"Versions: synthbench {machine.synthbench} ({commit}), Python {machine.python}{versions(machine.packages)}.",
         *own,
-        f"Machine: {machine.platform}, {machine.processors} processors, device `{machine.device}`{workers}{took}.",
+        f"Machine: {machine.platform}, {machine.processors} processors, computed on {machine.device}{workers}{took}.",
     ]
     again = f"To make it again (stages that are in the store are taken from there):\n\n{fenced(results.command, 'sh')}"
     return ["## Made with", "\n".join(f"- {line}" for line in lines), tables.licences(results), again if results.command else ""]
