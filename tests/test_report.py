@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def entry(name: str, **options: object) -> dict[str, Any]:
     return {"name": name, **origin, "options": options}
 
 
-def results(values: Values, *, rendered: bool = True, **changes: Any) -> Results:
+def results(values: Values, more: Sequence[dict[str, Any]] = (), *, rendered: bool = True, **changes: Any) -> Results:
     """Results as a run gives them; `values`: the AP of each seed of a training set and a detector, None if it failed."""
     rows, detectors = (dict.fromkeys(names) for names in zip(*values, strict=True))
     seeds = list(range(max(map(len, values.values()))))
@@ -56,6 +57,7 @@ def results(values: Values, *, rendered: bool = True, **changes: Any) -> Results
         {"name": "references", "kind": "references"},
         {"name": "gan x teacher", "kind": "generated", "generator": "gan", "annotator": "teacher", "images": 96},
         {"name": "both", "kind": "mix", "parts": ["references", "gan x teacher"]},
+        *more,
     ]
     content = {
         "schema": 2,
@@ -69,7 +71,7 @@ def results(values: Values, *, rendered: bool = True, **changes: Any) -> Results
             "images": 96,
             "timeout": 60.0,
             "data": entry("orchard", size=96),
-            "generators": [entry("gan", prompt="a | b")],
+            "generators": [entry("gan", prompt="a | b"), {**entry("paste"), "rival": True}],
             "annotators": [entry("teacher"), entry("native")],
             "detectors": [entry(name) for name in detectors],
         },
@@ -146,7 +148,7 @@ def claimed(values: Values, reach: float = 0.02, margin: float = 0.05) -> Eviden
         if own is None:
             continue
         levels.append(Level(training_set=row, detector=detector, figure=figure(own, len(values[row, detector]))))
-        for base in {"real", "references"} - {row}:
+        for base in {"real", "references", "paste x native"} - {row}:
             if (other := mean(base, detector)) is None:
                 continue
             found = figure(own - other, 3)
@@ -160,10 +162,10 @@ def claimed(values: Values, reach: float = 0.02, margin: float = 0.05) -> Eviden
     return Evidence(margin=margin, images=80, groups=80, resamples=1000, levels=levels, differences=differences, verdicts=verdicts, same=[])
 
 
-def thrice(values: Values) -> Results:
-    """Results of three replicates with the same figures, and the evidence that they give."""
+def thrice(values: Values, *more: dict[str, Any]) -> Results:
+    """Results of three replicates with the same figures, and the evidence that they give. more: other training sets."""
     repeated: Values = {pair: found * 3 for pair, found in values.items()}
-    return results(repeated, evidence=msgspec.to_builtins(claimed(repeated)))
+    return results(repeated, more, evidence=msgspec.to_builtins(claimed(repeated)))
 
 
 @pytest.mark.parametrize(
@@ -383,3 +385,15 @@ def test_no_figure_is_lost_if_the_images_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="gone"):
         write_report(results(three(0.5, 0.2, 0.3)), tmp_path / "toy.json", gather)
     assert read_results(tmp_path / "toy.json").cells[0].metrics["AP"] == 0.5
+
+
+def test_rivals_are_no_generative_models_and_are_compared_with_them() -> None:
+    values = three(0.52, 0.28, 0.31) | {("paste x native", "yolo"): [0.5], ("real", "detr"): [0.6], ("gan x teacher", "detr"): [0.4]}
+    values |= {("paste x native", "detr"): [0.3]}
+    held = thrice(values, {"name": "paste x native", "kind": "generated", "generator": "paste", "annotator": "native", "images": 96})
+    told = render(held, "toy.json")
+    assert "**Generated images do not replace the 160 real images**" in told, "whatever rivals do"
+    section = told.split("## Does something simpler do as well?")[1].split("\n## ")[0]
+    assert "**`paste x native` with yolo does better than every generative model**; the best generative model does better than" in section
+    assert re.search(r"\| `paste x native` +\| yolo +\| 0\.500 \[.*\| +`gan x teacher` \| +.0\.190 \[.0\.210, .0\.170\] \|", section)
+    assert "Does something simpler" not in render(thrice(three(0.52, 0.28, 0.31)), "toy.json")

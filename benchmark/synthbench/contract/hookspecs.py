@@ -57,6 +57,8 @@ class Extras(Protocol):
     """Names that options had in earlier versions, with today's: a suite that uses an old name is told the new one. Default: none."""
     seeded: ClassVar[bool]
     """Whether anything is drawn at random, so that another seed gives another result. Default: True."""
+    rival: ClassVar[bool]
+    """Of a generator: whether it does without a generative model, so that the report shows whether the others beat it. Default: False."""
 
     @property
     def environment(self) -> Environment | None:

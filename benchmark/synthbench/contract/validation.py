@@ -138,8 +138,9 @@ def _wrong_extras(plugin: type, options: Mapping[str, object]) -> Iterator[str]:
         yield from (f"renamed_options: no option '{new}'{suggest(str(new), options)}" for new in renamed.values() if new not in options)
     else:
         yield f"renamed_options should be a mapping of old names to new ones, not {renamed!r}"
-    if not isinstance(seeded := getattr(plugin, "seeded", True), bool):
-        yield f"seeded should be True or False, not {seeded!r}"
+    for name, default in (("seeded", True), ("rival", False)):
+        if not isinstance(value := getattr(plugin, name, default), bool):
+            yield f"{name} should be True or False, not {value!r}"
     environment = member_of(plugin, "environment")
     is_property = hasattr(environment, "__get__") and not isinstance(environment, FunctionType)  # or another descriptor
     if not is_property and not isinstance(environment, (Environment, type(None))):

@@ -98,13 +98,14 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
 
 def word_of(scores: Scores, detector: str) -> str:
     """The verdict for a detector over all generated sets: one that replaces is enough."""
-    words = {verdict.word for row in scores.rows("generated") if (verdict := scores.verdict(row, detector))}
+    words = {verdict.word for row in scores.candidates() if (verdict := scores.verdict(row, detector))}
     return next((word for word in ("replaces", "not settled", "does not") if word in words), "not settled")
 
 
 def closest(scores: Scores, detector: str) -> Pick | None:
-    """The generated set with the highest AP of a detector."""
-    return scores.best("generated", detector=detector)
+    """The generated set with the highest AP of a detector, among those that the answer is about."""
+    rows = scores.candidates()
+    return next((pick for pick in scores.picks("generated", detector=detector) if pick.row in rows), None)
 
 
 def _each(detectors: Sequence[str]) -> str:
@@ -123,7 +124,7 @@ def _gap(figure: Figure | None) -> str:
 
 def _settling(scores: Scores, detectors: Sequence[str]) -> str:
     """What would settle most, from the present spread."""
-    found = [verdict.settling for row in scores.rows("generated") for each in detectors if (verdict := scores.verdict(row, each))]
+    found = [verdict.settling for row in scores.candidates() for each in detectors if (verdict := scores.verdict(row, each))]
     known = [each for each in found if each]
     replicates = min((each.replicates for each in known if each.replicates), default=None)
     images = min((each.images for each in known if each.images), default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from synthbench.reporting import tables, verdicts
+from synthbench.reporting import rivals, tables, verdicts
 from synthbench.reporting.answer import answer, notice
 from synthbench.reporting.harmless import harmless
 from synthbench.reporting.scores import Scores, listed
@@ -28,6 +28,7 @@ def render(results: Results, file: str) -> str:
         "## The answer",
         *answer(results),
         *decision(results, scores),
+        *simpler(scores),
         *matrices(results, scores),
         *words(results, scores),
         *samples(results),
@@ -59,7 +60,7 @@ def decision(results: Results, scores: Scores) -> list[str]:
         parts.append(
             DECIDED.format(
                 margin=evidence.margin,
-                count=len(evidence.verdicts),
+                count=sum(each.training_set not in scores.rivals for each in evidence.verdicts),
                 replicates=scores.replicates,
                 images=evidence.images,
                 groups=groups,
@@ -74,6 +75,12 @@ def decision(results: Results, scores: Scores) -> list[str]:
     if evidence.same:
         parts.append(f"**Another seed gave the very same figures** for {listed(evidence.same)}: does that plugin use its seed?")
     return parts
+
+
+def simpler(scores: Scores) -> list[str]:
+    """Generative models against what does without."""
+    found = rivals.compared(scores)
+    return ["## Does something simpler do as well?", *found] if found else []
 
 
 def matrices(results: Results, scores: Scores) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from synthbench.results.claims import Figure, Verdict
 from synthbench.results.model import Cell, Results, TrainingSetKind
-from synthbench.results.prove import Scored, prove
+from synthbench.results.prove import Scored, is_rival, prove
 
 NOTHING_LEARNED = 0.05
 """An AP with all real images below which a detector says nothing of the images."""
@@ -40,10 +40,12 @@ class Scores:
 
     def __init__(self, results: Results) -> None:
         self.kinds: dict[str, TrainingSetKind] = {row.name: row.kind for row in results.training_sets}
+        self.rivals = [row.name for row in results.training_sets if is_rival(row, results.suite)]
+        """Generated sets of generators without a generative model."""
         self.detectors: list[str] = [entry.name for entry in results.suite.detectors]
         self.replicates = results.suite.seeds.replicates
         # Older results, and those of one replicate, have means only.
-        self.evidence = results.evidence or prove(results.cells, results.training_sets, results.suite.margin, Scored({}, 0))
+        self.evidence = results.evidence or prove(results.cells, results.training_sets, results.suite, Scored({}, 0))
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         for cell in results.cells:
             self._cells.setdefault((cell.training_set, cell.detector), []).append(cell)
@@ -51,6 +53,11 @@ class Scores:
     def rows(self, *kinds: TrainingSetKind) -> list[str]:
         """The training sets of these kinds, all if none is given."""
         return [row for row, kind in self.kinds.items() if not kinds or kind in kinds]
+
+    def candidates(self) -> list[str]:
+        """The generated sets that the answer is about: those of generative models, or of rivals if a suite has no others."""
+        generated = self.rows("generated")
+        return [row for row in generated if row not in self.rivals] or generated
 
     def cells(self, row: str, detector: str) -> list[Cell]:
         """One for each replicate."""

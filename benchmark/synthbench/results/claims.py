@@ -75,6 +75,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     levels: list[Level]
     differences: list[Difference]
     verdicts: list[Verdict]
+    """Corrected over all combinations of generated sets and mixes, and over those of rivals, each by themselves."""
     same: list[str] = []
     """Training sets and detectors whose replicates have different seeds and the very same predictions' score."""
 

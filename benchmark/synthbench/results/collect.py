@@ -35,10 +35,11 @@ def collect(
 ) -> model.Results:
     """Everything there is to say of a run. command: what a person typed. Raises DamagedArtifact."""
     data = find(state.store, refer_to(plan.data)) if plan.data.key in state.artifacts else None
+    suite = describe_suite(plan.suite)
     sets = [describe_training_set(row) for row in plan.suite.rows]
     cells = [describe_cell(cell, state) for cell in plan.cells]
     return model.Results(
-        suite=describe_suite(plan.suite),
+        suite=suite,
         data=describe_data(read_data_facts(data)) if data else None,
         training_sets=sets,
         cells=cells,
@@ -49,7 +50,7 @@ def collect(
         failures=[describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],
         environment=describe_environment(plan, state, workers, wall_seconds),
         replicates_planned=plan.planned,
-        evidence=prove(cells, sets, plan.suite.settings.margin, scored(plan, state, data)),
+        evidence=prove(cells, sets, suite, scored(plan, state, data)),
         command=command,
     )
 
@@ -95,6 +96,7 @@ def describe_entry(entry: Entry) -> model.EntryInfo:
         license=info.cls.license,
         distribution=info.distribution,
         release=info.release,
+        rival=getattr(info.cls, "rival", False),
         options=json.loads(json.dumps(options)),
     )
 

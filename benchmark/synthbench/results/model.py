@@ -40,6 +40,8 @@ class EntryInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     license: str
     distribution: str
     release: str
+    rival: bool = False
+    """A generator without a generative model."""
     options: dict[str, Any]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from synthbench import evidence
 from synthbench.results import claims
-from synthbench.results.model import Cell, TrainingSetInfo
+from synthbench.results.model import Cell, SuiteInfo, TrainingSetInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 SEED = 0
-BASES = ("real", "references")
-"""The kinds of training sets that all others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,14 @@ class Scored:
         return next((each.images for each in self.matches.values()), 0)
 
 
-def prove(cells: Sequence[Cell], sets: Sequence[TrainingSetInfo], margin: float, scored: Scored) -> claims.Evidence:
+def prove(cells: Sequence[Cell], sets: Sequence[TrainingSetInfo], suite: SuiteInfo, scored: Scored) -> claims.Evidence:
     """Levels, differences and verdicts of all training sets and detectors."""
+    margin = suite.margin
     detectors = list(dict.fromkeys(cell.detector for cell in cells))
     levels: list[claims.Level] = []
     differences: list[claims.Difference] = []
     tested: dict[tuple[str, str], evidence.Estimate] = {}
+    rivals: dict[tuple[str, str], evidence.Estimate] = {}
     several = len({cell.replicate for cell in cells}) > 1
     weights = _weights(scored) if several and scored.images > 1 else None
     for detector in detectors:
@@ -54,12 +54,13 @@ def prove(cells: Sequence[Cell], sets: Sequence[TrainingSetInfo], margin: float,
         for row, found in zip(table.rows, table.levels(), strict=True):
             if found.replicates:
                 levels.append(claims.Level(training_set=row, detector=detector, figure=figure_of(found)))
-        for base in [each.name for each in sets if each.kind in BASES]:
+        for base in bases(sets, suite):
             for row, found in zip(table.rows, table.differences(base), strict=True):
                 if found.replicates and row != base:
                     differences.append(claims.Difference(training_set=row, detector=detector, base=base, figure=figure_of(found)))
-                    if kind_of(base, sets) == "real" and kind_of(row, sets) in ("generated", "mix"):
-                        tested[row, detector] = found
+                    about = next(each for each in sets if each.name == row)
+                    if kind_of(base, sets) == "real" and about.kind in ("generated", "mix"):
+                        (rivals if is_rival(about, suite) else tested)[row, detector] = found
     return claims.Evidence(
         margin=margin,
         images=scored.images,
@@ -67,7 +68,8 @@ def prove(cells: Sequence[Cell], sets: Sequence[TrainingSetInfo], margin: float,
         resamples=RESAMPLES if weights is not None else 0,
         levels=levels,
         differences=differences,
-        verdicts=verdicts_of(tested, margin),
+        # Apart, so that more rivals do not make the tests of generative models stricter.
+        verdicts=[*verdicts_of(tested, margin), *verdicts_of(rivals, margin)],
         same=same_results(cells),
     )
 
@@ -111,6 +113,16 @@ def means(values: NDArray[np.float64]) -> list[evidence.Estimate]:
     """The mean of each row (rows, K), without a spread."""
     known = [row[~np.isnan(row)] for row in values]
     return [evidence.Estimate(float(row.mean()) if len(row) else float("nan"), len(row), None) for row in known]
+
+
+def bases(sets: Sequence[TrainingSetInfo], suite: SuiteInfo) -> list[str]:
+    """What all training sets are compared with: the real images, the references, and what does without a generative model."""
+    return [each.name for each in sets if each.kind in ("real", "references") or is_rival(each, suite)]
+
+
+def is_rival(row: TrainingSetInfo, suite: SuiteInfo) -> bool:
+    """Whether a training set comes from a generator without a generative model."""
+    return row.kind == "generated" and any(entry.rival for entry in suite.generators if entry.name == row.generator)
 
 
 def _weights(scored: Scored) -> Weights:

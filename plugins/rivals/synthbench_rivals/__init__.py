@@ -38,6 +38,7 @@ class CopyPaste:
     name: ClassVar[str] = "copy-paste"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
+    rival: ClassVar[bool] = True
 
     smoke_options: ClassVar[Mapping[str, object]] = {"max_occlusion": 0.0}  # squares that overlap could not be told apart
 
@@ -100,6 +101,7 @@ class Augment:
     name: ClassVar[str] = "augment"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
+    rival: ClassVar[bool] = True
 
     min_scale: Annotated[float, Meta(gt=0, le=1)] = option(0.3, stage="sample")
     """Smallest share of the image's area in a crop, which is then resized to the size of the reference."""
@@ -146,6 +148,7 @@ class Repeat:
     name: ClassVar[str] = "repeat"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
+    rival: ClassVar[bool] = True
 
     def fit(self, references: ImageSet, run: Run) -> None:
         """Writes the references' files, byte for byte, and their boxes to `run.workdir`."""
