@@ -337,6 +337,21 @@ def test_neighbouring_tiles_share_what_was_asked_for(length: int, side: int, ove
     assert (steps <= side * (1 - overlap) + 1).all()
 
 
+def test_images_are_grouped_by_their_names_or_by_the_image_they_are_tiles_of(folder: Path) -> None:
+    def groups(**options: Any) -> list[str | int | float | None]:
+        splits = CocoFolder(path=folder, **options).load(StageRun(folder / "work"))
+        return [sample.about.get("group") for sample in splits.train]
+
+    assert groups() == [None, None]
+    assert groups(group="^.") == ["a", "b"]
+    assert groups(group=r"(.)\.(?:png|jpg)") == ["a", "b"]
+    assert groups(tile=40) == ["a.png", "a.png", "b.jpg", "b.jpg"]
+    with pytest.raises(SynthbenchError, match=r"group: '\^x' does not match the file name a.png"):
+        groups(group="^x")
+    with pytest.raises(SynthbenchError, match=r"group: '\(' is not a regular expression"):
+        CocoFolder(path=folder, group="(")
+
+
 @pytest.mark.skipif(not APPLES.is_dir(), reason="the photographs are not here")
 def test_the_orchard_photographs(tmp_path: Path) -> None:
     run = StageRun(tmp_path)

@@ -266,7 +266,7 @@ def test_a_seed_that_does_nothing_is_told() -> None:
     values = three(0.52, 0.28, 0.31)
     held = msgspec.structs.replace(claimed(values), same=["gan x teacher / yolo"])
     told = lead(results({pair: found * 2 for pair, found in values.items()}, evidence=msgspec.to_builtins(held)))
-    assert "**Another seed gave the very same figures** for gan x teacher / yolo" in told
+    assert "predicted the very same boxes**: gan x teacher / yolo." in told
 
 
 def test_the_caveat_of_a_suite_stands_in_the_answer() -> None:

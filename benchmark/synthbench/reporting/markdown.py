@@ -73,7 +73,10 @@ def decision(results: Results, scores: Scores) -> list[str]:
     if scores.replicates > 1:
         parts.append(fold("The verdict on every generated training set", verdicts.of_every_set(scores)))
     if evidence.same:
-        parts.append(f"**Another seed gave the very same figures** for {listed(evidence.same)}: does that plugin use its seed?")
+        parts.append(
+            f"**Two trainings with different seeds or images predicted the very same boxes**: {listed(evidence.same)}. "
+            "Does that plugin use its seed?"
+        )
     return parts
 
 

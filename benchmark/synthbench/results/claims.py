@@ -77,7 +77,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     verdicts: list[Verdict]
     """Corrected over all combinations of generated sets and mixes, and over those of rivals, each by themselves."""
     same: list[str] = []
-    """Training sets and detectors whose replicates have different seeds and the very same predictions' score."""
+    """Training sets and detectors of which two trainings with different seeds or data predicted the very same boxes."""
 
     def level(self, training_set: str, detector: str) -> Figure | None:
         """The AP of a training set and a detector; None if no cell has a score."""

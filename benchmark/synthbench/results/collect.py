@@ -25,6 +25,7 @@ from synthbench.storage.coco import read_groups
 from synthbench.storage.matches import MATCHES, read_matches
 from synthbench.storage.references import find
 from synthbench.storage.store import Artifact
+from synthbench.storage.views import BOXES
 from synthbench.suite.model import Entry, Suite
 from synthbench.suite.training_sets import Draw, TrainingSet
 from synthbench.text import without_machine
@@ -61,7 +62,15 @@ def scored(plan: Plan, state: RunState, data: Artifact | None) -> Scored:
         return Scored({}, 0)
     stages = {cell.score.key: cell.score for cell in plan.cells if cell.score.key in state.artifacts}
     matches = {key: read_matches(find(state.store, refer_to(stage)).folder / MATCHES) for key, stage in stages.items()}
-    return Scored(matches, len(read_data_facts(data)["categories"]), read_groups(data.folder / "test"))
+    predicted = {cell.predict.key: cell.predict for cell in plan.cells if cell.predict.key in state.artifacts}
+    # Where nothing is random, equal boxes say nothing.
+    seeded = {key: stage for key, stage in predicted.items() if stage.entry and getattr(stage.entry.info.cls, "seeded", True)}
+    return Scored(
+        matches=matches,
+        categories=len(read_data_facts(data)["categories"]),
+        groups=read_groups(data.folder / "test"),
+        predictions={key: state.artifacts[key].record.files[BOXES].sha256 for key in seeded},
+    )
 
 
 def describe_suite(suite: Suite) -> model.SuiteInfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,11 +27,13 @@ class Scored:
     """What the evidence is made of.
 
     matches: of each cell with a score, by the key of its score. categories: how many. groups: of each test image.
+    predictions: a hash of each cell's predicted boxes, by the key of its prediction.
     """
 
     matches: Mapping[str, Matches]
     categories: int
     groups: Sequence[str] | None = None
+    predictions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -70,7 +72,7 @@ def prove(cells: Sequence[Cell], sets: Sequence[TrainingSetInfo], suite: SuiteIn
         differences=differences,
         # Apart, so that more rivals do not make the tests of generative models stricter.
         verdicts=[*verdicts_of(tested, margin), *verdicts_of(rivals, margin)],
-        same=same_results(cells),
+        same=same_predictions(cells, scored),
     )
 
 
@@ -172,14 +174,10 @@ def kind_of(row: str, sets: Sequence[TrainingSetInfo]) -> str:
     return next(each.kind for each in sets if each.name == row)
 
 
-def same_results(cells: Sequence[Cell]) -> list[str]:
-    """Training sets and detectors for which another seed gave the very same figures: a seed that does nothing."""
-    seen: dict[tuple[str, str], dict[str, Cell]] = {}
+def same_predictions(cells: Sequence[Cell], scored: Scored) -> list[str]:
+    """Training sets and detectors for which another training predicted the very same boxes: a seed that does nothing."""
+    trained: dict[tuple[str, str], dict[str, str]] = {}
     for cell in cells:
-        if cell.metrics.get("AP"):
-            seen.setdefault((cell.training_set, cell.detector), {}).setdefault(cell.keys.train, cell)
-    return [
-        f"{row} / {detector}"
-        for (row, detector), found in seen.items()
-        if len(found) > 1 and len({tuple(sorted(cell.metrics.items())) for cell in found.values()}) < len(found)
-    ]
+        if (boxes := scored.predictions.get(cell.keys.predict)) is not None:
+            trained.setdefault((cell.training_set, cell.detector), {})[cell.keys.train] = boxes
+    return [f"{row} / {detector}" for (row, detector), found in trained.items() if len({*found.values()}) < len(found)]
