@@ -56,7 +56,7 @@ def test_one_replicate_gives_a_mean_and_no_interval():
     values = np.array([[0.5], [0.45]])
     _, row = differences(values, resamples(values, shared=1e-4), base=0, images=100)
     assert row.mean == pytest.approx(-0.05)
-    assert row.interval is row.lower() is row.upper() is row.error is row.freedom is row.spread is None
+    assert {row.interval, row.lower(), row.upper(), row.error, row.freedom, row.spread} == {None}
     assert judge(row).word == "not settled"
 
 

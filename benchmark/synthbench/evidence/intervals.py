@@ -159,7 +159,7 @@ def estimate_rows(values: NDArray[np.float64], resampled: NDArray[np.float64], i
     if resampled.shape[-1] < 2 or images < 2:
         raise ValueError(f"{resampled.shape[-1]} resamples of {images} test images: at least 2 of each are needed")
     pool = pooled(values)
-    return tuple(_estimate(*row, pool, images) for row in zip(values, resampled, strict=True))
+    return tuple(estimate_row(*row, pool, images) for row in zip(values, resampled, strict=True))
 
 
 def pooled(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -177,8 +177,8 @@ def pooled(values: NDArray[np.float64]) -> tuple[float, float]:
     return squares / freedom, freedom / (1 + (len(varying) - 1) * SHARED_BASE)
 
 
-def _estimate(values: NDArray[np.float64], resampled: NDArray[np.float64], pool: tuple[float, float], images: int) -> Estimate:
-    """One row: (K,) values, (K, R) resampled."""
+def estimate_row(values: NDArray[np.float64], resampled: NDArray[np.float64], pool: tuple[float, float], images: int) -> Estimate:
+    """The mean of one row, (K,) values and (K, R) resampled, with the `pooled` variance of the rows that it is compared with."""
     there = ~np.isnan(values)
     values, resampled = values[there], resampled[there]
     count = len(values)
