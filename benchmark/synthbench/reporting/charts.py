@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,41 @@ def draw_differences(scores: Scores, path: Path) -> str:
         axes.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("AP more (right) or less (left) than with all real images")
     return save(figure, panels[-1], path)
+
+
+def draw_worth(scores: Scores, counts: Mapping[str, int], path: Path) -> str:
+    """AP against the number of real images, a panel for each detector, with the level of the best generated set."""
+    figure = Figure(figsize=(WIDTH, 0.8 + 2.2 * len(scores.detectors)), layout="constrained")
+    panels = figure.subplots(len(scores.detectors), 1, sharex=True, squeeze=False)[:, 0]
+    for number, (axes, detector) in enumerate(zip(panels, scores.detectors, strict=True)):
+        colour = COLOURS[number % len(COLOURS)]
+        points = [(count, level) for row, count in counts.items() if (level := scores.level(row, detector))]
+        axes.plot([count for count, _ in points], [level.mean for _, level in points], "o-", color=colour, label="real images")
+        draw_band(axes, points, colour)
+        rows = scores.candidates()
+        if pick := next((each for each in scores.picks("generated", detector=detector) if each.row in rows), None):
+            level = scores.level(pick.row, detector)
+            assert level is not None, "what has a score has a level"
+            axes.axhline(level.mean, color="#444444", linewidth=1.5, linestyle="--", label=pick.row)
+            if level.low is not None and level.high is not None:
+                axes.axhspan(level.low, level.high, color="#444444", alpha=0.12, linewidth=0)
+        axes.set_xscale("log")
+        axes.set_xticks(list(counts.values()), [str(count) for count in counts.values()])
+        axes.minorticks_off()
+        axes.set_ylabel("AP")
+        axes.set_title(detector, loc="left", fontsize=10)
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel("real images that the detector is trained on")
+    return save(figure, panels[-1], path)
+
+
+def draw_band(axes: Axes, points: Sequence[tuple[int, Estimate]], colour: str) -> None:
+    """The intervals of a curve as a band."""
+    known = [(count, level.low, level.high) for count, level in points if level.low is not None and level.high is not None]
+    if known:
+        counts, lows, highs = zip(*known, strict=True)
+        axes.fill_between(counts, lows, highs, color=colour, alpha=0.2, linewidth=0)
 
 
 def draw_costs(scores: Scores, costs: Mapping[str, Mapping[str, float]], path: Path) -> str:

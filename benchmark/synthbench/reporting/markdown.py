@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
-from synthbench.reporting import rivals, tables, verdicts
+from synthbench.reporting import tables
 from synthbench.reporting.answer import answer, notice
+from synthbench.reporting.decision import decision, simpler
 from synthbench.reporting.harmless import harmless
+from synthbench.reporting.marks import fold, picture
 from synthbench.reporting.scores import Scores, listed
-from synthbench.reporting.words import COST, DECIDED, GLOSSARY, JUDGED, PAPER
+from synthbench.reporting.words import COST, GLOSSARY, JUDGED, PAPER
 from synthbench.results.model import Results
 
 TRACE_LINES = 12
@@ -41,49 +42,6 @@ def render(results: Results, file: str) -> str:
         *details(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def picture(results: Results, name: str, caption: str) -> str:
-    """A picture with its caption, or nothing if it was not drawn."""
-    drawn = results.pictures.get(name)
-    return f"![{caption}]({quote(drawn['file'])})\n\n*{caption}*" if drawn else ""
-
-
-def decision(results: Results, scores: Scores) -> list[str]:
-    """The verdicts as tables and as a picture."""
-    if not scores.picks("generated", "mix"):
-        return []
-    evidence = scores.evidence
-    parts = [verdicts.by_detector(scores)]
-    if scores.replicates > 1:
-        groups = f", drawn in {evidence.groups} groups" if evidence.groups != evidence.images else ""
-        parts.append(
-            DECIDED.format(
-                margin=evidence.margin,
-                count=sum(each.training_set not in scores.rivals for each in evidence.verdicts),
-                replicates=scores.replicates,
-                images=evidence.images,
-                groups=groups,
-            )
-        )
-    line = (
-        f"dashed: the margin of {evidence.margin:g}; lines: 95 % intervals" if scores.replicates > 1 else "one replicate, so no intervals"
-    )
-    parts.append(picture(results, "differences", f"How far each training set is from the real images, in AP, by detector ({line})."))
-    if scores.replicates > 1:
-        parts.append(fold("The verdict on every generated training set", verdicts.of_every_set(scores)))
-    if evidence.same:
-        parts.append(
-            f"**Two trainings with different seeds or images predicted the very same boxes**: {listed(evidence.same)}. "
-            "Does that plugin use its seed?"
-        )
-    return parts
-
-
-def simpler(scores: Scores) -> list[str]:
-    """Generative models against what does without."""
-    found = rivals.compared(scores)
-    return ["## Does something simpler do as well?", *found] if found else []
 
 
 def matrices(results: Results, scores: Scores) -> list[str]:
@@ -205,11 +163,6 @@ def details(results: Results) -> list[str]:
         fold("Options of every plugin", tables.options(entries)),
         fold("All stages", tables.stages(results)),
     ]
-
-
-def fold(title: str, content: str) -> str:
-    """Content that opens on a click."""
-    return f"<details>\n<summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
 def fenced(text: str, language: str = "") -> str:

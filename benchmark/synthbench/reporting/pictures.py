@@ -12,6 +12,7 @@ from synthbench.files import replacing
 from synthbench.reporting.scores import Scores
 from synthbench.reporting.tiles import StoredRow, Tile, load_tiles
 from synthbench.results.model import Results
+from synthbench.results.worth import POINTS, real_counts
 
 GAP = 6
 TITLE = 26  # pixels of a line of text above a row
@@ -25,7 +26,7 @@ def draw_pictures(results: Results, folder: Path) -> dict[str, dict[str, Any]]:
     Returns for each picture its `file`, relative to the report, and what its caption needs. Pictures of images need the thumbnails
     that a run leaves; without them, those that the results name already are kept.
     """
-    from synthbench.reporting.charts import draw_bars, draw_costs, draw_differences
+    from synthbench.reporting.charts import draw_bars, draw_costs, draw_differences, draw_worth
 
     folder.mkdir(parents=True, exist_ok=True)
     scores = Scores(results)
@@ -41,6 +42,9 @@ def draw_pictures(results: Results, folder: Path) -> dict[str, dict[str, Any]]:
         drawn["bars"] = {"file": draw_bars(scores, folder / "ap.png")}
         if any(each.base == scores.of_kind("real") for each in scores.evidence.differences):
             drawn["differences"] = {"file": draw_differences(scores, folder / "differences.png")}
+        counts = real_counts(results.training_sets, results.suite.references, results.data.train.images if results.data else None)
+        if len(counts) >= POINTS:
+            drawn["worth"] = {"file": draw_worth(scores, counts, folder / "worth.png")}
         drawn["costs"] = {"file": draw_costs(scores, results.costs, folder / "costs.png")}
     return drawn
 

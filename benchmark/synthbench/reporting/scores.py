@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from synthbench.results.ap_table import Scored
 from synthbench.results.claims import Figure, Verdict
 from synthbench.results.model import Cell, Results, TrainingSetKind
-from synthbench.results.prove import Scored, is_rival, prove
+from synthbench.results.prove import is_rival, prove
 
 NOTHING_LEARNED = 0.05
 """An AP with all real images below which a detector says nothing of the images."""
@@ -45,7 +46,7 @@ class Scores:
         self.detectors: list[str] = [entry.name for entry in results.suite.detectors]
         self.replicates = results.suite.seeds.replicates
         # Older results, and those of one replicate, have means only.
-        self.evidence = results.evidence or prove(results.cells, results.training_sets, results.suite, Scored({}, 0))
+        self.evidence = results.evidence or prove(results.cells, results.training_sets, results.suite, results.data, Scored({}, 0))
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         for cell in results.cells:
             self._cells.setdefault((cell.training_set, cell.detector), []).append(cell)

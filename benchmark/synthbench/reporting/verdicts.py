@@ -18,13 +18,30 @@ def by_detector(scores: Scores) -> str:
         pick = closest(scores, detector)
         level = scores.level(real, detector) if real else None
         if pick is None:
-            rows.append([detector, _shown(level), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN])
+            rows.append([detector, _shown(level), *[UNKNOWN] * (5 if scores.evidence.equivalents else 4)])
             continue
         gaps = [_shown(scores.difference(pick.row, detector, base), sign=True) for base in (real, references)]
         word = WORDS[word_of(scores, detector)] if scores.learned(detector) else "nothing learned"
-        rows.append([detector, _shown(level), f"`{pick.row}`", *gaps, word if scores.replicates > 1 else "not settled"])
-    headers = ["detector", f"AP with `{real}`" if real else "AP with real images", "best generated set"]
-    return table([*headers, "AP more than real", "AP more than the references", "do generated images replace real ones?"], rows, words=3)
+        worth = [in_real_images(scores, pick.row, detector)] if scores.evidence.equivalents else []
+        rows.append([detector, _shown(level), f"`{pick.row}`", *gaps, *worth, word if scores.replicates > 1 else "not settled"])
+    headers = ["detector", f"AP with `{real}`" if real else "AP with real images", "best generated set", "AP more than real"]
+    headers += ["AP more than the references", *(["worth real images"] if scores.evidence.equivalents else [])]
+    return table([*headers, "do generated images replace real ones?"], rows, words=3)
+
+
+def in_real_images(scores: Scores, row: str, detector: str) -> str:
+    """`34 [22, 51]`: how many real images give the same AP."""
+    worth = scores.evidence.equivalent(row, detector)
+    if worth is None:
+        return UNKNOWN
+    ends = ""
+    if worth.bounded:
+        low = f"under {worth.smallest}" if worth.low is None else f"{worth.low:.0f}"
+        high = f"over {worth.largest}" if worth.high is None else f"{worth.high:.0f}"
+        ends = f" [{low}, {high}]"
+    if worth.position == "within":
+        return f"{worth.images:.0f}{ends}"
+    return (f"more than all {worth.largest}" if worth.position == "more" else f"fewer than {worth.smallest}") + ends
 
 
 def of_every_set(scores: Scores) -> str:
@@ -36,8 +53,11 @@ def of_every_set(scores: Scores) -> str:
             verdict = scores.verdict(row, detector)
             difference = scores.difference(row, detector, real)
             if difference is not None:
-                rows.append([f"`{row}`", detector, _shown(difference, sign=True), _word(verdict), _ways(verdict)])
-    return table(["training set", "detector", "AP more than real", "replaces?", "would be settled by"], rows, words=2) if rows else ""
+                worth = [in_real_images(scores, row, detector)] if scores.evidence.equivalents else []
+                rows.append([f"`{row}`", detector, _shown(difference, sign=True), *worth, _word(verdict), _ways(verdict)])
+    worth = ["worth real images"] if scores.evidence.equivalents else []
+    headers = ["training set", "detector", "AP more than real", *worth, "replaces?", "would be settled by"]
+    return table(headers, rows, words=2) if rows else ""
 
 
 def _shown(figure: Figure | None, *, sign: bool = False) -> str:

@@ -61,6 +61,33 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     settling: Settling | None = None
 
 
+class Equivalent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many real images give a detector the AP of a training set.
+
+    position: `within` the curve of real images, `fewer` than its smallest number, `more` than its largest. images: None unless within.
+    low, high: the 95 % interval; None where it goes beyond the end of the curve, or if it is not `bounded`.
+    """
+
+    training_set: str
+    detector: str
+    position: Literal["fewer", "within", "more"]
+    images: float | None
+    low: float | None
+    high: float | None
+    bounded: bool
+    smallest: int
+    largest: int
+
+
+class Deviations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Standard deviations of one AP figure by what they come from; None where no row shows it."""
+
+    detector: float | None
+    references: float | None
+    generator: float | None
+    test_images: float | None
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the scores prove.
 
@@ -76,6 +103,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     differences: list[Difference]
     verdicts: list[Verdict]
     """Corrected over all combinations of generated sets and mixes, and over those of rivals, each by themselves."""
+    equivalents: list[Equivalent] = []
+    variance: Deviations | None = None
     same: list[str] = []
     """Training sets and detectors of which two trainings with different seeds or data predicted the very same boxes."""
 
@@ -87,6 +116,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The difference of a training set to another one; None if no replicate has both."""
         wanted = (training_set, detector, base)
         return next((each.figure for each in self.differences if (each.training_set, each.detector, each.base) == wanted), None)
+
+    def equivalent(self, training_set: str, detector: str) -> Equivalent | None:
+        """What a training set is worth in real images; None if there is no curve."""
+        return next((each for each in self.equivalents if (each.training_set, each.detector) == (training_set, detector)), None)
 
     def verdict(self, training_set: str, detector: str) -> Verdict | None:
         """The verdict on a training set and a detector; None if it is not generated or a figure is missing."""

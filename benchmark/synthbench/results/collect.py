@@ -20,7 +20,8 @@ from synthbench.planning import planner
 from synthbench.planning.planner import Plan, PlannedSet
 from synthbench.planning.stage import Stage
 from synthbench.results import model
-from synthbench.results.prove import Scored, prove
+from synthbench.results.ap_table import Scored
+from synthbench.results.prove import prove
 from synthbench.storage.coco import read_groups
 from synthbench.storage.matches import MATCHES, read_matches
 from synthbench.storage.references import find
@@ -39,9 +40,10 @@ def collect(
     suite = describe_suite(plan.suite)
     sets = [describe_training_set(row) for row in plan.suite.rows]
     cells = [describe_cell(cell, state) for cell in plan.cells]
+    about = describe_data(read_data_facts(data)) if data else None
     return model.Results(
         suite=suite,
-        data=describe_data(read_data_facts(data)) if data else None,
+        data=about,
         training_sets=sets,
         cells=cells,
         generated=[describe_generated(planned, state) for planned in plan.sets if planned.training_set.kind == "generated"],
@@ -51,7 +53,7 @@ def collect(
         failures=[describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],
         environment=describe_environment(plan, state, workers, wall_seconds),
         replicates_planned=plan.planned,
-        evidence=prove(cells, sets, suite, scored(plan, state, data)),
+        evidence=prove(cells, sets, suite, about, scored(plan, state, data)),
         command=command,
     )
 
