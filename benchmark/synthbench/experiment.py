@@ -25,7 +25,8 @@ from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.planning.planner import Plan, make_plan
 from synthbench.registry import installed
-from synthbench.results.collect import collect, describe_suite, without_folders
+from synthbench.results.collect import collect
+from synthbench.results.describe import describe_suite, without_folders
 from synthbench.storage.local import LocalStore
 from synthbench.storage.store import DamagedArtifact
 from synthbench.suite.hub import fetch_commits

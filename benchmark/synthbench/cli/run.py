@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from synthbench.experiment import Experiment
-from synthbench.results.collect import without_folders
+from synthbench.results.describe import without_folders
 
 FAILED = 1
 
