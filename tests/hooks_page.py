@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from synthbench import errors
-from synthbench.contract import box_sources, environment, hookspecs, options, types, weights
+from synthbench.contract import box_sources, environment, hookspecs, options, training, types, weights
 
 PAGE = Path(__file__).parents[1] / "HOOKS.md"
 FACTS = ("When", "How often", "Assume", "Raises")
@@ -34,7 +34,7 @@ Numpy arrays, paths and plain values: no framework's types."""
 def page() -> str:
     """The whole page."""
     contract, values, helpers = map(Source, (hookspecs, types, options))
-    sources, starts, own = map(Source, (box_sources, weights, environment))
+    sources, starts, own, equal = map(Source, (box_sources, weights, environment, training))
     hooks = [name for name in contract.found if name.startswith("synthbench_")]
     said = ["Plugin", "Extras"]
     kinds = [name for name in contract.classes() if name not in said]
@@ -46,6 +46,7 @@ def page() -> str:
         *[BORDER, *map(values.section, values.classes())],
         *["## Whose boxes an annotator starts from", *map(sources.section, [*sources.classes(), "BoxSource"])],
         *["## Starting weights", *map(starts.section, starts.functions())],
+        *["## Training with equal effort", *map(equal.section, equal.functions())],
         *["## Helpers", helpers.section("option"), helpers.section("Weights"), helpers.section("EntryName"), values.section("derive_seed")],
         Source(errors).section("SynthbenchError"),
     ]

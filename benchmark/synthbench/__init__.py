@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from synthbench.contract.environment import Environment
     from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Generator, Locator, hookimpl
     from synthbench.contract.options import EntryName, Weights, option
+    from synthbench.contract.training import curve_steps, training_batches
     from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
     from synthbench.contract.weights import (
         check_pickle,
@@ -34,6 +35,7 @@ _HOMES = {
     "contract.environment": ("Environment",),
     "contract.hookspecs": ("Annotator", "DataSource", "Detector", "Generator", "Locator", "hookimpl"),
     "contract.options": ("EntryName", "Weights", "option"),
+    "contract.training": ("curve_steps", "training_batches"),
     "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
     "contract.weights": (
         "check_pickle",
@@ -75,6 +77,7 @@ __all__ = [
     "SynthbenchError",
     "Weights",
     "check_pickle",
+    "curve_steps",
     "derive_seed",
     "fetched",
     "find_weights",
@@ -88,6 +91,7 @@ __all__ = [
     "report",
     "run",
     "split_revision",
+    "training_batches",
 ]
 
 

@@ -55,6 +55,8 @@ class Extras(Protocol):
     """Options with which it learns two dozen images of 64 pixels in seconds on one processor, for the contract tests. Default: none."""
     renamed_options: ClassVar[Mapping[str, str]]
     """Names that options had in earlier versions, with today's: a suite that uses an old name is told the new one. Default: none."""
+    replaced_options: ClassVar[Mapping[str, str]]
+    """Options of earlier versions that nothing of the same meaning replaces, with what a suite that uses one is told. Default: none."""
     seeded: ClassVar[bool]
     """Whether anything is drawn at random, so that another seed gives another result. Default: True."""
     rival: ClassVar[bool]

@@ -86,11 +86,9 @@ def configure(plugin: type[Value], options: Mapping[str, object]) -> tuple[Value
     """The plugin with these options, or None and all problems; a problem with an option begins with the option's name."""
     kinds = option_types(plugin)
     renamed: Mapping[str, str] = getattr(plugin, "renamed_options", {})
-    problems = [
-        f"{key}: renamed to '{renamed[key]}'" if key in renamed else f"{key}: unknown option{suggest(key, kinds)}"
-        for key in options
-        if key not in kinds
-    ]
+    replaced: Mapping[str, str] = getattr(plugin, "replaced_options", {})
+    told = {**{old: f"renamed to '{new}'" for old, new in renamed.items()}, **replaced}
+    problems = [f"{key}: {told.get(key) or f'unknown option{suggest(key, kinds)}'}" for key in options if key not in kinds]
     values: dict[str, object] = {}
     for key, value in options.items():
         if key in kinds:

@@ -236,7 +236,18 @@ class Run(Protocol):
         """Adds a note to the report."""
 
     def log_metrics(self, **metrics: str | int | float) -> None:
-        """Stores values with the stage's artifact, such as the epoch whose weights were kept."""
+        """Stores values with the stage's artifact, such as the step whose weights were kept.
+
+        A detector that is trained by an optimizer logs `steps`, the optimizer steps that it took, as it counted them.
+        """
+
+    def log_curve(self, name: str, step: int, value: float) -> None:
+        """Adds a point to a learning curve, which is stored with the stage's artifact and in the results.
+
+        name: such as `loss` or `validation_loss`. step: optimizer steps so far; each point of a curve has more than the one before.
+        A curve keeps at most 200 points: when there are more, every second one is dropped, but for the first and the last.
+        Raises SynthbenchError if the value is not finite, ValueError if the step is not above the last one.
+        """
 
     def track(self, items: Iterable[Item], label: str, total: int | None = None, unit: str = "") -> Iterator[Item]:
         """Yields `items` and shows the progress, the time left and the `unit`s per second."""

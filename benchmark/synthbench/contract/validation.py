@@ -138,6 +138,9 @@ def _wrong_extras(plugin: type, options: Mapping[str, object]) -> Iterator[str]:
         yield from (f"renamed_options: no option '{new}'{suggest(str(new), options)}" for new in renamed.values() if new not in options)
     else:
         yield f"renamed_options should be a mapping of old names to new ones, not {renamed!r}"
+    replaced = getattr(plugin, "replaced_options", {})
+    if not isinstance(replaced, Mapping) or not all(isinstance(each, str) for pair in replaced.items() for each in pair):
+        yield f"replaced_options should be a mapping of old names to what to do instead, not {replaced!r}"
     for name, default in (("seeded", True), ("rival", False)):
         if not isinstance(value := getattr(plugin, name, default), bool):
             yield f"{name} should be True or False, not {value!r}"

@@ -18,6 +18,8 @@ from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from synthbench.contract.environment import environment_of
 from synthbench.contract.options import configure
 from synthbench.contract.stages import PLUGIN_KINDS, STAGES, StageKind
@@ -105,6 +107,7 @@ def record_of(task: Task, seconds: float, packages: dict[str, str]) -> StageReco
         notes=tuple(map(cut, run.notes)),
         facts=task.facts,
         metrics={job.plugin[1]: dict(run.metrics)} if job.plugin and run.metrics else {},
+        curves=run.curves or UNSET,
         python=platform.python_version(),
         packages=packages,
         device=name_device(run.device, job.resources.threads) if job.plugin else "",

@@ -15,6 +15,7 @@ from synthbench.text import cut
 Item = TypeVar("Item")
 Event = dict[str, object]
 LABEL = 100  # characters
+CURVE_POINTS = 200  # of a curve; see `Run.log_curve`
 PAUSE = 0.2  # seconds between two progress events: more than a reader's eye follows costs time and says nothing
 
 
@@ -26,6 +27,12 @@ def plain(value: object) -> str | int | float | bool:
     """A value that a record can contain."""
     value = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
     return value if isinstance(value, (int, float, bool)) else cut(str(value))
+
+
+def require_finite(name: str, value: float) -> None:
+    """Raises SynthbenchError if a figure is not finite."""
+    if not math.isfinite(value):
+        raise SynthbenchError(f"{name} is {value}: the training diverged; a lower learning rate usually helps")
 
 
 @dataclass
@@ -42,6 +49,8 @@ class StageRun:
     notes: list[str] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     """What `log_metrics` was given."""
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    """What `log_curve` was given: (step, value)."""
     shown: dict[str, float] = field(default_factory=dict)
     """What `show_metrics` was given last."""
 
@@ -58,11 +67,20 @@ class StageRun:
         """Stores figures with the artifact; numpy's and torch's scalars become plain numbers, anything else text."""
         self.metrics.update({name: plain(value) for name, value in metrics.items()})
 
+    def log_curve(self, name: str, step: int, value: float) -> None:
+        """Adds a point to a curve. Raises SynthbenchError if the value is not finite, ValueError if the step is not above the last."""
+        require_finite(name, value)
+        points = self.curves.setdefault(cut(name, LABEL), [])
+        if points and step <= points[-1][0]:
+            raise ValueError(f"{name}: step {step} comes after step {points[-1][0]}; the steps of a curve rise")
+        points.append((int(step), float(value)))
+        if len(points) > CURVE_POINTS:
+            del points[1:-1:2]
+
     def show_metrics(self, **metrics: float) -> None:
         """Shows figures beside the progress. Raises SynthbenchError if one is not finite."""
         for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise SynthbenchError(f"{name} is {value}: the training diverged; a lower learning rate usually helps")
+            require_finite(name, value)
         self.shown.update({name: float(value) for name, value in metrics.items()})
 
     def track(self, items: Iterable[Item], label: str, total: int | None = None, unit: str = "") -> Iterator[Item]:

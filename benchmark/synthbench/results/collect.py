@@ -84,7 +84,12 @@ def describe_cell(cell: planner.Cell, state: RunState) -> model.Cell:
     training = None
     if trained is not None:
         facts = trained.record.facts
-        training = model.Training(images=count(facts["images"]), boxes=count(facts["boxes"]), metrics=trained.record.metrics)
+        training = model.Training(
+            images=count(facts["images"]),
+            boxes=count(facts["boxes"]),
+            metrics=trained.record.metrics,
+            curves=trained.record.curves or {},
+        )
     return model.Cell(
         training_set=cell.training_set.name,
         detector=cell.detector,

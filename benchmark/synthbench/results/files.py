@@ -13,7 +13,7 @@ import msgspec
 
 from synthbench.errors import SynthbenchError
 from synthbench.files import write_bytes
-from synthbench.results.migrate import from_version_1
+from synthbench.results.migrate import migrated
 from synthbench.results.model import SCHEMA, Results
 
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
@@ -27,10 +27,10 @@ def read_results(path: Path) -> Results:
     except (OSError, ValueError, RecursionError) as error:
         raise SynthbenchError(f"{path}: no results that can be read ({error}); `synthbench run` writes them") from None
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema not in (1, SCHEMA):
-        raise SynthbenchError(f"{path}: not results of schema 1 or {SCHEMA}, which this version reads, but of {schema!r}; {WAY_OUT}")
+    if schema not in range(1, SCHEMA + 1) or isinstance(schema, bool):
+        raise SynthbenchError(f"{path}: not results of schema 1 to {SCHEMA}, which this version reads, but of {schema!r}; {WAY_OUT}")
     try:
-        return msgspec.convert(from_version_1(content) if schema == 1 else content, Results)
+        return msgspec.convert(migrated(content), Results)
     except (msgspec.ValidationError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise SynthbenchError(f"{path}: not complete results of schema {schema} ({type(error).__name__}: {error}); {WAY_OUT}") from None
 

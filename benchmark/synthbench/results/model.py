@@ -12,7 +12,7 @@ import msgspec
 
 from synthbench.results.claims import Evidence
 
-SCHEMA = 2
+SCHEMA = 3
 TrainingSetKind = Literal["real", "references", "subset", "labelled", "generated", "mix"]
 Value = str | int | float | bool | None
 
@@ -112,6 +112,8 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     images: int
     boxes: int
     metrics: dict[str, dict[str, Value]] = {}
+    curves: dict[str, list[tuple[int, float]]] = {}
+    """Learning curves that the plugin logged, such as `loss` and `validation_loss`: points of (optimizer steps so far, value)."""
 
 
 class CellKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,6 +26,8 @@ class StageRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What is stored of a finished stage, in `stage.json`.
 
     recipe: everything the key is made of. facts: the core's figures. metrics: the plugin's, under the plugin's name.
+    curves: the plugin's learning curves, points of (step, value); left out if there are none, so that the checksums of records that
+    were stored before there were curves still hold.
     seconds: wall time. peak_memory: bytes, of the process from its start to the end of the stage.
     peak_gpu_memory: bytes that torch had allocated on the GPU at once during the stage; 0 without one.
     python, packages, device: what it ran with. commit: of synthbench. code: a hash of the plugin's source files.
@@ -43,6 +45,7 @@ class StageRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     notes: tuple[str, ...] = ()
     facts: dict[str, Value] = {}
     metrics: dict[str, dict[str, Value]] = {}
+    curves: dict[str, list[tuple[int, float]]] | msgspec.UnsetType = msgspec.UNSET
     python: str = ""
     packages: dict[str, str] = {}
     device: str = ""

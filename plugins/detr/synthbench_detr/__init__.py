@@ -28,12 +28,12 @@ class Detr:
     """
 
     name: ClassVar[str] = "detr"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     license: ClassVar[str] = "Apache-2.0"
     smoke_options: ClassVar[Mapping[str, object]] = {
         "weights": "small-detr",
         "image_size": 64,
-        "epochs": 20,
+        "max_train_steps": 60,
         "learning_rate": 0.001,
     }
     renamed_options: ClassVar[Mapping[str, str]] = {
@@ -44,6 +44,10 @@ class Detr:
         "gradient_norm": "max_grad_norm",
         "validation": "validation_split",
         "zoom": "scale_jitter",
+    }
+    replaced_options: ClassVar[Mapping[str, str]] = {
+        "epochs": "replaced by 'max_train_steps', the optimizer steps of every training set, whatever its size",
+        "min_steps": "replaced by 'max_train_steps', the optimizer steps of every training set, whatever its size",
     }
 
     variant: Literal["detr", "conditional-detr", "deformable-detr", "rt-detr"] = "detr"
@@ -63,9 +67,8 @@ class Detr:
 
     image_size: Annotated[int, Meta(ge=64, multiple_of=32)] = 256
     """Pixels; images are stretched to squares of this size, boxes with them, as RT-DETR does."""
-    epochs: Count = 50
-    min_steps: Annotated[int, Meta(ge=0)] = 0
-    """Trains for more epochs where `epochs` would give fewer optimizer steps than this, as with small training sets."""
+    max_train_steps: Count = 1000
+    """Optimizer steps, each on `batch_size` images, whatever the size of the training set. The learning rate's schedule spans them."""
     batch_size: Count = 8
     learning_rate: Positive = 5e-4
     """Peak, for AdamW: a linear warm-up over the first tenth of the steps, and a cosine decay to zero."""
@@ -80,10 +83,10 @@ class Detr:
     """Each training image is scaled by a random factor between 1 / `scale_jitter` and `scale_jitter`, and cropped or padded to
     `image_size` at a random position."""
     validation_split: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    """Share of the training images that is held back, which means that nothing is learned from them: each epoch is measured by the
-    loss on them."""
+    """Share of the training images that is held back, which means that nothing is learned from them: the loss on them is measured
+    about 20 times during training, and is the learning curve `validation_loss`."""
     keep: Literal["best", "last"] = "last"
-    """The last epoch's weights, or those of the epoch with the lowest loss on the images held back, which needs `validation_split`."""
+    """The weights at the end, or those with the lowest loss on the images held back, which needs `validation_split`."""
     mixed_precision: Literal["no", "bf16"] = "no"
     """`bf16`: bfloat16 on CUDA, as far as torch's autocast uses it. A CPU always computes in float32."""
 
@@ -94,15 +97,15 @@ class Detr:
         """Raises SynthbenchError for options that contradict each other."""
         if self.keep == "best" and self.validation_split == 0:
             raise SynthbenchError(
-                'validation_split: keep = "best" needs images to compare epochs on; set validation_split above 0, or keep = "last"'
+                'validation_split: keep = "best" needs images to compare steps on; set validation_split above 0, or keep = "last"'
             )
 
     def train(self, data: ImageSet, run: Run) -> None:
         """Writes `config.json` and `model.safetensors` to `run.workdir`.
 
-        Logs `epochs`, `steps`, `parameters` and `kept_epoch` (counted from 1), and, with a `validation_split`, the number of images
-        held back as `validation_images` and the kept epoch's loss on them as `validation_loss`. A single image is not held back:
-        it is both learned from and measured.
+        Logs `steps`, `parameters`, `kept_step`, the step after which the weights were kept, and the curve `loss`; with a
+        `validation_split` also the number of images held back as `validation_images`, the curve `validation_loss` and its value at
+        the kept step. A single image is not held back: it is both learned from and measured.
         Raises SynthbenchError if the starting weights are missing, are a pickle that may not be opened, or belong to another
         variant, or if the loss is not finite.
         """

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from synthbench import ImageSet, Run, SynthbenchError
+from synthbench import ImageSet, Run, SynthbenchError, curve_steps, training_batches
 from torch import nn
 
 from synthbench_detr.data import Squares, augment, pixel_values, targets
@@ -28,25 +27,32 @@ def train(options: Detr, data: ImageSet, run: Run) -> None:
     device = torch.device(run.device)
     training, validation = (Squares.of(part, options.image_size) for part in data.split(options.validation_split, run.seed))
     model = start(options, data.categories, run).to(device).train()
-    per_epoch = math.ceil(len(training) / options.batch_size)
-    epochs = max(options.epochs, math.ceil(options.min_steps / per_epoch))
-    optimizer, schedule = optimization(options, model, epochs * per_epoch)
-    best, best_epoch, best_weights = math.inf, epochs, None
+    optimizer, schedule = optimization(options, model, options.max_train_steps)
+    best, kept_step, best_weights = math.inf, options.max_train_steps, None
     rng = torch.Generator().manual_seed(run.seed)
-    batches = shuffled(len(training), options.batch_size, rng)
-    for step in run.track(range(epochs * per_epoch), "train", unit="steps"):
-        loss = loss_of(options, model, training, next(batches), rng)
+    batches = training_batches(len(training), options.batch_size, options.max_train_steps, run.seed)
+    measured = curve_steps(options.max_train_steps)
+    step, losses = 0, list[float]()
+    for picks in run.track(batches, "train", unit="steps"):
+        loss = loss_of(options, model, training, picks, rng)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
         optimizer.step()
         schedule.step()
-        run.show_metrics(loss=float(loss.detach()))
-        if (step + 1) % per_epoch == 0 and len(validation):
+        step += 1
+        losses.append(float(loss.detach()))
+        run.show_metrics(loss=losses[-1])
+        if step not in measured:
+            continue
+        run.log_curve("loss", step, sum(losses) / len(losses))
+        losses.clear()
+        if len(validation):
             current = validation_loss(options, model, validation)
             run.show_metrics(validation_loss=current)
+            run.log_curve("validation_loss", step, current)
             if options.keep == "last" or current < best:
-                best, best_epoch = current, (step + 1) // per_epoch
+                best, kept_step = current, step
                 if options.keep == "best":
                     best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
     if best_weights is not None:
@@ -55,9 +61,7 @@ def train(options: Detr, data: ImageSet, run: Run) -> None:
         run.log_metrics(validation_images=len(validation))
     if len(validation):
         run.log_metrics(validation_loss=best)
-    run.log_metrics(
-        kept_epoch=best_epoch, epochs=epochs, steps=epochs * per_epoch, parameters=sum(part.numel() for part in model.parameters())
-    )
+    run.log_metrics(steps=step, kept_step=kept_step, parameters=sum(part.numel() for part in model.parameters()))
     model.save_pretrained(run.workdir)
 
 
@@ -83,13 +87,6 @@ def optimization(options: Detr, model: Any, steps: int) -> tuple[Any, Any]:
     # Not OneCycleLR: it divides by zero if there are ten steps.
     rise_and_fall = [lambda step: min((step + 1) / warm, 1) * (1 + math.cos(math.pi * step / steps)) / 2] * len(settings)
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rise_and_fall)
-
-
-def shuffled(count: int, batch_size: int, rng: torch.Generator) -> Iterator[list[int]]:
-    """Batches of indices below `count`, without end, each epoch in a new order."""
-    while True:
-        order = torch.randperm(count, generator=rng).tolist()
-        yield from (order[first : first + batch_size] for first in range(0, count, batch_size))
 
 
 def loss_of(options: Detr, model: Any, data: Squares, chosen: list[int], rng: torch.Generator | None) -> Any:

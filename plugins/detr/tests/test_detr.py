@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,10 +17,20 @@ from synthbench.contract.options import configure
 from synthbench.execution.stage_run import StageRun
 from synthbench.storage.coco import write_set
 from synthbench_detr import Detr
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 Variant = Literal["detr", "conditional-detr", "deformable-detr", "rt-detr"]
 VARIANTS = get_args(Variant)
-TINY = Detr(width=32, queries=8, image_size=64, epochs=1, batch_size=4, score_threshold=0.0)
+TINY = Detr(width=32, queries=8, image_size=64, max_train_steps=3, batch_size=4, score_threshold=0.0)
+
+
+@pytest.fixture
+def rates() -> Iterator[list[float]]:
+    """The learning rate of each optimizer step that is taken."""
+    taken: list[float] = []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: taken.append(optimizer.param_groups[0]["lr"]))
+    yield taken
+    hook.remove()
 
 
 def discs(count: int, seed: int, width: int = 80, height: int = 50) -> list[Sample]:
@@ -67,17 +78,21 @@ def test_old_names_and_values_are_reported_with_the_new_ones() -> None:
         "validation: renamed to 'validation_split'",
         "zoom: renamed to 'scale_jitter'",
     ]
+    for gone in ("epochs", "min_steps"):
+        (problem,) = configure(Detr, {gone: 4})[1]
+        assert problem.startswith(f"{gone}: replaced by 'max_train_steps'")
     assert configure(Detr, {"mixed_precision": True})[1] == ["mixed_precision: unknown value True; known: bf16, no"]
 
 
 def test_images_are_held_back_only_to_be_used(data: ImageSet, tmp_path: Path) -> None:
-    always = {"epochs", "steps", "parameters", "kept_epoch"}
+    always = {"steps", "parameters", "kept_step"}
     run = StageRun(tmp_path)
     TINY.train(data, run)
     assert run.metrics.keys() == always
-    assert run.metrics["steps"] == 3, "nine images in batches of four"
+    assert run.metrics["steps"] == 3
     for keep in ("last", "best"):
-        options, _ = configure(Detr, {"width": 32, "queries": 8, "image_size": 64, "epochs": 1, "keep": keep, "validation_split": 0.3})
+        some = {"width": 32, "queries": 8, "image_size": 64, "max_train_steps": 2, "keep": keep, "validation_split": 0.3}
+        options, _ = configure(Detr, some)
         assert options is not None
         run = StageRun(tmp_path)
         options.train(data, run)
@@ -116,12 +131,28 @@ def test_trains_on_images_without_boxes(variant: Variant, data: ImageSet, tmp_pa
     assert [len(boxes) for boxes in found] == [0, 0]
 
 
-def test_one_picture_is_enough_and_steps_can_be_asked_for(data: ImageSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("images", [1, 3, 9])
+def test_every_training_set_gets_exactly_the_steps_that_were_asked_for(
+    images: int, data: ImageSet, tmp_path: Path, rates: list[float]
+) -> None:
     run = StageRun(tmp_path)
-    replace(TINY, min_steps=3, keep="best", validation_split=0.2).train(data[:1], run)
+    replace(TINY, max_train_steps=25, learning_rate=1e-3, validation_split=0.3).train(data[:images], run)
+    assert len(rates) == run.metrics["steps"] == 25
+    assert rates.index(max(rates)) <= 3, "the warm-up takes a tenth of the steps"
+    assert max(rates) == pytest.approx(1e-3, rel=0.05)
+    assert rates[-1] < 1e-5, "the decay ends with the last step"
+    assert run.curves.keys() == {"loss", "validation_loss"}
+    for points in run.curves.values():
+        assert len(points) == 20
+        assert points[-1][0] == 25
+
+
+def test_one_picture_is_enough(data: ImageSet, tmp_path: Path) -> None:
+    run = StageRun(tmp_path)
+    replace(TINY, keep="best", validation_split=0.2).train(data[:1], run)
     assert run.metrics["steps"] == 3
     assert "validation_images" not in run.metrics, "a single image is trained on"
-    assert 1 <= int(run.metrics["kept_epoch"]) <= 3
+    assert 1 <= int(run.metrics["kept_step"]) <= 3
     assert float(run.metrics["validation_loss"]) > 0
 
 

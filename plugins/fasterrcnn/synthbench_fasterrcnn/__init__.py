@@ -27,12 +27,12 @@ class FasterRCNN:
     """
 
     name: ClassVar[str] = "fasterrcnn"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     license: ClassVar[str] = "Apache-2.0 AND BSD-3-Clause"
     smoke_options: ClassVar[Mapping[str, object]] = {
         "backbone": "small",
         "image_size": 64,
-        "epochs": 10,
+        "max_train_steps": 60,
         "batch_size": 4,
         "learning_rate": 0.003,
         "rpn_pre_nms_top_n_train": 200,
@@ -46,6 +46,10 @@ class FasterRCNN:
         "gradient_norm": "max_grad_norm",
         "validation": "validation_split",
         "zoom": "scale_jitter",
+    }
+    replaced_options: ClassVar[Mapping[str, str]] = {
+        "epochs": "replaced by 'max_train_steps', the optimizer steps of every training set, whatever its size",
+        "min_steps": "replaced by 'max_train_steps', the optimizer steps of every training set, whatever its size",
     }
 
     backbone: Literal[
@@ -63,9 +67,8 @@ class FasterRCNN:
     anchor_sizes: tuple[Positive, ...] = ()
     """Pixels at `image_size`. Empty: computed from the sizes of the training boxes, or torchvision's own for its backbones."""
 
-    epochs: Count = 12
-    min_steps: Annotated[int, Meta(ge=0)] = 0
-    """Trains for more epochs where `epochs` would give fewer optimizer steps than this, as with small training sets."""
+    max_train_steps: Count = 240
+    """Optimizer steps, each on `batch_size` images, whatever the size of the training set. The learning rate's schedule spans them."""
     batch_size: Count = 8
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Positive | None = None
@@ -78,10 +81,10 @@ class FasterRCNN:
     scale_jitter: Annotated[float, Meta(ge=1)] = 1.25
     """Each training image is scaled by a random factor between 1 / `scale_jitter` and `scale_jitter`, and cropped to `image_size`."""
     validation_split: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    """Share of the training images that is held back, which means that nothing is learned from them: each epoch is measured by the
-    loss on them."""
+    """Share of the training images that is held back, which means that nothing is learned from them: the loss on them is measured
+    about 20 times during training, and is the learning curve `validation_loss`."""
     keep: Literal["best", "last"] = "last"
-    """The last epoch's weights, or those of the epoch with the lowest loss on the images held back, which needs `validation_split`."""
+    """The weights at the end, or those with the lowest loss on the images held back, which needs `validation_split`."""
     mixed_precision: Literal["no", "bf16"] = "bf16"
     """`bf16`: bfloat16 on CUDA. A CPU always computes in float32."""
 
@@ -101,15 +104,15 @@ class FasterRCNN:
         """Raises SynthbenchError for options that contradict each other."""
         if self.keep == "best" and self.validation_split == 0:
             raise SynthbenchError(
-                'validation_split: keep = "best" needs images to compare epochs on; set validation_split above 0, or keep = "last"'
+                'validation_split: keep = "best" needs images to compare steps on; set validation_split above 0, or keep = "last"'
             )
 
     def train(self, data: ImageSet, run: Run) -> None:
         """Writes `model.safetensors` and `model.json` to `run.workdir`.
 
-        Logs `epochs` and, with a `validation_split`, the number of images held back as `validation_images`, the lowest loss on them
-        as `validation_loss`, and its epoch, counted from 1, as `best_epoch`. A single image is not held back: it is both learned
-        from and measured.
+        Logs `steps`, the curve `loss` and, with a `validation_split`, the number of images held back as `validation_images`, the
+        curve `validation_loss`, its lowest value, and the step after which it was reached as `best_step`. A single image is not held
+        back: it is both learned from and measured.
         Raises SynthbenchError if the starting weights are missing or do not fit, or the loss is not finite.
         """
         from synthbench_fasterrcnn.train import train

