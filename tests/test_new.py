@@ -39,8 +39,7 @@ use = "some-data-source"
 use = "some-torch-detector"
 image_size = 96
 width = 16
-epochs = 1
-min_steps = 150
+max_train_steps = 150
 """
 
 TEMPLATES = (*KINDS, "torch-detector")
@@ -110,7 +109,7 @@ def test_a_detector_with_torch_learns_from_few_references_and_takes_its_weights_
     (cell,) = json.loads((tmp_path / "reports" / "suite.json").read_text())["cells"]
     assert cell["metrics"]["AP50"] > 0.5
     (weights,) = {file.parent for file in tmp_path.rglob("model.safetensors")}
-    again = ["--set", f'detectors.some-torch-detector.weights="{weights}"', "--set", "detectors.some-torch-detector.min_steps=1"]
+    again = ["--set", f'detectors.some-torch-detector.weights="{weights}"', "--set", "detectors.some-torch-detector.max_train_steps=1"]
     told("synthbench", "run", "suite.toml", "--device", "cpu", *again, folder=tmp_path)
     (cell,) = json.loads((tmp_path / "reports" / "suite.json").read_text())["cells"]
     assert cell["metrics"]["AP50"] > 0.5, "one epoch would not do from scratch"

@@ -42,7 +42,7 @@ def results(values: Values, more: Sequence[dict[str, Any]] = (), *, rendered: bo
             "replicate": seed,
             "draw": {},
             "metrics": {} if value is None else {"AP": value, "AP50": value + 0.1},
-            "training": {"images": 20, "boxes": 50, "metrics": {"toy": {"epochs": 3}}} if value is not None else None,
+            "training": {"images": 20, "boxes": 50, "metrics": {"toy": {"steps": 3}}} if value is not None else None,
             "train_seconds": 30.0 if value is not None else 0.0,
             "predict_seconds": 1.0,
             "keys": {"train": "", "predict": "", "score": ""},
@@ -60,7 +60,7 @@ def results(values: Values, more: Sequence[dict[str, Any]] = (), *, rendered: bo
         *more,
     ]
     content = {
-        "schema": 2,
+        "schema": 3,
         "suite": {
             "name": "toy",
             "file": "suites/toy.toml",
@@ -327,7 +327,9 @@ def test_it_is_rendered_from_the_json_alone_and_the_same_each_time(tmp_path: Pat
     assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.*"))} == first
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 0}', '{"schema": 1}', '{"schema": 2}', '{"schema": 2, "suite": 3}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"schema": 0}', '{"schema": 1}', '{"schema": 2}', '{"schema": 3, "suite": 3}', '{"schema": 4}']
+)
 def test_a_file_that_holds_no_results(tmp_path: Path, content: str) -> None:
     file = tmp_path / "toy.json"
     file.write_text(content)

@@ -2,7 +2,7 @@
 
     uv run python tests/performance/bench_training.py [--seconds 120] [DETECTOR ...]
 
-Both go at the same time, on a core each, from the same images, options, seed and number of epochs; then once more with
+Both go at the same time, on a core each, from the same images, options, seed and number of steps; then once more with
 the cores changed, so that what a machine does to one of them it does to the other. Each process has trained a little
 before, so no import is in the figures. The own loops are in `own_loops.py`.
 """
@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from synthbench.execution.stage_run import Event
 
 IMAGES, SIDE = 160, 96
+PASS = IMAGES // 8  # steps of a pass over the images, in batches of 8
 DATA = ArtifactRef(kind="data", key="d" * 64)
 TRAINING = ViewRef(images=ArtifactRef(kind="select", key="5" * 64))
 TIMEOUT = 3600.0
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "yolov8": {"image_size": 96, "batch_size": 8, "learning_rate": 0.003, "warmup_epochs": 1.0, "close_mosaic": 4, "keep": "last"},
+    "yolov8": {"image_size": 96, "batch_size": 8, "learning_rate": 0.003, "warmup_share": 0.1, "close_mosaic_share": 0.3},
     "fasterrcnn": {"image_size": 128, "stride": 4},
     "detr": {"image_size": 96},
     # Without scale jitter: these configs' own pipelines have none.
@@ -61,7 +62,7 @@ class Trained:
 
 
 def serve_own(detector: str, store: str) -> None:
-    """The other process: a training in the library's own loop for each number of epochs on standard input."""
+    """The other process: a training in the library's own loop for each number of passes on standard input."""
     import torch
 
     results = os.fdopen(os.dup(1), "w", buffering=1)
@@ -69,7 +70,7 @@ def serve_own(detector: str, store: str) -> None:
     torch.set_num_threads(1)
     data = read_view(LocalStore(Path(store)), TRAINING)
     for line in sys.stdin:
-        options, problems = configure(installed().get("detector", detector).cls, {**OPTIONS[detector], "epochs": int(line)})
+        options, problems = configure(installed().get("detector", detector).cls, {**OPTIONS[detector], "max_train_steps": int(line) * PASS})
         assert options is not None, problems
         with tempfile.TemporaryDirectory() as folder:
             loop = OWN[detector](options, data, Path(folder))
@@ -90,11 +91,11 @@ class Own:
             )
         self.log = log
 
-    def train(self, epochs: int) -> Trained:
+    def train(self, passes: int) -> Trained:
         """One training."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"{epochs}\n")
+        self.process.stdin.write(f"{passes}\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
@@ -114,14 +115,14 @@ class Harness:
         self.detector = detector
         self.worker = Worker(log, 1, True, worker_command(sys.executable, store.address))
 
-    def train(self, epochs: int) -> Trained:
+    def train(self, passes: int) -> Trained:
         """One training."""
         events: list[Event] = []
         job = Job(
             kind="train",
             key=uuid.uuid4().hex * 2,
             plugin=("detector", self.detector),
-            options={**OPTIONS[self.detector], "epochs": epochs},
+            options={**OPTIONS[self.detector], "max_train_steps": passes * PASS},
             seed=SEED,
             views={"data": [TRAINING]},
         )
@@ -141,24 +142,24 @@ class Harness:
 def compare(detector: str, store: LocalStore, folder: Path, seconds: float) -> list[tuple[Trained, Trained]]:
     """Harness and own loop, side by side, twice."""
     pairs = []
-    epochs = 0
+    passes = 0
     everywhere = os.sched_getaffinity(0)
     for turn, cores in enumerate(((0, 1), (1, 0))):
         start = Barrier(2)
 
         def side(make: Callable[[], Own | Harness], core: int, start: Barrier = start) -> Trained:
-            nonlocal epochs
+            nonlocal passes
             os.sched_setaffinity(0, {core})  # of this thread; what it starts inherits it
             trainer = make()
             try:
                 trainer.train(1)
                 os.sched_setaffinity(0, everywhere)  # who only listens is not to take the core of who trains
                 start.wait()
-                if isinstance(trainer, Own) and not epochs:  # while the other waits
+                if isinstance(trainer, Own) and not passes:  # while the other waits
                     short, long = trainer.train(1).seconds, trainer.train(3).seconds
-                    epochs = max(round((seconds - short) / ((long - short) / 2)) + 1, 1)
+                    passes = max(round((seconds - short) / ((long - short) / 2)) + 1, 1)
                 start.wait()
-                return trainer.train(epochs)
+                return trainer.train(passes)
             finally:
                 start.abort()  # the other side must not wait for one that failed
                 trainer.close()

@@ -1,6 +1,7 @@
 """The libraries' own training loops, as a person would write or start them without synthbench, for `bench_training.py`.
 
-They use the plugins' functions for models and data, so that the work is the same, which the losses at the end confirm.
+They use the plugins' functions for models and data, so that the work is the same, which the losses at the end confirm, except
+for ultralytics' and mmengine's own loops, which draw the images in another order. The images fill whole batches.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthbench import training_batches
 from synthbench.execution.stage_run import StageRun
 
 if TYPE_CHECKING:
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 Loop = Callable[[], tuple[int, float]]
 """Trains; gives the number of optimiser steps and the last loss."""
 SEED = 0
+
+
+def passes_of(options: Any, data: ImageSet) -> int:
+    """How often a training goes through the images, which must be a whole number."""
+    passes, rest = divmod(options.max_train_steps * options.batch_size, len(data))
+    assert not rest, f"{options.max_train_steps} steps are no whole number of passes over {len(data)} images"
+    return int(passes)
 
 
 def own_yolov8(options: Any, data: ImageSet, folder: Path) -> Loop:
@@ -44,7 +53,14 @@ def own_yolov8(options: Any, data: ImageSet, folder: Path) -> Loop:
             return None
 
     def loop() -> tuple[int, float]:
-        trainer = Plain(overrides={**settings_of(options, run, folder / "run", options.epochs, validate=False), "save": False})
+        passes = passes_of(options, data)
+        counted = {
+            "epochs": passes,
+            "patience": passes,
+            "warmup_epochs": options.warmup_share * passes,
+            "close_mosaic": round(options.close_mosaic_share * passes),
+        }
+        trainer = Plain(overrides={**settings_of(options, run, folder / "run", validate=False), **counted, "save": False})
         trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(1))
         trainer.train()
         return len(trainer.train_loader) * trainer.epochs, float(sum(trainer.tloss.values()))
@@ -68,7 +84,7 @@ def own_fasterrcnn(options: Any, data: ImageSet, folder: Path) -> Loop:
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d) and not module.weight.requires_grad:
                 module.eval()
-        order = [picks for _ in range(options.epochs) for picks in torch.randperm(len(examples), generator=rng).split(options.batch_size)]
+        order = training_batches(len(examples), options.batch_size, options.max_train_steps, SEED)
         optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], 1e-3, weight_decay=options.weight_decay)
         steps, warm = len(order), max(round(0.1 * len(order)), 1)
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -76,9 +92,7 @@ def own_fasterrcnn(options: Any, data: ImageSet, folder: Path) -> Loop:
             lambda step: (step + 1) / warm if step < warm else (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1))) / 2,
         )
         for picks in order:
-            batch = [
-                augment(examples[pick], options.horizontal_flip, options.scale_jitter, options.image_size, rng) for pick in picks.tolist()
-            ]
+            batch = [augment(examples[pick], options.horizontal_flip, options.scale_jitter, options.image_size, rng) for pick in picks]
             images, targets = zip(*batch, strict=True)
             loss = sum(model(list(images), list(targets)).values())
             optimizer.zero_grad()
@@ -105,22 +119,21 @@ def own_detr(options: Any, data: ImageSet, folder: Path) -> Loop:
         rng = torch.Generator().manual_seed(SEED)
         squares = Squares.of(data, options.image_size)
         model = start(options, data.categories, StageRun(folder, SEED)).train()
-        steps = options.epochs * math.ceil(len(squares) / options.batch_size)
+        steps = options.max_train_steps
         optimizer, schedule = optimization(options, model, steps)
         normalised = VARIANTS[options.variant].normalised
-        for _ in range(options.epochs):
-            for picks in torch.randperm(len(squares), generator=rng).split(options.batch_size):
-                values = pixel_values(squares.images[picks], normalised=normalised)
-                boxes, labels = [squares.boxes[pick] for pick in picks], [squares.labels[pick] for pick in picks]
-                values, boxes, labels = augment(
-                    values, boxes, labels, horizontal_flip=options.horizontal_flip, scale_jitter=options.scale_jitter, rng=rng
-                )
-                loss = model(pixel_values=values, labels=targets(boxes, labels, torch.device("cpu"))).loss
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
-                optimizer.step()
-                schedule.step()
+        for picks in training_batches(len(squares), options.batch_size, steps, SEED):
+            values = pixel_values(squares.images[picks], normalised=normalised)
+            boxes, labels = [squares.boxes[pick] for pick in picks], [squares.labels[pick] for pick in picks]
+            values, boxes, labels = augment(
+                values, boxes, labels, horizontal_flip=options.horizontal_flip, scale_jitter=options.scale_jitter, rng=rng
+            )
+            loss = model(pixel_values=values, labels=targets(boxes, labels, torch.device("cpu"))).loss
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
+            optimizer.step()
+            schedule.step()
         model.save_pretrained(folder)
         return steps, float(loss.detach())
 
@@ -138,7 +151,6 @@ def own_mmdet(options: Any, data: ImageSet, folder: Path) -> Loop:
 
     write_set(folder / "data", data.categories, (Sample(picture.path, picture.boxes) for picture in data))
     settings = resolve(options, len(data.categories))
-    steps = options.epochs * math.ceil(len(data) / options.batch_size)
     losses = []
 
     class Losses(Hook):  # type: ignore[misc]
@@ -171,9 +183,9 @@ def own_mmdet(options: Any, data: ImageSet, folder: Path) -> Loop:
             "sampler": {"type": "DefaultSampler", "shuffle": True},
             "collate_fn": {"type": "pseudo_collate"},
         },
-        train_cfg={"type": "EpochBasedTrainLoop", "max_epochs": options.epochs},
+        train_cfg={"type": "EpochBasedTrainLoop", "max_epochs": passes_of(options, data)},
         optim_wrapper=optimizer_of(options, settings, "cpu"),
-        param_scheduler=schedule_of(steps),
+        param_scheduler=schedule_of(options.max_train_steps),
         default_hooks={"logger": None, "checkpoint": None},
         custom_hooks=[Losses()],
         default_scope="mmdet",

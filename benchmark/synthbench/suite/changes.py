@@ -12,9 +12,9 @@ from synthbench.text import printable
 
 
 def apply_change(content: dict[str, Any], change: str) -> None:
-    """Applies one `KEY=VALUE`: `data.path=photos`, `detectors.yolov8.epochs=3`, `detectors[0].epochs=3`, `seeds=[0, 1]`.
+    """Applies one `KEY=VALUE`: `data.path=photos`, `detectors.yolov8.batch_size=3`, `detectors[0].batch_size=3`, `seeds=[0, 1]`.
 
-    An entry whose name has a dot in it goes in brackets: `detectors[yolo.v8].epochs=3`. The value is read as TOML if it is
+    An entry whose name has a dot in it goes in brackets: `detectors[yolo.v8].batch_size=3`. The value is read as TOML if it is
     TOML, and as a string otherwise. Raises SuiteError if the key leads nowhere.
     """
     if printable(change) != change:

@@ -46,6 +46,7 @@ CHECKS = (
     Check(detectors.LEARNS, detectors.LEARNS_PROMISE, ("detector",), detectors.learns),
     Check("labels", "it distinguishes two categories, or refuses more than one", ("detector",), detectors.distinguishes_categories),
     Check("odd pictures", "files of all formats are read as `Picture.pixels` reads them", ("detector",), detectors.odd_pictures),
+    Check("equal steps", "it takes the same number of steps on 4 and on 12 pictures", ("detector",), detectors.equal_steps),
     Check("one picture", "it can train on one picture", ("detector",), detectors.one_picture),
     Check("thin picture", "it accepts a picture one pixel high, or its error names the file", ("detector",), detectors.thin_picture),
     Check("sampling seed", "another seed for sampling gives other images", ("generator",), generators.another_sampling),

@@ -151,6 +151,27 @@ def one_picture(bench: Bench) -> None:
     DETECTORS.ask(bench, "one")
 
 
+def equal_steps(bench: Bench) -> None:
+    """Trains on 4 and on 12 pictures and compares the `steps` that it logs."""
+    steps = {len(truth(bench, data)): logged_steps(bench, data) for data in ("few", "dozen")}
+    if not any(isinstance(each, int) for each in steps.values()):
+        raise Skip("it logs no `steps`; a detector that is trained by an optimizer must log how many it took, with `run.log_metrics`")
+    if len(set(steps.values())) > 1:
+        told = " and ".join(f"{each} steps on {count} pictures" for count, each in steps.items())
+        raise Failure(
+            f"it takes {told}. Rows of a report must differ in their data alone: set the number of steps by an option, as with "
+            "`training_batches`, and log the number that was taken",
+            bench.method("train"),
+        )
+
+
+def logged_steps(bench: Bench, data: str) -> object:
+    """What a training on toy pictures logged as `steps`; None if nothing."""
+    trained = bench.store.get(DETECTORS.stage, DETECTORS.learn(bench, data).folder.name)
+    assert trained is not None, "it has just been trained"
+    return trained.record.metrics.get(bench.found.name, {}).get("steps")
+
+
 def thin_picture(bench: Bench) -> None:
     """Predicts on a picture one pixel high and trains with it. Training may raise a SynthbenchError that names the file."""
     DETECTORS.use(bench, DETECTORS.learn(bench).folder, "thin", 0)

@@ -22,7 +22,7 @@ TWO_CATEGORIES = ("red square", "blue square")
 IN_TWO, OF_SECOND = " in two categories", " of the second category"
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 SIZES = ((64, 64), (64, 64), (80, 64), (56, 72))
-MANY, FEW = 24, 4
+MANY, DOZEN, FEW = 24, 12, 4
 UPRIGHT_AFTER_TURNING_RIGHT = 6  # EXIF orientation
 
 
@@ -170,6 +170,7 @@ def thin(colours: Colours) -> Iterator[Sample]:
 
 MAKERS: Mapping[str, Callable[[Path, Colours], Iterable[Sample]]] = {
     "many": lambda _, colours: painted(MANY, colours),
+    "dozen": lambda _, colours: painted(DOZEN, colours),
     "few": lambda _, colours: painted(FEW, colours),
     "one": lambda _, colours: painted(1, colours),
     "displaced": lambda _, colours: (displaced(number, sample) for number, sample in enumerate(painted(FEW, colours))),

@@ -43,9 +43,13 @@ class Mmdet:
     """A detector of mmdet (Chen et al., arXiv 1906.07155), built from one of mmdet's configs."""
 
     name: ClassVar[str]
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     license: ClassVar[str] = "Apache-2.0"
     renamed_options: ClassVar[Mapping[str, str]] = {"batch": "batch_size", "flip": "horizontal_flip", "zoom": "scale_jitter"}
+    replaced_options: ClassVar[Mapping[str, str]] = {
+        "epochs": "replaced by 'max_train_steps', the optimizer steps of every training set, whatever its size",
+        "min_steps": "replaced by 'max_train_steps', the optimizer steps of every training set, whatever its size",
+    }
 
     config: str
     """The file name of a config in mmdet's zoo, without `.py`, or a preset of this plugin: `small-faster-rcnn`, `small-deformable-detr`."""
@@ -59,9 +63,8 @@ class Mmdet:
     image_size: Annotated[int, Meta(ge=64)] = 256
     """Pixels; images are resized so that their longer side has this many."""
 
-    epochs: Count
-    min_steps: Annotated[int, Meta(ge=0)] = 0
-    """Trains for more epochs where `epochs` would give fewer optimizer steps than this, as with small training sets."""
+    max_train_steps: Count
+    """Optimizer steps, each on `batch_size` images, whatever the size of the training set. The learning rate's schedule spans them."""
     batch_size: Count = 8
     optimizer: Literal["shipped", "adamw", "sgd"] = "shipped"
     """`shipped`: the config's own. `adamw` and `sgd`, which has momentum 0.9, have a weight decay of 0.0001."""
@@ -72,6 +75,10 @@ class Mmdet:
     """Probability that a training image is mirrored left to right."""
     scale_jitter: Annotated[float, Meta(ge=1)] = 1.25
     """Each training image is scaled by a random factor between 1 / `scale_jitter` and `scale_jitter`, and cropped to `image_size`."""
+
+    validation_split: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    """Share of the training images that is held back, which means that nothing is learned from them: the loss on them is measured
+    about 20 times during training, and is the learning curve `validation_loss`."""
 
     isolated: bool = False
     """Run in an environment of its own, with the PyTorch of mmdet's last release."""
@@ -95,8 +102,10 @@ class Mmdet:
         return COMPILED if self.compiled else ISOLATED if self.isolated else None
 
     def train(self, data: ImageSet, run: Run) -> None:
-        """Writes `model.safetensors` and `model.json`, the resolved config, to `run.workdir`. Trains on all images; logs `epochs`.
+        """Writes `model.safetensors` and `model.json`, the resolved config, to `run.workdir`.
 
+        Logs `steps` and the curve `loss`; with a `validation_split` also the number of images held back as `validation_images`, the
+        curve `validation_loss` and its last value. A single image is not held back: it is both learned from and measured.
         Raises SynthbenchError if the starting weights are missing or do not fit, an override does not fit the config, the config
         needs more labels than boxes, or the loss is not finite.
         """
@@ -116,10 +125,10 @@ class FasterRCNNMmdet(Mmdet):
     """Faster R-CNN (Ren et al., arXiv 1506.01497) as mmdet builds it, or any other config of its zoo."""
 
     name: ClassVar[str] = "fasterrcnn-mmdet"
-    smoke_options: ClassVar[Mapping[str, object]] = {"config": "small-faster-rcnn", "image_size": 64, "epochs": 20}
+    smoke_options: ClassVar[Mapping[str, object]] = {"config": "small-faster-rcnn", "image_size": 64, "max_train_steps": 60}
 
     config: str = "faster-rcnn_r50_fpn_1x_coco"
-    epochs: Count = 12
+    max_train_steps: Count = 240
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +139,10 @@ class DETRMmdet(Mmdet):
     """
 
     name: ClassVar[str] = "detr-mmdet"
-    smoke_options: ClassVar[Mapping[str, object]] = {"config": "small-deformable-detr", "image_size": 64, "epochs": 50}
+    smoke_options: ClassVar[Mapping[str, object]] = {"config": "small-deformable-detr", "image_size": 64, "max_train_steps": 150}
 
     config: str = "detr_r50_8xb2-150e_coco"
-    epochs: Count = 50
+    max_train_steps: Count = 1000
 
 
 @hookimpl

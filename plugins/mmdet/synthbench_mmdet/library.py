@@ -69,6 +69,7 @@ with _environment(), _own_temporaries(), warnings.catch_warnings():
     import mmdet.models
     import mmdet.registry
     import mmengine.registry.registry
+    from mmcv.cnn.bricks import DropPath
     from mmcv.ops import multi_scale_deform_attn
     from mmdet.models.language_models import bert
     from mmdet.registry import MODELS
@@ -89,6 +90,7 @@ __all__ = [
     "Config",
     "ConfigDict",
     "DetDataSample",
+    "DropPath",
     "Hook",
     "InstanceData",
     "MMLogger",

@@ -28,8 +28,8 @@ from synthbench_mmdet import DETRMmdet, FasterRCNNMmdet, Mmdet
 from synthbench_mmdet.zoo import zoo
 
 COLOURS = ((210, 30, 40), (40, 40, 210))
-FASTER = FasterRCNNMmdet(config="small-faster-rcnn", image_size=64, epochs=1, batch_size=4)
-DETR = DETRMmdet(config="small-deformable-detr", image_size=64, epochs=1, batch_size=4)
+FASTER = FasterRCNNMmdet(config="small-faster-rcnn", image_size=64, max_train_steps=2, batch_size=4)
+DETR = DETRMmdet(config="small-deformable-detr", image_size=64, max_train_steps=2, batch_size=4)
 
 
 def draw(path: Path, seed: int, *, count: int = 2, wide: int = 64, high: int = 64) -> Picture:
@@ -83,6 +83,36 @@ def test_old_names_are_reported_with_the_new_ones(detector: type[Mmdet]) -> None
         "flip: renamed to 'horizontal_flip'",
         "zoom: renamed to 'scale_jitter'",
     ]
+    for gone in ("epochs", "min_steps"):
+        (problem,) = configure(detector, {gone: 4})[1]
+        assert problem.startswith(f"{gone}: replaced by 'max_train_steps'")
+
+
+@pytest.mark.parametrize(("options", "images"), [(FASTER, 1), (FASTER, 3), (FASTER, 6), (DETR, 3)])
+def test_every_training_set_gets_exactly_the_steps_that_were_asked_for(options: Mmdet, images: int, toys: ImageSet, tmp_path: Path) -> None:
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    rates: list[float] = []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
+    longer = replace(options, max_train_steps=25, learning_rate=1e-3)
+    run = trained(replace(longer, validation_split=0.3), toys[:images], tmp_path / "fitted")
+    hook.remove()
+    assert len(rates) == run.metrics["steps"] == 25
+    assert rates.index(max(rates)) <= 3, "the warm-up takes a tenth of the steps"
+    assert max(rates) == pytest.approx(1e-3)
+    assert rates[-1] < 1e-5, "the decay ends with the last step"
+    assert run.curves.keys() == {"loss", "validation_loss"}
+    for points in run.curves.values():
+        assert len(points) == 20
+        assert points[-1][0] == 25
+    assert run.metrics.get("validation_images", 0) == {1: 0, 3: 1, 6: 2}[images]
+
+
+def test_measuring_on_images_held_back_changes_no_training(toys: ImageSet, tmp_path: Path) -> None:
+    trained(FASTER, toys[:1], tmp_path / "alone")
+    trained(replace(FASTER, validation_split=0.5), toys[:1], tmp_path / "measured")  # a single image is not held back
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("alone", "measured")]
+    assert files[0] == files[1]
 
 
 @pytest.mark.parametrize("options", [FASTER, DETR], ids=["faster-rcnn", "detr"])
@@ -108,7 +138,7 @@ def test_training_is_repeatable_and_leaves_no_trace(
     assert not DefaultScope._instance_dict
     assert "".join(capfd.readouterr()) == ""
     assert {"loss", "loss_cls", "loss_bbox"} <= first.shown.keys()
-    assert events[-1] == {"event": "progress", "label": "train", "done": 2, "total": 2, "unit": "batches", "figures": first.shown}
+    assert events[-1] == {"event": "progress", "label": "train", "done": 2, "total": 2, "unit": "steps", "figures": first.shown}
     assert not [event for event in events if event["event"] == "log"]
 
 
@@ -132,7 +162,7 @@ def test_a_fresh_process_predicts_the_same_from_a_moved_folder(toys: ImageSet, t
 
 def test_finds_squares_of_two_kinds(tmp_path: Path) -> None:
     toys = ImageSet(("red", "blue"), tuple(draw(tmp_path / f"{seed}.png", seed) for seed in range(16)))
-    trained(replace(FASTER, min_steps=80), toys, tmp_path / "fitted")
+    trained(replace(FASTER, max_train_steps=80), toys, tmp_path / "fitted")
     figures = evaluate([picture.boxes or Boxes.none() for picture in toys], found(FASTER, tmp_path / "fitted", toys), 2)
     assert (figures["AP50"] or 0) > 0.4
 

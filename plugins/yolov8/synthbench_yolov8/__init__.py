@@ -21,16 +21,15 @@ class YOLOv8:
     """YOLOv8 in one of its five sizes. Defaults are ultralytics' own for AdamW unless an option's text says otherwise."""
 
     name: ClassVar[str] = "yolov8"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     license: ClassVar[str] = "AGPL-3.0-only"
     smoke_options: ClassVar[Mapping[str, object]] = {
         "image_size": 64,
-        "epochs": 14,
+        "max_train_steps": 84,
         "batch_size": 4,
         "learning_rate": 0.005,
-        "warmup_epochs": 1.0,
+        "warmup_share": 0.07,
         "mosaic": 0.0,
-        "keep": "last",
     }
     renamed_options: ClassVar[Mapping[str, str]] = {
         "batch": "batch_size",
@@ -39,6 +38,12 @@ class YOLOv8:
         "flip_vertical": "vertical_flip",
         "validation": "validation_split",
     }
+    replaced_options: ClassVar[Mapping[str, str]] = {
+        "epochs": "replaced by 'max_train_steps', the optimizer steps of every training set, whatever its size",
+        "min_steps": "replaced by 'max_train_steps', the optimizer steps of every training set, whatever its size",
+        "warmup_epochs": "replaced by 'warmup_share', the share of the steps in which the learning rate rises",
+        "close_mosaic": "replaced by 'close_mosaic_share', the share of the steps, at the end, without mosaics",
+    }
 
     model: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x"] = "yolov8n"
     weights: Weights = ""
@@ -46,32 +51,32 @@ class YOLOv8:
     `--allow-pickle`. Empty: all weights start at random."""
     image_size: Annotated[int, Meta(ge=64, multiple_of=32)] = 640
     """Pixels; images are scaled to it by their longer side and padded to a square."""
-    epochs: Annotated[int, Meta(ge=1)] = 100
-    min_steps: Annotated[int, Meta(ge=0)] = 0
-    """Trains for more epochs where `epochs` would give fewer optimizer steps than this, as with small training sets."""
+    max_train_steps: Annotated[int, Meta(ge=1)] = 1000
+    """Optimizer steps, each on `batch_size` images, whatever the size of the training set. The learning rate's schedule spans them."""
     batch_size: Annotated[int, Meta(ge=1)] = 16
     optimizer: Literal["adamw", "sgd", "musgd"] = "adamw"
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.002
     """ultralytics' own value for AdamW and one category; use about 0.01 with `sgd` and `musgd`."""
     final_learning_rate_factor: Annotated[float, Meta(gt=0, le=1)] = 0.01
-    """The last epoch's learning rate as a share of `learning_rate`; the decay is linear."""
+    """The last step's learning rate as a share of `learning_rate`; the decay is linear."""
     weight_decay: Share = 0.0005
-    warmup_epochs: Annotated[float, Meta(ge=0)] = 3.0
+    warmup_share: Share = 0.03
+    """Share of the steps in which the learning rate rises; ultralytics' own default is 3 of 100 epochs."""
     mosaic: Share = 1.0
     """Probability that a training image is a mosaic of four."""
-    close_mosaic: Annotated[int, Meta(ge=0)] = 10
-    """Number of epochs without mosaics, at the end."""
+    close_mosaic_share: Share = 0.1
+    """Share of the steps, at the end, without mosaics; ultralytics' own default is 10 of 100 epochs."""
     horizontal_flip: Share = 0.5
     """Probability that a training image is mirrored left to right."""
     vertical_flip: Share = 0.0
     """Probability that a training image is mirrored top to bottom."""
     mixed_precision: Literal["no", "bf16"] = "bf16"
     """`bf16`: bfloat16 on CUDA. A CPU always computes in float32."""
-    validation_split: Annotated[float, Meta(ge=0, lt=1)] | None = None
-    """Share of the training images that is held back, which means that nothing is learned from them: they measure each epoch.
-    None: 0.2 with `keep = "best"`, which needs them, and 0 with `keep = "last"`, which does not."""
-    keep: Literal["best", "last"] = "best"
-    """The weights of the epoch with the highest AP on the images held back, or the last epoch's."""
+    validation_split: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    """Share of the training images that is held back, which means that nothing is learned from them: the loss and AP on them are
+    measured about 20 times during training, and are the learning curves `validation_loss` and `validation_ap`."""
+    keep: Literal["best", "last"] = "last"
+    """The weights at the end, or those with the highest AP on the images held back, which needs `validation_split`."""
     score_threshold: Share = option(0.001, stage="predict")
     """Boxes with a lower score are dropped."""
     nms_iou: Share = option(0.7, stage="predict")
@@ -81,14 +86,15 @@ class YOLOv8:
         """Raises SynthbenchError for options that contradict each other."""
         if self.keep == "best" and self.validation_split == 0:
             raise SynthbenchError(
-                'validation_split: keep = "best" needs images to compare epochs on; set validation_split above 0, or keep = "last"'
+                'validation_split: keep = "best" needs images to compare steps on; set validation_split above 0, or keep = "last"'
             )
 
     def train(self, data: ImageSet, run: Run) -> None:
         """Writes `model.safetensors` (float32, the moving average of the weights) and `model.json` to `run.workdir`.
 
-        Logs `epochs` and `kept_epoch`, both counted from 1, and, where images were held back, their number as `validation_images`
-        and the kept epoch's `validation_ap50` and `validation_ap` on them.
+        Logs `steps`, `kept_step`, the step after which the weights were kept, and the curve `loss`; where images were held back, also
+        their number as `validation_images`, the curves `validation_loss` and `validation_ap`, and `validation_ap50` and
+        `validation_ap` at the kept step.
         Raises SynthbenchError if no image has a box, the starting weights do not fit, or the loss is not finite.
         """
         from synthbench_yolov8.training import train

@@ -19,7 +19,19 @@ import torch
 if TYPE_CHECKING:
     from synthbench import Run
 
-__all__ = ["DetectionModel", "DetectionTrainer", "LetterBox", "architecture", "contained", "cv2", "load_checkpoint", "nms", "scale_boxes"]
+__all__ = [
+    "DetectionModel",
+    "DetectionTrainer",
+    "InfiniteDataLoader",
+    "LetterBox",
+    "architecture",
+    "contained",
+    "cv2",
+    "load_checkpoint",
+    "nms",
+    "scale_boxes",
+    "seed_worker",
+]
 
 
 @contextmanager
@@ -48,6 +60,7 @@ with tempfile.TemporaryDirectory() as _settings, _environment(_settings), np.pri
     import torchvision  # noqa: F401
     import ultralytics.utils.callbacks
     from ultralytics.data.augment import LetterBox
+    from ultralytics.data.build import InfiniteDataLoader, seed_worker
     from ultralytics.models.yolo.detect import DetectionTrainer
     from ultralytics.nn.tasks import DetectionModel, load_checkpoint
     from ultralytics.utils import LOGGER, ROOT, SETTINGS, YAML

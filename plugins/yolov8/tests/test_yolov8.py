@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from synthbench.contract.options import configure
 from synthbench.execution.stage_run import StageRun
 from synthbench_yolov8 import YOLOv8
 
-TINY = YOLOv8(image_size=64, epochs=2, batch_size=4, mosaic=0.5, close_mosaic=1, validation_split=0.25)
+TINY = YOLOv8(image_size=64, max_train_steps=4, batch_size=4, mosaic=0.5, close_mosaic_share=0.5, validation_split=0.25)
 
 
 def discs(folder: Path, count: int, *, seed: int = 0, width: int = 64, height: int = 64, categories: int = 1) -> ImageSet:
@@ -69,6 +70,9 @@ def test_old_names_and_values_are_reported_with_the_new_ones() -> None:
         "flip_vertical: renamed to 'vertical_flip'",
         "validation: renamed to 'validation_split'",
     ]
+    for gone, new in (("epochs", "max_train_steps"), ("warmup_epochs", "warmup_share"), ("close_mosaic", "close_mosaic_share")):
+        (problem,) = configure(YOLOv8, {gone: 4})[1]
+        assert problem.startswith(f"{gone}: replaced by '{new}'")
     assert configure(YOLOv8, {"optimizer": "AdamW"})[1] == ["optimizer: unknown value 'AdamW', did you mean 'adamw'?"]
     assert configure(YOLOv8, {"mixed_precision": True})[1] == ["mixed_precision: unknown value True; known: bf16, no"]
 
@@ -76,19 +80,60 @@ def test_old_names_and_values_are_reported_with_the_new_ones() -> None:
 def test_images_are_held_back_only_to_be_used(tmp_path: Path) -> None:
     data, shares = discs(tmp_path / "train", 8), {}
     for name, options in {
-        "best": replace(TINY, validation_split=None),
-        "last": replace(TINY, validation_split=None, keep="last"),
-        "last with a share": replace(TINY, validation_split=0.5, keep="last"),
+        "best": replace(TINY, keep="best"),
+        "last": replace(TINY, validation_split=0.0),
+        "last with a share": replace(TINY, validation_split=0.5),
     }.items():
         run = stage(tmp_path / name)
         options.train(data, run)
         shares[name] = run.metrics.get("validation_images", 0)
         assert ("validation_ap" in run.metrics) == (name != "last")
-        assert run.metrics["kept_epoch"] == 2 or name == "best"
+        assert run.metrics["kept_step"] == 4 or name == "best"
     assert shares == {"best": 2, "last": 0, "last with a share": 4}
-    assert configure(YOLOv8, {"validation_split": 0.0, "keep": "last"})[1] == []
-    (problem,) = configure(YOLOv8, {"validation_split": 0.0})[1]
+    (problem,) = configure(YOLOv8, {"keep": "best"})[1]
     assert "set validation_split above 0" in problem
+
+
+@pytest.fixture
+def rates() -> Iterator[list[float]]:
+    """The learning rate of each optimizer step that is taken."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    taken: list[float] = []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: taken.append(optimizer.param_groups[0]["lr"]))
+    yield taken
+    hook.remove()
+
+
+@pytest.mark.parametrize("images", [1, 3, 9])
+def test_every_training_set_gets_exactly_the_steps_that_were_asked_for(
+    images: int, tmp_path: Path, rates: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synthbench_yolov8.training import Trainer
+
+    sizes: list[int] = []
+    closed: list[int] = []
+
+    def remember(self: Trainer, batch: dict[str, object]) -> dict[str, object]:
+        prepared = preprocess(self, batch)
+        sizes.append(len(prepared["img"]))
+        return prepared
+
+    preprocess = Trainer.preprocess_batch
+    monkeypatch.setattr(Trainer, "preprocess_batch", remember)
+    monkeypatch.setattr(Trainer, "_close_dataloader_mosaic", lambda self: closed.append(self.steps))
+    run, options = stage(tmp_path / "run"), replace(TINY, max_train_steps=25, warmup_share=0.12, close_mosaic_share=0.2)
+    options.train(discs(tmp_path / "train", images), run)
+    assert len(rates) == run.metrics["steps"] == 25
+    assert sizes == [4] * 25
+    assert closed == [20]
+    assert rates.index(max(rates)) == 3, "the warm-up takes its share of the steps"
+    assert rates[-1] == pytest.approx(0.002 * (0.01 + 0.99 / 25)), "the decay ends with the last step"
+    held_back = {"validation_loss", "validation_ap"} if images > 1 else set()
+    assert run.curves.keys() == {"loss", *held_back}
+    for points in run.curves.values():
+        assert len(points) == 20
+        assert points[-1][0] == 25
 
 
 def test_it_learns_and_leaves_two_files_and_a_clean_process(
@@ -105,11 +150,11 @@ def test_it_learns_and_leaves_two_files_and_a_clean_process(
     events: list[dict[str, object]] = []
     run = stage(tmp_path / "run")
     run.emit = events.append
-    options = replace(TINY, epochs=14, mosaic=0.0, validation_split=None, keep="last", warmup_epochs=1.0, learning_rate=0.005)
+    options = replace(TINY, max_train_steps=84, mosaic=0.0, validation_split=0.0, warmup_share=0.07, learning_rate=0.005)
     options.train(discs(tmp_path / "train", 24, width=96, height=48), run)
     assert sorted(path.name for path in run.workdir.iterdir()) == ["model.json", "model.safetensors"]
-    assert run.metrics == {"epochs": 14, "kept_epoch": 14}
-    assert [event for event in events if event.get("label") == "train"][-1]["done"] == 14 * 6
+    assert run.metrics == {"steps": 84, "kept_step": 84}
+    assert [event for event in events if event.get("label") == "train"][-1]["done"] == 84
 
     test = discs(tmp_path / "test", 10, seed=9, width=96, height=48)
     found = list(options.predict(run.workdir, test.without_boxes(), stage(tmp_path / "predict")))
@@ -141,16 +186,16 @@ def test_a_seed_says_everything_whatever_the_set_holds(tmp_path: Path) -> None:
         run = stage(tmp_path / str(number), seed=seed)
         TINY.train(data, run)
         weights.append((run.workdir / "model.safetensors").read_bytes())
-        assert {"epochs", "kept_epoch", "validation_images", "validation_ap", "validation_ap50"} == set(run.metrics)
+        assert {"steps", "kept_step", "validation_images", "validation_ap", "validation_ap50"} == set(run.metrics)
     assert weights[0] == weights[1] != weights[2]
 
 
 def test_one_picture_is_enough_and_no_box_is_too_little(tmp_path: Path) -> None:
     data = discs(tmp_path / "train", 1)
     run = stage(tmp_path / "run")
-    replace(TINY, epochs=1, min_steps=3).train(data, run)
-    assert run.metrics == {"epochs": 3, "kept_epoch": 3}
-    assert run.notes == ["yolov8: too few images with boxes to hold any back, so it trains on all of them and keeps the last epoch"]
+    replace(TINY, max_train_steps=3).train(data, run)
+    assert run.metrics == {"steps": 3, "kept_step": 3}
+    assert run.notes == ["yolov8: too few images with boxes to hold any back, so it trains on all of them and keeps the last weights"]
     assert len(list(TINY.predict(run.workdir, data.without_boxes(), run))) == 1
     bare = ImageSet(data.categories, tuple(replace(picture, boxes=Boxes.none()) for picture in data))
     with pytest.raises(SynthbenchError, match="none of its 1 images has a box"):
@@ -161,7 +206,7 @@ def test_starting_weights(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    data, once = discs(tmp_path / "train", 4), replace(TINY, epochs=1)
+    data, once = discs(tmp_path / "train", 4), replace(TINY, max_train_steps=1)
     first = stage(tmp_path / "first")
     once.train(data, first)
     for weights in (first.workdir, first.workdir / "model.safetensors"):

@@ -22,7 +22,7 @@ class YOLOX:
     """YOLOX (Ge et al., arXiv 2107.08430), in its authors' own code. Defaults are theirs unless an option's text says otherwise."""
 
     name: ClassVar[str] = "yolox"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     license: ClassVar[str] = "Apache-2.0"
     environment: ClassVar[Environment] = Environment(
         python="3.11",  # the last for which there are wheels of this torch
@@ -46,12 +46,16 @@ class YOLOX:
     )
     smoke_options: ClassVar[Mapping[str, object]] = {
         "image_size": 64,
-        "epochs": 28,
+        "max_train_steps": 168,
         "batch_size": 4,
         "learning_rate": 0.004,
         "mosaic": 0.0,
     }
     renamed_options: ClassVar[Mapping[str, str]] = {"batch": "batch_size", "flip": "horizontal_flip"}
+    replaced_options: ClassVar[Mapping[str, str]] = {
+        "epochs": "replaced by 'max_train_steps', the optimizer steps of every training set, whatever its size",
+        "min_steps": "replaced by 'max_train_steps', the optimizer steps of every training set, whatever its size",
+    }
 
     model: Literal["yolox-nano", "yolox-tiny", "yolox-s", "yolox-m", "yolox-l", "yolox-x"] = "yolox-tiny"
     """`yolox-nano` has fewer weights, but needs more steps, which are no faster on a CPU."""
@@ -60,10 +64,8 @@ class YOLOX:
     image_size: Annotated[int, Meta(ge=64, multiple_of=32)] = 640
     """Pixels; images are scaled to it by their longer side and padded to a square."""
 
-    epochs: Count = 100
-    """The authors' value, for COCO, is 300."""
-    min_steps: Annotated[int, Meta(ge=0)] = 0
-    """Trains for more epochs where `epochs` would give fewer optimizer steps than this, as with small training sets."""
+    max_train_steps: Count = 2000
+    """Optimizer steps, each on `batch_size` images, whatever the size of the training set. The learning rate's schedule spans them."""
     batch_size: Count = 8
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """The authors use SGD with Nesterov momentum, which needs many more steps from scratch."""
@@ -83,6 +85,9 @@ class YOLOX:
     """Probability that a mosaic is mixed with another image. The authors' value is 1 for the larger models, and 0 for the small ones."""
     horizontal_flip: Share = 0.5
     """Probability that a training image is mirrored left to right."""
+    validation_split: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    """Share of the training images that is held back, which means that nothing is learned from them: the loss on them is measured
+    about 20 times during training, and is the learning curve `validation_loss`."""
 
     score_threshold: Share = option(0.01, stage="predict")
     """Boxes with a lower score are dropped."""
@@ -92,7 +97,8 @@ class YOLOX:
     def train(self, data: ImageSet, run: Run) -> None:
         """Writes `model.safetensors` (float32, the moving average of the weights) and `model.json` to `run.workdir`.
 
-        Trains on all images; logs `epochs`.
+        Logs `steps` and the curve `loss`; with a `validation_split` also the number of images held back as `validation_images`, the
+        curve `validation_loss` and its last value. A single image is not held back: it is both learned from and measured.
         Raises SynthbenchError if the starting weights do not fit, or the loss is not finite.
         """
         from synthbench_yolox.train import train

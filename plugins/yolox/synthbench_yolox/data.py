@@ -14,7 +14,7 @@ from yolox.data.data_augment import preproc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from synthbench import Picture
+    from synthbench import ImageSet, Picture
 
     from synthbench_yolox import YOLOX
 
@@ -80,6 +80,23 @@ class Augmented:
         images = torch.stack([torch.from_numpy(image) for image, _ in examples])
         targets = torch.nn.utils.rnn.pad_sequence(kept, batch_first=True)
         return images, targets
+
+
+def plain_batches(images: ImageSet, options: YOLOX) -> list[tuple[Tensor, Tensor]]:
+    """Images and targets without augmentation, in batches as `Augmented.batch` returns them."""
+    album = Album(images.pictures, options.image_size)
+    batches = (range(first, min(first + options.batch_size, len(album))) for first in range(0, len(album), options.batch_size))
+    return [_plain_batch(album, picks, options.image_size) for picks in batches]
+
+
+def _plain_batch(album: Album, picks: Sequence[int], image_size: int) -> tuple[Tensor, Tensor]:
+    targets = []
+    for pick in picks:
+        rows = torch.from_numpy(album.load_anno(pick))
+        low, high, label = rows[:, :2], rows[:, 2:4], rows[:, 4:]
+        targets.append(torch.cat([label, (low + high) / 2, high - low], 1)[((high - low) > MIN_SIDE).all(1)])
+    pixels = torch.stack([padded(album.images[pick], image_size) for pick in picks])
+    return pixels, torch.nn.utils.rnn.pad_sequence(targets, batch_first=True)
 
 
 def _rows(picture: Picture, image: NDArray[np.uint8]) -> NDArray[np.float32]:

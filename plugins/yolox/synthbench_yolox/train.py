@@ -5,17 +5,18 @@ YOLOX's own `Trainer` computes on CUDA only, reads folders in COCO's layout, and
 
 from __future__ import annotations
 
-import math
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from synthbench import curve_steps, training_batches
+from torch import Tensor, nn
 from yolox.utils import ModelEMA
 
-from synthbench_yolox.data import Augmented
+from synthbench_yolox.data import Augmented, plain_batches
 from synthbench_yolox.model import MODEL, SPEC, Spec, fill, on_device
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ def train(options: YOLOX, data: ImageSet, run: Run) -> None:
     for seed in (random.seed, np.random.seed, torch.manual_seed):  # YOLOX uses all three generators
         seed(run.seed)
     spec = Spec(options.model, data.categories, options.image_size)
-    augmented = Augmented(data.pictures, options)
-    per_epoch = math.ceil(len(data) / options.batch_size)
-    epochs = max(options.epochs, math.ceil(options.min_steps / per_epoch))
-    batches = [picks for _ in range(epochs) for picks in torch.randperm(len(data)).split(options.batch_size)]
+    training, held_back = data.split(options.validation_split, run.seed)
+    augmented, validation = Augmented(training.pictures, options), plain_batches(held_back, options)
+    batches = training_batches(len(training), options.batch_size, options.max_train_steps, run.seed)
     first_plain = len(batches) - round(options.plain_share * len(batches))
+    measured = curve_steps(options.max_train_steps)
+    step, losses = 0, list[float]()
 
     device, current = on_device(run.device)
     with current:
@@ -47,21 +49,52 @@ def train(options: YOLOX, data: ImageSet, run: Run) -> None:
         model.to(device).train()
         optimizer, schedule = _optimizer(options, experiment, len(batches))
         average = ModelEMA(model, DECAY)
-        for step, picks in enumerate(run.track(batches, "train", unit="batches")):
+        for picks in run.track(batches, "train", unit="steps"):
             plain = step >= first_plain
             model.head.use_l1 = plain
             for group in optimizer.param_groups:
                 group["lr"] = schedule.update_lr(step + 1)
-            images, targets = augmented.batch(picks.tolist(), plain=plain)
+            images, targets = augmented.batch(picks, plain=plain)
             loss = model(images.to(device), targets.to(device))["total_loss"]
-            run.show_metrics(loss=loss.item())
+            losses.append(loss.item())
+            run.show_metrics(loss=losses[-1])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             average.update(model)
-    run.log_metrics(epochs=epochs)
+            step += 1
+            if step not in measured:
+                continue
+            run.log_curve("loss", step, sum(losses) / len(losses))
+            losses.clear()
+            if validation:
+                current_loss = _validation_loss(average.ema, validation, device)
+                run.log_curve("validation_loss", step, current_loss)
+                run.log_metrics(validation_loss=round(current_loss, 4))
+    if len(training) < len(data):
+        run.log_metrics(validation_images=len(held_back))
+    run.log_metrics(steps=step)
     save_file({name: tensor.cpu().contiguous() for name, tensor in average.ema.state_dict().items()}, run.workdir / MODEL)
     spec.save(run.workdir / SPEC)
+
+
+def _validation_loss(model: Any, batches: Sequence[tuple[Tensor, Tensor]], device: Any) -> float:
+    """The mean loss per image of the moving average of the weights, without the L1 distance, so that it stays comparable.
+
+    YOLOX's head computes losses in training mode only; everything else is in evaluation mode, in which BatchNorm keeps its
+    statistics.
+    """
+    head = model.head
+    use_l1, head.use_l1 = head.use_l1, False
+    model.training = head.training = True
+    total, images = 0.0, 0
+    with torch.no_grad():
+        for pixels, targets in batches:
+            total += model(pixels.to(device), targets.to(device))["total_loss"].item() * len(pixels)
+            images += len(pixels)
+    head.use_l1 = use_l1
+    model.eval()
+    return total / images
 
 
 def _set_norm_momentum(model: nn.Module, steps: int) -> None:

@@ -18,7 +18,7 @@ from synthbench.metrics import evaluate
 from synthbench_yolox import YOLOX
 
 needs_library = pytest.mark.skipif(not any(distributions(name="yolox")), reason="needs yolox, which is in the plugin's own environment")
-QUICK = YOLOX(image_size=64, epochs=1, batch_size=4, score_threshold=0.0)
+QUICK = YOLOX(image_size=64, max_train_steps=2, batch_size=4, score_threshold=0.0)
 COLOURS = ((220, 30, 30), (30, 30, 220))
 
 
@@ -64,14 +64,17 @@ def test_the_environment_is_exact() -> None:
 
 
 def test_wrong_options_are_reported() -> None:
-    _, problems = configure(YOLOX, {"image_size": 100, "model": "yolox-small", "mosaic_scale": [0.5], "epoch": 3})
+    _, problems = configure(YOLOX, {"image_size": 100, "model": "yolox-small", "mosaic_scale": [0.5], "train_steps": 3})
     message = "\n".join(problems)
-    assert all(part in message for part in ("image_size: ", "did you mean 'yolox-s", "mosaic_scale: ", "did you mean 'epochs'"))
+    assert all(part in message for part in ("image_size: ", "did you mean 'yolox-s", "mosaic_scale: ", "did you mean 'max_train_steps'"))
     assert configure(YOLOX, YOLOX.smoke_options)[1] == []
 
 
 def test_old_names_are_reported_with_the_new_ones() -> None:
     assert configure(YOLOX, {"batch": 4, "flip": 0.5})[1] == ["batch: renamed to 'batch_size'", "flip: renamed to 'horizontal_flip'"]
+    for gone in ("epochs", "min_steps"):
+        (problem,) = configure(YOLOX, {gone: 4})[1]
+        assert problem.startswith(f"{gone}: replaced by 'max_train_steps'")
 
 
 @needs_library
@@ -80,10 +83,29 @@ def test_learns_with_its_smoke_options(tmp_path: Path) -> None:
     options, _ = configure(YOLOX, YOLOX.smoke_options)
     assert options is not None
     run = trained(options, toys, tmp_path / "fitted")
-    assert run.metrics == {"epochs": 28}
+    assert run.metrics == {"steps": 168}
     assert 0 < run.shown["loss"] < 10
     scores = evaluate([picture.boxes or Boxes.none() for picture in toys], found(options, tmp_path / "fitted", toys), 2)
     assert (scores["AP"] or 0) >= 0.3
+
+
+@needs_library
+@pytest.mark.parametrize("images", [1, 3, 9])
+def test_every_training_set_gets_exactly_the_steps_that_were_asked_for(images: int, tmp_path: Path) -> None:
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    rates: list[float] = []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
+    options = replace(QUICK, max_train_steps=25, learning_rate=1e-3, validation_split=0.3)
+    run = trained(options, drawn(tmp_path, images), tmp_path / "fitted")
+    hook.remove()
+    assert len(rates) == run.metrics["steps"] == 25
+    assert max(rates) == pytest.approx(1e-3)
+    assert rates[-1] == pytest.approx(1e-3 / 20), "the decay to a twentieth ends before the plain steps"
+    assert run.curves.keys() == {"loss", "validation_loss"}
+    for points in run.curves.values():
+        assert len(points) == 20
+        assert points[-1][0] == 25
 
 
 @needs_library
@@ -101,7 +123,7 @@ from synthbench_yolox import YOLOX
 pictures = json.loads(sys.argv[1])
 data = ImageSet(("red",), tuple(Picture(Path(path), 64, 64, Boxes.of(boxes)) for path, boxes in pictures))
 for folder, seed in zip(sys.argv[2:], (3, 4)):
-    YOLOX(image_size=64, epochs=1, batch_size=4, mixup=1.0).train(data, StageRun(Path(folder), seed=seed))
+    YOLOX(image_size=64, max_train_steps=2, batch_size=4, mixup=1.0).train(data, StageRun(Path(folder), seed=seed))
 """
     folders = [tmp_path / name for name in "abc"]
     trained(replace(QUICK, mixup=1.0), toys, folders[0], seed=3)
@@ -129,7 +151,7 @@ def test_trains_on_odd_training_sets(tmp_path: Path) -> None:
     outside = replace(wide, boxes=Boxes.of([(-5, -5, 90, 90), (3, 3, 3, 9), (0, 0, 70, 30)], crowd=[False, False, True]))
     for number, pictures in enumerate([(wide,), (empty,), (wide, empty, thin), (outside, empty)]):
         data = ImageSet(("red",), pictures)
-        trained(replace(QUICK, epochs=3, mixup=0.5), data, tmp_path / str(number))
+        trained(replace(QUICK, max_train_steps=3, mixup=0.5), data, tmp_path / str(number))
         for picture, boxes in zip(data, found(QUICK, tmp_path / str(number), data), strict=True):
             assert len(boxes) <= 100
             assert (boxes.xyxy >= 0).all()

@@ -151,6 +151,19 @@ class Sociable(Threshold):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tireless(Threshold):
+    """Takes a step for each picture. equal: or as many on any number of pictures."""
+
+    name: ClassVar[str] = "tireless"
+
+    equal: bool = False
+
+    def train(self, data: ImageSet, run: Run) -> None:
+        super().train(data, run)
+        run.log_metrics(steps=8 if self.equal else len(data))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Thick(Threshold):
     name: ClassVar[str] = "thick"
 
