@@ -49,6 +49,15 @@ def test_results_give_a_row_for_each_cell(finished: tuple[Path, Results]) -> Non
     assert rows[0]["references_seed"] is None, "all real images have no draw"
 
 
+def test_learning_curves_of_trainings_are_in_the_results(finished: tuple[Path, Results]) -> None:
+    trainings = [cell.training for cell in finished[1].cells if cell.training]
+    assert trainings
+    for training in trainings:
+        ((step, value),) = training.curves["loss"]
+        assert step == training.images
+        assert value == 1 / float(training.metrics["fake-threshold"]["least"] or 0)
+
+
 def test_a_report_is_made_again_without_its_store_byte_for_byte(finished: tuple[Path, Results], tmp_path: Path) -> None:
     folder, results = finished
     copied = tmp_path / "reports"

@@ -50,6 +50,7 @@ def test_weights_may_be_none() -> None:
 @dataclass(frozen=True, kw_only=True)
 class Renamed:
     renamed_options: ClassVar[Mapping[str, str]] = MappingProxyType({"batch": "batch_size"})
+    replaced_options: ClassVar[Mapping[str, str]] = MappingProxyType({"epochs": "replaced by 'max_train_steps', in steps"})
 
     batch_size: int = 1
     threshold: float = option(0.5, stage="predict")
@@ -57,6 +58,10 @@ class Renamed:
 
 def test_an_old_name_is_told_the_new_one() -> None:
     assert configure(Renamed, {"batch": 2}) == (None, ["batch: renamed to 'batch_size'"])
+
+
+def test_an_option_that_is_gone_is_told_what_to_do_instead() -> None:
+    assert configure(Renamed, {"epochs": 2}) == (None, ["epochs: replaced by 'max_train_steps', in steps"])
 
 
 def test_options_with_a_mark_count_where_they_are_asked_for() -> None:

@@ -141,6 +141,10 @@ def test_a_sound_plugin_is_found(found: PluginInfo) -> None:
             "epochs: option(…, stage='predict'), but stage has no meaning for this kind of plugin",
         ),
         (DETECTOR + "    renamed_options = {'epoch': 'epoks'}" + HOOK, "renamed_options: no option 'epoks', did you mean 'epochs'?"),
+        (
+            DETECTOR + "    replaced_options = {'steps': 3}" + HOOK,
+            "replaced_options should be a mapping of old names to what to do instead",
+        ),
         (DETECTOR + "    seeded = 'no'" + HOOK, "seeded should be True or False, not 'no'"),
         (DETECTOR + "    def environment(self): ..." + HOOK, "environment should be an Environment, None, or a property"),
         (

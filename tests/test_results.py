@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from synthbench.reporting.answer import first_sentence
 from synthbench.results.files import SCHEMA_FILE, json_schema, read_results, write_results
 
@@ -23,6 +24,19 @@ def test_committed_results_are_read_whatever_version_wrote_them(path: Path, tmp_
     assert first_sentence(results).endswith((".", ":"))
     write_results(tmp_path / "again.json", results)
     assert read_results(tmp_path / "again.json") == results
+
+
+def test_learning_curves_are_stored_with_a_training(tmp_path: Path) -> None:
+    results = read_results(REPORTS[0])
+    cell = next(cell for cell in results.cells if cell.training is not None)
+    assert cell.training is not None
+    assert cell.training.curves == {}, "earlier results have none"
+    curves = {"loss": [(1, 0.5), (2, 0.25)]}
+    with_curve = structs.replace(cell, training=structs.replace(cell.training, curves=curves))
+    write_results(tmp_path / "again.json", structs.replace(results, cells=[with_curve]))
+    (again,) = read_results(tmp_path / "again.json").cells
+    assert again.training is not None
+    assert again.training.curves == curves
 
 
 def test_the_schema_in_the_repository_is_that_of_the_code() -> None:

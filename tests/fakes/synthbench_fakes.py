@@ -123,6 +123,7 @@ class Threshold:
         learnt = {"images": len(data), "least": float((np.nanmean(inside) + np.mean(outside)) / 2 + self.margin + jitter)}
         run.show_metrics(loss=1 / learnt["least"])
         run.log_metrics(least=learnt["least"])
+        run.log_curve("loss", len(data), 1 / learnt["least"])
         run.log(f"red begins at {learnt['least']:.1f}")
         (run.workdir / "model.json").write_text(json.dumps(learnt))
 
