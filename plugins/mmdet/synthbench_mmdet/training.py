@@ -113,22 +113,25 @@ class Reporter(Hook):  # type: ignore[misc]  # mypy does not follow mmengine
         self.steps = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Loads the starting weights."""
+        """Loads the starting weights, and begins to count the optimizer's steps."""
+        runner.optim_wrapper.optimizer.register_step_post_hook(self._count)
         if self._weights:
             fill(runner.model, self._weights, self._options.weights, self._run)
         next(self._ticks)
+
+    def _count(self, *_: object) -> None:
+        self.steps += 1
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: Any = None) -> None:  # noqa: ARG002
         """Shows the losses of a step, which are their sum and its parts, and adds points to the curves."""
         self._run.show_metrics(**{name: float(value) for name, value in outputs.items() if name.startswith("loss")})
         self._losses.append(float(outputs["loss"]))
-        self.steps += 1
-        if self.steps in self._measured:
-            self._run.log_curve("loss", self.steps, sum(self._losses) / len(self._losses))
+        if (step := batch_idx + 1) in self._measured:
+            self._run.log_curve("loss", step, sum(self._losses) / len(self._losses))
             self._losses.clear()
             if self._held_back:
                 loss = validation_loss(runner.model, self._held_back, self._options.batch_size, self._run.seed)
-                self._run.log_curve("validation_loss", self.steps, loss)
+                self._run.log_curve("validation_loss", step, loss)
                 self._run.log_metrics(validation_loss=round(loss, 4))
         next(self._ticks, None)
 
