@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from evidence_simulation import IOUS, Row, average_precision, detect, draw_photos, simulate, skill_of
 from scipy import stats
-from synthbench.evidence import Estimate, Spread, best_of, differences, judge, judge_all, levels
+from synthbench.evidence import (
+    Estimate,
+    Replicates,
+    Spread,
+    advice,
+    best_of,
+    differences,
+    equivalent_images,
+    judge,
+    judge_all,
+    levels,
+    split,
+)
+from synthbench.evidence.equivalent import isotonic
 from synthbench.evidence.intervals import image_variances, pooled
+from synthbench.metrics import Matches, summarize
 
 
 def resamples(values, shared=0.0, own=0.0, count=4000, seed=0):
@@ -201,3 +216,183 @@ def test_the_best_of_several_has_wider_bounds_than_alone():
     assert best.lower < several[1].lower()
     assert best.upper > several[1].upper()
     assert best_of([Estimate(0.5, 1, None)]) is None
+
+
+# ----------------------------------------------------------------------------------------------- where variance comes from
+
+
+def test_the_parts_of_the_variance_are_differences_between_kinds_of_rows():
+    rows = np.array([[0.50, 0.51, 0.52], [0.40, 0.42, 0.44], [0.40, 0.43, 0.46], [0.41, 0.44, 0.47]])
+    found = split([Replicates(("real", "references", "generated", "generated"), rows, resamples(rows))])
+    assert found.detector
+    assert found.references
+    assert found.generator
+    assert found.detector.deviation == pytest.approx(0.01)
+    assert found.references.variance == pytest.approx(4e-4 - 1e-4)
+    assert found.generator.variance == pytest.approx(9e-4 - 4e-4)
+    assert found.detector.freedom == 2
+    assert found.generator.freedom == pytest.approx(5e-4**2 / (9e-4**2 / 4 + 4e-4**2 / 2))
+
+
+def test_a_part_is_never_below_nothing_and_none_where_no_row_shows_it():
+    rows = np.array([[0.50, 0.53, 0.56], [0.40, 0.41, 0.42]])
+    found = split([Replicates(("real", "references"), rows, resamples(rows))])
+    assert found.references
+    assert found.references.variance == 0
+    assert found.generator is None
+    alone = split([Replicates(("references",), rows[1:, :1], resamples(rows[1:, :1]))])
+    assert (alone.detector, alone.references, alone.shared) == (None, None, None)
+
+
+def test_detectors_are_pooled_and_the_images_part_is_taken_out():
+    rows = np.array([[0.50, 0.51, 0.52]])
+    louder = np.array([[0.50, 0.53, 0.56, np.nan]])
+    found = split([Replicates(("real",), rows, resamples(rows)), Replicates(("real",), louder, resamples(louder))])
+    assert found.detector
+    assert found.detector.variance == pytest.approx(5e-4)
+    assert found.detector.freedom == 4
+    noisy = split([Replicates(("real",), louder, resamples(louder, shared=2e-4, own=4e-4, count=200_000))])
+    assert noisy.detector
+    assert noisy.detector.variance == pytest.approx(5e-4, rel=0.05)
+    assert noisy.shared == pytest.approx(2e-4, rel=0.05)
+    assert noisy.interaction == pytest.approx(4e-4, rel=0.05)
+
+
+def test_shapes_of_a_split_are_checked():
+    rows = np.zeros((2, 3))
+    with pytest.raises(ValueError, match="1 kinds"):
+        split([Replicates(("real",), rows, resamples(rows))])
+
+
+def test_the_advice_is_to_add_what_the_variance_comes_from():
+    found = advice([estimate(0, between=9e-4, shared=1e-4)])
+    assert found
+    assert (found.add, found.replicates, found.images) == ("replicates", pytest.approx(3 / 8), pytest.approx(1 / 8))
+    found = advice([estimate(0, between=9e-4, shared=9e-4)])
+    assert found
+    assert found.add == "test images"
+    found = advice([estimate(0, between=9e-4, shared=1e-4, interaction=9e-4)])
+    assert found
+    assert (found.add, found.images) == ("test images", pytest.approx(1 / 2))
+    assert advice([Estimate(0.1, 1, None), estimate(0, between=0, freedom=float("inf"))]) is None
+
+
+# ----------------------------------------------------------------------------------------------- equivalent photographs
+
+COUNTS = (20, 40, 80, 160)
+CURVE = np.array([[0.10], [0.20], [0.30], [0.40]]) + np.array([0.0, 0.01, -0.01])
+
+
+def equivalent(ap, curve=CURVE, spread=0.001, counts=COUNTS):
+    generated = ap + spread * np.array([1.0, -1.0, 0.0])[: curve.shape[1]]
+    noise = 1e-4 * np.random.default_rng(0).normal(size=50)
+    return equivalent_images(counts, curve, curve[..., None] + noise, generated, generated[:, None] + noise, 100)
+
+
+def test_the_number_of_photographs_is_read_off_the_curve_in_its_logarithm():
+    found = equivalent(0.25)
+    assert found.position == "within"
+    assert found.images == pytest.approx(40 * 2**0.5)
+    assert found.low
+    assert found.high
+    assert 20 < found.low < found.images < found.high < 160
+    assert equivalent(0.30).images == pytest.approx(80)
+
+
+def test_a_set_that_is_better_than_all_photographs_and_one_that_is_worse_than_the_fewest():
+    more = equivalent(0.6)
+    assert (more.position, more.images, more.low, more.high) == ("more", None, 160, None)
+    fewer = equivalent(0.01)
+    assert (fewer.position, fewer.images, fewer.low, fewer.high) == ("fewer", None, None, 20)
+    near = equivalent(0.401)
+    assert near.position == "more"
+    assert near.low
+    assert 80 < near.low < 160
+    assert near.high is None
+
+
+def test_more_spread_gives_a_wider_range_of_photographs():
+    quiet, loud = equivalent(0.25), equivalent(0.25, spread=0.03)
+    assert quiet.low
+    assert quiet.high
+    assert loud.low is None or loud.low < quiet.low
+    assert loud.high is None or loud.high > quiet.high
+
+
+def test_one_replicate_gives_a_number_without_an_interval():
+    found = equivalent(0.25, CURVE[:, :1], spread=0)
+    assert found.images == pytest.approx(40 * 2**0.5)
+    assert not found.bounded
+    assert found.low is found.high
+    assert found.low is None
+
+
+def test_a_curve_that_falls_is_made_level():
+    weights, _ = isotonic(np.array(COUNTS, float), np.array([0.1, 0.3, 0.2, 0.4]), np.array([20.0, 40.0, 80.0, 160.0]))
+    assert weights @ [0.1, 0.3, 0.2, 0.4] == pytest.approx([0.1, 0.25, 0.25, 0.4])
+    curve = CURVE.copy()
+    curve[1:3] = curve[[2, 1]]
+    assert equivalent(0.25, curve).images == pytest.approx(40 * 2**0.5, rel=0.01)
+
+
+def test_replicates_with_a_failed_cell_are_left_out():
+    curve = np.column_stack([CURVE, [0.9, np.nan, 0.9, 0.9]])
+    generated = np.array([0.251, 0.249, 0.25, 0.9])
+    noise = 1e-4 * np.random.default_rng(0).normal(size=50)
+    found = equivalent_images(COUNTS, curve, curve[..., None] + noise, generated, generated[:, None] + noise, 100)
+    assert found == equivalent(0.25)
+    with pytest.raises(ValueError, match="no replicate"):
+        equivalent(0.25, CURVE * np.nan)
+
+
+@pytest.mark.parametrize("counts", [(20,), (20, 20, 80, 160), (0, 40, 80, 160), (20, 40, 80)])
+def test_counts_that_are_no_curve_are_refused(counts):
+    with pytest.raises(ValueError, match=r"counts|shapes"):
+        equivalent(0.25, counts=counts)
+
+
+# ------------------------------------------------------------------------------------------------------------- coverage
+
+
+def test_simulated_detectors_have_coco_ap():
+    """The simulation's AP, whose scores have few levels, is near the AP of `summarize`."""
+    rng = np.random.default_rng(1)
+    photos = draw_photos(100, rng)
+    for ap in (0.2, 0.5):
+        found = detect(photos, skill_of(ap), rng)
+        hit = np.zeros((4, 10, len(found.iou)), np.bool_)
+        hit[0] = found.iou >= IOUS[:, None]
+        counted = np.zeros((4, len(photos.image)), np.bool_)
+        counted[0] = True
+        order = np.argsort(found.image, kind="stable")
+        matches = Matches(
+            images=100,
+            image=found.image[order],
+            label=np.zeros_like(order),
+            score=-found.level[order].astype(np.float32),
+            rank=np.zeros_like(order),
+            hit=hit[..., order],
+            ignored=np.zeros_like(hit),
+            truth_image=photos.image,
+            truth_label=np.zeros_like(photos.image),
+            truth_counts=counted,
+        )
+        assert average_precision(photos, found, np.ones((1, 100), np.float32))[0] == pytest.approx(summarize(matches, 1)["AP"], abs=0.02)
+
+
+def test_intervals_contain_the_truth_of_simulated_detectors_and_replaces_is_rarely_wrong():
+    """The full table is made by `tests/performance/simulate_evidence.py`."""
+    rows = [Row(0.45), Row(0.40, 0.01, 0.01), Row(0.40, 0.01, 0.01), Row(0.40, 0.01, 0.01)]
+    rng = np.random.default_rng(3)
+    covered, wrong, wrong_of_any = [], [], []
+    for _ in range(100):
+        values, resampled = simulate(rows, 0.02, 3, 80, 100, rng)
+        found = differences(values, resampled, 0, 80)[1:]
+        covered += [each.interval[0] <= -0.05 <= each.interval[1] for each in found if each.interval]
+        wrong += [judge(each).word == "replaces" for each in found]
+        wrong_of_any.append(any(each.word == "replaces" for each in judge_all(found)))
+    assert len(covered) == 300
+    # The bounds are four standard errors from 0.95 and 0.05, by 100 independent repetitions.
+    assert 0.86 < np.mean(covered) <= 1
+    assert np.mean(wrong) < 0.13
+    assert np.mean(wrong_of_any) < 0.13

@@ -1,9 +1,9 @@
 """How often the intervals of `synthbench.evidence` contain the truth, and how often *replaces* is said wrongly: simulated detectors.
 
-    uv run python tests/performance/simulate_evidence.py differences [--repeats 400] [--jobs 2]
-    uv run python tests/performance/simulate_evidence.py normal [--repeats 4000]
+    uv run python tests/performance/simulate_evidence.py differences [--repeats 100] [--jobs 2]
+    uv run python tests/performance/simulate_evidence.py normal [--repeats 1000]
 
-`differences` simulates detections (tests/evidence_simulation.py): AP of `real`, of `references` and of four generated training
+`differences` simulates detections (tests/fakes/evidence_simulation.py): AP of `real`, of `references` and of three generated training
 sets whose true AP is exactly the margin below `real`, where *replaces* is said wrongly most often. `normal` draws AP and its
 image effects from normal distributions, for many more repetitions. Both print Markdown tables.
 """
@@ -18,18 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 
 from evidence_simulation import Floats, Row, simulate
-from scipy import stats
 from synthbench.evidence import MARGIN, Estimate, Spread, differences, judge, judge_all, levels
 from synthbench.evidence.intervals import pooled
 
 DETECTORS = {"YOLOv8": 0.032, "Faster R-CNN": 0.008, "DETR": 0.004}
 """Standard deviation of AP between seeds of the detector, as measured on apples."""
-GENERATED = 4
+GENERATED = 3
 ROWS = [Row(0.45), Row(0.33, 0.01), *[Row(0.45 - MARGIN, 0.01, 0.01)] * GENERATED]
-IMAGES, REPLICATES, RESAMPLES = (80, 120, 331), (1, 3, 6), 200
+IMAGES, REPLICATES, RESAMPLES = (80, 120, 331), (1, 3, 6), 100
 METHODS = ("images alone", "own s^2", "pooled s^2", "synthbench")
 
 
@@ -95,19 +94,25 @@ def simulate_differences(repeats: int, jobs: int) -> None:
     names = [*METHODS, "width", "AP", "wrong, one", "wrong, family", "right at 0"]
     with ProcessPoolExecutor(jobs) as pool:
         settings = [(name, images) for name in DETECTORS for images in IMAGES]
-        tasks = [
-            [pool.submit(repetitions, (DETECTORS[name], images, len(part), int(part[0]))) for part in np.array_split(range(repeats), 2 * jobs)]
-            for name, images in settings
-        ]
+        parts = [(len(part), int(part[0])) for part in np.array_split(range(repeats), 2 * jobs)]
+        tasks = [[pool.submit(repetitions, (DETECTORS[name], images, *part)) for part in parts] for name, images in settings]
 
         def rows() -> Iterator[list[str]]:
-            for (name, images), parts in zip(settings, tasks, strict=True):
-                done = [each for part in parts for each in part.result()]
-                for count in REPLICATES:
-                    means = {key: np.mean([each[count][key] for each in done]) for key in done[0][count]}
-                    yield [name, str(images), str(count), *(f"{means[key]:.3f}" if key in means else "" for key in names)]
+            every: list[dict[int, dict[str, float]]] = []
+            for (name, images), futures in zip(settings, tasks, strict=True):
+                done = [each for future in futures for each in future.result()]
+                yield from ([name, str(images), *line] for line in _means(done, names))
+                every += done
+            yield from (["all", "", *line] for line in _means(every, names))
 
         table(["detector", "test images", "replicates", *names], rows())
+
+
+def _means(done: list[dict[int, dict[str, float]]], names: list[str]) -> Iterator[list[str]]:
+    """For each number of replicates: the number, and the mean of each figure over repetitions."""
+    for count in REPLICATES:
+        means = {key: np.mean([each[count][key] for each in done]) for key in done[0][count]}
+        yield [str(count), *(f"{means[key]:.3f}" if key in means else "" for key in names)]
 
 
 def simulate_normal(repeats: int) -> None:
@@ -154,7 +159,7 @@ def main() -> None:
     """Prints the tables that the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=["differences", "normal"])
-    parser.add_argument("--repeats", type=int, default=400)
+    parser.add_argument("--repeats", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     if options.part == "differences":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -126,7 +127,7 @@ def _interval(numbers: Floats, gaps: list[Estimate]) -> tuple[float | None, floa
 
 
 def _check(counts: tuple[int, ...], curve: Floats, curve_resampled: Floats, generated: Floats, generated_resampled: Floats) -> None:
-    if len(counts) < 2 or counts[0] < 1 or any(one >= other for one, other in zip(counts, counts[1:], strict=False)):
+    if len(counts) < 2 or counts[0] < 1 or any(one >= other for one, other in pairwise(counts)):
         raise ValueError(f"counts {counts}: they must be at least two, positive, and ascend")
     replicates, resamples = len(generated), generated_resampled.shape[-1]
     shapes = (curve.shape, curve_resampled.shape, generated_resampled.shape)

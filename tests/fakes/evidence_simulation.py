@@ -62,9 +62,7 @@ def detect(photos: Photos, skill: float, rng: np.random.Generator) -> Detections
     scores = np.concatenate([0.6 * ease[found] + 0.8, 0.4 * rng.normal(size=len(false_image)) - 0.3 - 0.1 * skill])
     scores += 0.5 * rng.normal(size=len(scores))
     level = np.clip((LEVELS * (1 - 1 / (1 + np.exp(-scores)))).astype(np.int64), 0, LEVELS - 1)
-    return Detections(
-        np.concatenate([photos.image[found], false_image]), level, np.concatenate([iou, np.zeros(len(false_image))])
-    )
+    return Detections(np.concatenate([photos.image[found], false_image]), level, np.concatenate([iou, np.zeros(len(false_image))]))
 
 
 def average_precision(photos: Photos, detections: Detections, weights: NDArray[np.float32]) -> Floats:
