@@ -25,6 +25,7 @@ class SD15(Recipe):
     """A recipe for checkpoints of a `StableDiffusionPipeline`."""
 
     pipeline: ClassVar[str] = "StableDiffusionPipeline"
+    loading_options: ClassVar[tuple[str, ...]] = (*Recipe.loading_options, "method")
 
     pretrained_model_name_or_path: Weights = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     method: Literal["full", "lora"] = "full"
@@ -57,6 +58,7 @@ class SDXLLora(NativeBoxes):
     name: ClassVar[str] = "sdxl-lora"
     pipeline: ClassVar[str] = "StableDiffusionXLPipeline"
     pipeline_guidance: ClassVar[float] = 5.0
+    loading_options: ClassVar[tuple[str, ...]] = (*NativeBoxes.loading_options, "pretrained_vae_model_name_or_path")
     interpolation: ClassVar[Literal["bilinear", "lanczos"]] = "lanczos"
     weight_decay: ClassVar[tuple[float, float]] = (1e-4, 1e-3)
     renamed_options: ClassVar[Mapping[str, str]] = {**RENAMED_OPTIONS, "vae": "pretrained_vae_model_name_or_path"}
