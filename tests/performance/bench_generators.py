@@ -47,11 +47,13 @@ def references(side: int, folder: Path) -> ImageSet:
 def train_like_diffusers(checkpoint: str, images: ImageSet, side: int, steps: int, device: str, prompt: str) -> None:
     """The loop of diffusers' example, without accelerate and logging."""
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    pipe = StableDiffusionPipeline.from_pretrained(checkpoint, safety_checker=None)
+    pipe = StableDiffusionPipeline.from_pretrained(checkpoint, safety_checker=None, torch_dtype=torch.float32)
     unet, vae = pipe.unet.to(device), pipe.vae.to(device, dtype)
     vae.requires_grad_(False)
     unet.train()
-    text = pipe.text_encoder(pipe.tokenizer(prompt, padding="max_length", max_length=77, return_tensors="pt").input_ids)[0].to(device)
+    with torch.no_grad():
+        tokens = pipe.tokenizer(prompt, padding="max_length", max_length=77, return_tensors="pt").input_ids
+        text = pipe.text_encoder(tokens)[0].to(device)
     optimizer = torch.optim.AdamW(unet.parameters(), lr=5e-6, weight_decay=1e-2)
     noiser = DDPMScheduler.from_config(pipe.scheduler.config)
     pixels = [picture.pixels() for picture in images]

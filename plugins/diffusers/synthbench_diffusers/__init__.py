@@ -73,6 +73,8 @@ class SDXLLora(NativeBoxes):
     """Another VAE, such as `madebyollin/sdxl-vae-fp16-fix`. It runs in `mixed_precision`; the checkpoint's own VAE runs in fp32."""
     resolution: Annotated[int, Meta(ge=8)] = 1024
     gradient_accumulation_steps: Annotated[int, Meta(ge=1)] = 4
+    """Forward passes in one optimizer step. `batch_size = 4` with 1 here is the same effective batch in one pass: it needs
+    `gradient_checkpointing` on a card of 24 GB, or one of more than 40 GB."""
     guidance_scale: float = option(5.0, stage="sample")
     """Scale of classifier-free guidance; 1 or less turns it off. 5 is the default of diffusers' SDXL pipeline."""
 
