@@ -47,7 +47,7 @@ def references(side: int, folder: Path) -> ImageSet:
 def train_like_diffusers(checkpoint: str, images: ImageSet, side: int, steps: int, device: str, prompt: str) -> None:
     """The loop of diffusers' example, without accelerate and logging."""
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    pipe = StableDiffusionPipeline.from_pretrained(checkpoint, safety_checker=None, torch_dtype=torch.float32)
+    pipe = StableDiffusionPipeline.from_pretrained(checkpoint, safety_checker=None, dtype=torch.float32)
     unet, vae = pipe.unet.to(device), pipe.vae.to(device, dtype)
     vae.requires_grad_(False)
     unet.train()
@@ -157,7 +157,7 @@ def main() -> None:
 def sample_both(recipe: SD15DreamBooth, fitted: Path, given: argparse.Namespace, device: str) -> None:
     """Times sampling: the pipeline with the same scheduler and batch, and one image at a time, as seeds of single images need it."""
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    pipe = StableDiffusionPipeline.from_pretrained(recipe.pretrained_model_name_or_path, safety_checker=None, torch_dtype=dtype).to(device)
+    pipe = StableDiffusionPipeline.from_pretrained(recipe.pretrained_model_name_or_path, safety_checker=None, dtype=dtype).to(device)
     pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
     pipe.set_progress_bar_config(disable=True)
     run = StageRun(fitted, seed=0, device=device)
