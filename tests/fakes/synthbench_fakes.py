@@ -57,18 +57,23 @@ class Paint:
     license: ClassVar[str] = "Apache-2.0"
 
     shift: int = 0
+    palette: Count = 0
     noise: Annotated[int, Meta(ge=0)] = option(80, stage="sample")
     slow: float = option(0.0, stage="sample")
 
     def fit(self, references: ImageSet, run: Run) -> None:
         import numpy as np
 
+        palette = 0
+        if self.palette:
+            folder = run.shared("palette", ["palette"], lambda folder: paint_palette(folder, self.palette, run))
+            palette = sum(int(path.read_text()) for path in folder.glob("*.txt"))
         colours = [
             picture.pixels()[int(y1) : int(y2), int(x1) : int(x2)].reshape(-1, 3).mean(0)
             for picture in references
             for x1, y1, x2, y2 in (picture.boxes or Boxes.none()).xyxy
         ]
-        colour = [round(float(value)) + self.shift for value in np.mean(colours, 0)]
+        colour = [round(float(value)) + self.shift + palette for value in np.mean(colours, 0)]
         (run.workdir / "colour.json").write_text(json.dumps(colour))
 
     def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
@@ -81,6 +86,15 @@ class Paint:
         colour = json.loads((fitted / "colour.json").read_text())
         for picture in images:
             yield squares_in(picture.pixels(), (colour[0] - colour[1]) / 2)
+
+
+def paint_palette(folder: Path, count: int, run: Run) -> None:
+    """Writes `count` shades, each after a while; those of an earlier attempt stay."""
+    for number in run.track(range(count), "palette"):
+        path = folder / f"{number}.txt"
+        if not path.exists():
+            time.sleep(0.02)
+            path.write_text(str((run.seed + number) % 3))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ is created or the first image is read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, overload
@@ -228,6 +228,15 @@ class Run(Protocol):
     @property
     def offline(self) -> bool:
         """Whether downloads are forbidden, from hubs and other addresses: true unless the user passed `--download`."""
+
+    def shared(self, name: str, options: Sequence[str], make: Callable[[Path], None]) -> Path:
+        """A folder to read, filled by `make(folder)` once for all stages of the plugin that have the same seed and these options alike.
+
+        For work of minutes that several stages would repeat, such as images sampled from a checkpoint before it is fine-tuned.
+        `make` may use nothing that differs between stages but these options and `run.seed`. Its folder is empty, or contains
+        what an earlier attempt wrote before it failed or was stopped. While another stage makes it, this one waits.
+        options: names of options that count for this stage. Raises ValueError for any other, and whatever `make` raises.
+        """
 
     def log(self, message: str) -> None:
         """Adds a line to the stage's log."""

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.execution.jobs import Job, Outcome
 from synthbench.execution.processor import processor
 from synthbench.execution.provenance import versions
+from synthbench.execution.sharing import shared_folder
 from synthbench.execution.stage_run import Event, StageRun
 from synthbench.registry import installed
 from synthbench.storage.references import find
@@ -66,6 +68,8 @@ def perform(job: Job, store: Store, emit: Callable[[Event], None]) -> Outcome:
     kind = STAGES[job.kind]
     started = time.monotonic()
     run = StageRun(Path(), job.seed, "cpu", job.resources.threads, job.allow_pickle, emit, job.offline)
+    if "recipe" in job.about:  # without one nobody can tell what a folder depends on
+        run.share = partial(shared_folder, job, store)
     task = Task(job, store, None, run)
     error = trace = ""
     disk_full = False

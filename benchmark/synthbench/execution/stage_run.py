@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,6 +53,8 @@ class StageRun:
     """What `log_curve` was given: (step, value)."""
     shown: dict[str, float] = field(default_factory=dict)
     """What `show_metrics` was given last."""
+    share: Callable[[StageRun, str, Sequence[str], Callable[[Path], None]], Path] | None = None
+    """Finds or makes a shared folder; None: nothing is shared, and such a folder is a part of `workdir`."""
 
     def log(self, message: str) -> None:
         """Writes a line to the stage's log."""
@@ -82,6 +84,15 @@ class StageRun:
         for name, value in metrics.items():
             require_finite(name, value)
         self.shown.update({name: float(value) for name, value in metrics.items()})
+
+    def shared(self, name: str, options: Sequence[str], make: Callable[[Path], None]) -> Path:
+        """A folder that `make` fills once for all stages that agree in these options and the seed."""
+        if self.share is not None:
+            return self.share(self, name, options, make)
+        folder = self.workdir / name
+        folder.mkdir(exist_ok=True)
+        make(folder)
+        return folder
 
     def track(self, items: Iterable[Item], label: str, total: int | None = None, unit: str = "") -> Iterator[Item]:
         """Passes `items` on and reports how far it is."""

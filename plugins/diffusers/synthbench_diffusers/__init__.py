@@ -25,6 +25,7 @@ class SD15(Recipe):
     """A recipe for checkpoints of a `StableDiffusionPipeline`."""
 
     pipeline: ClassVar[str] = "StableDiffusionPipeline"
+    loading_options: ClassVar[tuple[str, ...]] = (*Recipe.loading_options, "method")
 
     pretrained_model_name_or_path: Weights = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     method: Literal["full", "lora"] = "full"
@@ -57,6 +58,7 @@ class SDXLLora(NativeBoxes):
     name: ClassVar[str] = "sdxl-lora"
     pipeline: ClassVar[str] = "StableDiffusionXLPipeline"
     pipeline_guidance: ClassVar[float] = 5.0
+    loading_options: ClassVar[tuple[str, ...]] = (*NativeBoxes.loading_options, "pretrained_vae_model_name_or_path")
     interpolation: ClassVar[Literal["bilinear", "lanczos"]] = "lanczos"
     weight_decay: ClassVar[tuple[float, float]] = (1e-4, 1e-3)
     renamed_options: ClassVar[Mapping[str, str]] = {**RENAMED_OPTIONS, "vae": "pretrained_vae_model_name_or_path"}
@@ -71,6 +73,8 @@ class SDXLLora(NativeBoxes):
     """Another VAE, such as `madebyollin/sdxl-vae-fp16-fix`. It runs in `mixed_precision`; the checkpoint's own VAE runs in fp32."""
     resolution: Annotated[int, Meta(ge=8)] = 1024
     gradient_accumulation_steps: Annotated[int, Meta(ge=1)] = 4
+    """Forward passes in one optimizer step. `batch_size = 4` with 1 here is the same effective batch in one pass: it needs
+    `gradient_checkpointing` on a card of 24 GB, or one of more than 40 GB."""
     guidance_scale: float = option(5.0, stage="sample")
     """Scale of classifier-free guidance; 1 or less turns it off. 5 is the default of diffusers' SDXL pipeline."""
 

@@ -60,6 +60,9 @@ class Recipe:
     weight_decay: ClassVar[tuple[float, float]] = (1e-2, 1e-2)
     """AdamW's weight decay for the UNet and for the text encoders."""
 
+    loading_options: ClassVar[tuple[str, ...]] = ("pretrained_model_name_or_path", "variant", "mixed_precision", "train_text_encoder")
+    """Options that decide which weights a fit starts from, and in which dtype."""
+
     pretrained_model_name_or_path: Weights
     """The checkpoint: the name of a shipped one, a folder in diffusers' layout, or a hub id."""
     variant: str = ""
@@ -97,8 +100,8 @@ class Recipe:
     class_prompt: str = "a photo of apples on a tree"
     """The prompt that class images are sampled with."""
     num_class_images: Count = 200
-    """How many class images are sampled: by DPM-Solver++ in 20 steps, where the scripts take 50 steps of the pipeline's
-    scheduler, which costs two and a half times as much."""
+    """How many class images are sampled, once for all fits of the same checkpoint, size, prompt and seed: by DPM-Solver++ in 20
+    steps, where the scripts take 50 steps of the pipeline's scheduler, which costs two and a half times as much."""
     prior_loss_weight: Factor = 1.0
     """Weight of the class images' loss."""
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,7 +58,6 @@ def fit(recipe: Recipe, references: ImageSet, run: Run) -> None:
     summary = {"generator": recipe.name, "checkpoint": recipe.pretrained_model_name_or_path, "steps": len(losses), **mean_losses}
     (run.workdir / "fitted.json").write_text(json.dumps(summary, indent=1))
     state.remove(run.workdir)
-    shutil.rmtree(run.workdir / "class_images", ignore_errors=True)
 
 
 @dataclass

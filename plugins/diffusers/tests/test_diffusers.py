@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -435,3 +436,48 @@ def test_lora_stays_beside_half_precision_weights(recipes: dict[str, Recipe], fi
         one = half.unet(noise.bfloat16(), time, encoder_hidden_states=text.bfloat16()).sample.float()
         two = whole.unet(noise, time, encoder_hidden_states=text).sample
     assert float((one - two).norm() / two.norm()) < 0.05
+
+
+def test_class_images_depend_on_nothing_that_is_not_in_their_key(recipes: dict[str, Recipe], tmp_path: Path) -> None:
+    from synthbench_diffusers.checkpoint import open_pipeline
+    from synthbench_diffusers.class_images import OPTIONS, sample_missing
+
+    for name in METHODS:
+        kind, read = type(recipes[name]), set()
+
+        def recorded(self: Recipe, option: str, read: set[str] = read) -> Any:
+            read.add(option)
+            return object.__getattribute__(self, option)
+
+        watched = dataclasses.dataclass(frozen=True, kw_only=True)(type("Watched", (kind,), {"__getattribute__": recorded}))
+        values = {field.name: getattr(recipes[name], field.name) for field in dataclasses.fields(kind)}
+        recipe = watched(**values | {"num_class_images": 2, "boxes": False})
+        read.clear()
+        run = StageRun(tmp_path / name, seed=7)
+        run.workdir.mkdir()
+        sample_missing(recipe, open_pipeline(recipe, run), run, run.workdir)
+        options = {field.name for field in dataclasses.fields(kind)}
+        assert {"class_prompt", "resolution"} < read
+        assert read & options <= {*kind.loading_options, *OPTIONS}, name
+
+
+def test_fits_of_other_references_share_their_class_images(recipes: dict[str, Recipe], references: ImageSet, tmp_path: Path) -> None:
+    from synthbench.contract.options import option_values
+    from synthbench.execution.jobs import Job
+    from synthbench.execution.sharing import shared_folder
+    from synthbench.storage.local import LocalStore
+
+    store = LocalStore(tmp_path / "store")
+    left: list[dict[str, bytes]] = []
+    for number, (share, rate) in enumerate([(True, 1e-3), (True, 1e-2), (False, 1e-2)]):
+        recipe = dataclasses.replace(recipes["lora"], learning_rate=rate)
+        stage = {"seed": 7, "plugin": recipe.name, "version": recipe.version, "options": option_values(recipe, ())}
+        job = Job(kind="fit", key="", about={"recipe": stage})
+        run = StageRun(tmp_path / str(number), seed=7, share=partial(shared_folder, job, store) if share else None)
+        run.workdir.mkdir()
+        recipe.fit(references[: 1 + number] if number < 2 else references[:2], run)
+        left.append({path.name: path.read_bytes() for path in run.workdir.glob("*.safetensors")})
+        assert any("class_images: from the store" in note for note in run.notes) == (number == 1)
+    assert left[0] != left[1]
+    assert left[1] == left[2], "shared or not, the images are the same"
+    assert [kind for kind, _ in store.contents()] == ["shared"]
