@@ -135,7 +135,7 @@ _TABLE = (
         name="score",
         function=f"{OWN}:score",
         inputs=("predictions", "truth"),
-        leaves="AP and its kin in `stage.json`",
+        leaves="COCO's figures in `stage.json`, `matches.npz`",
         phase="scoring",
     ),
     StageKind(

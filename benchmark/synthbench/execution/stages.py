@@ -11,9 +11,10 @@ from synthbench.errors import SynthbenchError
 from synthbench.execution.border import Border, counted
 from synthbench.execution.jobs import DATA
 from synthbench.execution.perform import Task
-from synthbench.metrics import evaluate, precision_recall
+from synthbench.metrics import match, precision_recall, summarize
 from synthbench.storage.boxes import read_boxes, write_boxes
 from synthbench.storage.coco import read_samples, read_set, write_set
+from synthbench.storage.matches import MATCHES, write_matches
 from synthbench.storage.views import BOXES
 
 
@@ -110,9 +111,14 @@ def annotate(task: Task) -> None:
 
 
 def score(task: Task) -> None:
-    """Scores predictions on the test images against the truth: COCO's figures, where there is anything to divide by."""
+    """Scores predictions on the test images against the truth: COCO's figures, where there is anything to divide by.
+
+    Stores the matches as well, from which AP of resampled test images is computed (`metrics.bootstrap`).
+    """
     truth, predicted, categories = against_truth(task)
-    task.facts.update({name: value for name, value in evaluate(truth, predicted, categories).items() if value is not None})
+    matches = match(truth, predicted)
+    write_matches(task.run.workdir / MATCHES, matches)
+    task.facts.update({name: value for name, value in summarize(matches, categories).items() if value is not None})
 
 
 def judge(task: Task) -> None:

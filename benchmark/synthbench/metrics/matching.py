@@ -29,7 +29,7 @@ class Matches:
     images: the number of images, including those without boxes.
     image, label: int64 (D,), sorted by image, then by label, then by descending score.
     score: float32 (D,).
-    rank: int64 (D,), 0 for the highest score of its image and label.
+    rank: int64 (D,), 0 for the highest score of its image and label (`ranks`).
     hit: bool (A, T, D), matched to a true box that counts (a true positive).
     ignored: bool (A, T, D), neither true nor false positive: matched to a crowd or to a box outside the area range, or
         unmatched and itself outside the range.
@@ -83,6 +83,14 @@ def match(
     )
 
 
+def ranks(image: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The position of each detection among those of its image and label, which follow one another: int64 (D,), from 0."""
+    position = np.arange(len(image))
+    first = np.ones(len(image), np.bool_)
+    first[1:] = (np.diff(image) != 0) | (np.diff(label) != 0)
+    return position - np.maximum.accumulate(np.where(first, position, 0))
+
+
 @dataclass(frozen=True, eq=False)
 class _Pairs:
     """P pairs of a detection and a true box of the same image and label that overlap enough to match."""
@@ -108,10 +116,7 @@ def _ranked(boxes: Boxes, image: NDArray[np.int64], limit: int | None) -> tuple[
     """The `limit` boxes of highest score of each image and label in the order of `Matches`, with their images and ranks."""
     order = np.lexsort((-boxes.scores, boxes.labels, image))
     boxes, image = boxes.keep(order), image[order]
-    position = np.arange(len(boxes))
-    first = np.ones(len(boxes), np.bool_)
-    first[1:] = (np.diff(image) != 0) | (np.diff(boxes.labels) != 0)
-    rank = position - np.maximum.accumulate(np.where(first, position, 0))
+    rank = ranks(image, boxes.labels)
     kept = rank < (len(boxes) if limit is None else limit)
     return boxes.keep(kept), image[kept], rank[kept]
 
