@@ -59,7 +59,7 @@ def resample(matches: Sequence[Matches], categories: int, weights: Weights) -> N
     for cell, kept in enumerate(matches):
         if kept.images != weights.shape[1]:
             raise ValueError(f"cell {cell} has {kept.images} images, the weights are of {weights.shape[1]}")
-        if np.bincount(kept.image, minlength=1).max() * int(packed.max(initial=0)) * kept.images > MOST:
+        if max(len(kept.image), len(kept.truth_image)) * int(packed.max(initial=0)) > MOST:  # perhaps; seldom worth a look
             _refuse_large(kept, weights)
         total, defined = np.zeros(wanted), np.zeros(wanted, np.int64)
         for label in range(categories):
