@@ -116,7 +116,7 @@ def advice(estimates: Sequence[Estimate]) -> Advice | None:
     if not spreads:
         return None
     replicates, images = (
-        float(np.mean([1 - spread.scaled(*more(spread.replicates, spread.images)).variance / spread.variance for spread in spreads]))
-        for more in (lambda count, images: (2 * count, images), lambda count, images: (count, 2 * images))
+        float(np.mean([1 - spread.scaled(a * spread.replicates, b * spread.images).variance / spread.variance for spread in spreads]))
+        for a, b in ((2, 1), (1, 2))
     )
     return Advice("replicates" if replicates >= images else "test images", replicates, images)

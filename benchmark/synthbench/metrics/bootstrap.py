@@ -35,7 +35,7 @@ def draws(images: int, count: int, seed: int, groups: ArrayLike | None = None) -
         unit = np.unique(named, return_inverse=True)[1]
         units = int(unit.max(initial=-1)) + 1
     rng = np.random.default_rng(seed)
-    drawn: Weights = np.zeros((count, units), np.int16 if units < 2**15 else np.int32)
+    drawn: Weights = np.zeros((count, units), np.int16) if units < 2**15 else np.zeros((count, units), np.int32)
     if units:
         for row in drawn:
             row[:] = np.bincount(rng.integers(units, size=units), minlength=units)
