@@ -61,15 +61,29 @@ def match(
     ious: (T,), ascending, above 0. areas: (A, 2), both bounds inclusive. A * T is at most 62.
     Raises ValueError if truth and predictions differ in length.
     """
+    return match_both(truth, predictions, ious, areas, limit)[0]
+
+
+def match_both(
+    truth: Sequence[Boxes],
+    predictions: Sequence[Boxes],
+    ious: NDArray[np.float64] = IOUS,
+    areas: NDArray[np.float64] = AREAS,
+    limit: int | None = LIMITS[-1],
+) -> tuple[Matches, NDArray[np.bool_]]:
+    """What `match` returns, and which true boxes a detection matched: bool (A, T, G), for crowds always False."""
     if len(truth) != len(predictions):
         raise ValueError(f"{len(truth)} images with true boxes, {len(predictions)} with predictions")
-    real, real_image = _stack(truth)
-    found, found_image, rank = _ranked(*_stack(predictions), limit)
+    real, real_image = stack(truth)
+    found, found_image = stack(predictions)
+    kept, rank = ranked(found, found_image, limit)
+    found, found_image = found.keep(kept), found_image[kept]
     counts = _within(real, areas) & ~real.crowd
     pairs = _pairs((found, found_image), (real, real_image), len(truth), min(ious[0], 1 - 1e-10))
-    hit, ignored = (_flags(bits, len(areas), len(ious)) for bits in _assign(pairs, counts, real.crowd, len(found), ious))
+    bits = _assign(pairs, counts, real.crowd, len(found), ious)
+    hit, ignored, free = (_flags(each, len(areas), len(ious)) for each in bits)
     ignored |= ~hit & ~_within(found, areas)[:, None]
-    return Matches(
+    matches = Matches(
         images=len(truth),
         image=found_image,
         label=found.labels,
@@ -81,6 +95,7 @@ def match(
         truth_label=real.labels,
         truth_counts=counts,
     )
+    return matches, ~free
 
 
 def ranks(image: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -100,7 +115,7 @@ class _Pairs:
     iou: NDArray[np.float64]
 
 
-def _stack(images: Sequence[Boxes]) -> tuple[Boxes, NDArray[np.int64]]:
+def stack(images: Sequence[Boxes]) -> tuple[Boxes, NDArray[np.int64]]:
     """The boxes of all images as one `Boxes`, and the image number of each box."""
     rows = (Boxes.none(), *images)
     stacked = Boxes(
@@ -112,13 +127,12 @@ def _stack(images: Sequence[Boxes]) -> tuple[Boxes, NDArray[np.int64]]:
     return stacked, np.repeat(np.arange(len(images)), [len(boxes) for boxes in images])
 
 
-def _ranked(boxes: Boxes, image: NDArray[np.int64], limit: int | None) -> tuple[Boxes, NDArray[np.int64], NDArray[np.int64]]:
-    """The `limit` boxes of highest score of each image and label in the order of `Matches`, with their images and ranks."""
+def ranked(boxes: Boxes, image: NDArray[np.int64], limit: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which detections `match` keeps: their positions in `boxes`, in the order of `Matches`, and their ranks; int64 (D,)."""
     order = np.lexsort((-boxes.scores, boxes.labels, image))
-    boxes, image = boxes.keep(order), image[order]
-    rank = ranks(image, boxes.labels)
+    rank = ranks(image[order], boxes.labels[order])
     kept = rank < (len(boxes) if limit is None else limit)
-    return boxes.keep(kept), image[kept], rank[kept]
+    return order[kept], rank[kept]
 
 
 def _pairs(found: tuple[Boxes, NDArray[np.int64]], real: tuple[Boxes, NDArray[np.int64]], images: int, floor: float) -> _Pairs:
@@ -139,12 +153,13 @@ def _pairs(found: tuple[Boxes, NDArray[np.int64]], real: tuple[Boxes, NDArray[np
 
 def _assign(
     pairs: _Pairs, counts: NDArray[np.bool_], crowd: NDArray[np.bool_], detections: int, ious: NDArray[np.float64]
-) -> tuple[list[int], list[int]]:
+) -> tuple[list[int], list[int], list[int]]:
     """COCO's matching for all area ranges and thresholds at once: each of these settings is a bit of an integer.
 
     In each setting the detections are matched greedily by descending score: each takes the unmatched true box of highest IoU
     (the last one if several are equal), first among boxes that count, then among the others. Crowds can match repeatedly.
-    Returns for each detection the bits of the settings in which it took a box that counts, and in which it took another.
+    Returns for each detection the bits of the settings in which it took a box that counts, and in which it took another, and
+    for each true box the bits of the settings in which it stayed free.
     """
     # A pair is a candidate in the settings whose threshold it reaches: first where its true box counts, then where it does not.
     width = len(ious)
@@ -165,7 +180,7 @@ def _assign(
         taken[late][one] |= take
         if not reusable[other]:
             free[other] &= ~take
-    return taken
+    return *taken, free
 
 
 def _flags(bits: list[int], areas: int, ious: int) -> NDArray[np.bool_]:

@@ -45,11 +45,16 @@ def evaluate(truth: Sequence[Boxes], predictions: Sequence[Boxes], categories: i
     category per image, and ARs, ARm, ARl by area. A metric is None if no true box counts for it (COCO writes -1).
     Raises ValueError if the two differ in length or a label is not from 0 to `categories` - 1.
     """
+    check_labels(truth, predictions, categories)
+    return summarize(match(truth, predictions), categories)
+
+
+def check_labels(truth: Sequence[Boxes], predictions: Sequence[Boxes], categories: int) -> None:
+    """Raises ValueError if a label is not from 0 to `categories` - 1."""
     for side, images in (("truth", truth), ("predictions", predictions)):
         for number, boxes in enumerate(images):
             if ((boxes.labels < 0) | (boxes.labels >= categories)).any():
                 raise ValueError(f"{side}, image {number}: a label is not within 0 to {categories - 1}")
-    return summarize(match(truth, predictions), categories)
 
 
 def precision_recall(truth: Sequence[Boxes], predictions: Sequence[Boxes], iou: float = 0.5) -> Counts:
@@ -73,7 +78,7 @@ def summarize(matches: Matches, categories: int) -> dict[str, float | None]:
         truths = matches.truth_counts[:, matches.truth_label == label].sum(axis=1)
         for area in np.flatnonzero(truths):
             recall[label, area] = [hit[area][:, rank < limit].sum(axis=1) / truths[area] for limit in LIMITS]
-            precision[label, area] = [_curve(*row, truths[area]) for row in zip(hit[area], counted[area], strict=True)]
+            precision[label, area] = [precision_curve(*row, truths[area]) for row in zip(hit[area], counted[area], strict=True)]
     parts = {
         "AP": precision[:, 0],
         "AP50": precision[:, 0, IOUS == 0.5],
@@ -85,7 +90,7 @@ def summarize(matches: Matches, categories: int) -> dict[str, float | None]:
     return {name: None if np.isnan(part).all() else float(np.nanmean(part)) for name, part in parts.items()}
 
 
-def _curve(hit: NDArray[np.bool_], counted: NDArray[np.bool_], truths: np.integer) -> NDArray[np.float64]:
+def precision_curve(hit: NDArray[np.bool_], counted: NDArray[np.bool_], truths: int | np.integer) -> NDArray[np.float64]:
     """The highest precision at or above each of RECALLS, from D detections by descending score; 0 if the recall is not reached.
 
     Only hits are used: between two hits recall is constant and precision decreases.
