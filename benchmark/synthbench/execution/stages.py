@@ -11,7 +11,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.execution.border import Border, counted
 from synthbench.execution.jobs import DATA
 from synthbench.execution.perform import Task
-from synthbench.metrics import match, precision_recall, summarize
+from synthbench.metrics import errors, match, precision_recall, summarize
 from synthbench.storage.boxes import read_boxes, write_boxes
 from synthbench.storage.coco import read_samples, read_set, write_set
 from synthbench.storage.matches import MATCHES, write_matches
@@ -111,7 +111,7 @@ def annotate(task: Task) -> None:
 
 
 def score(task: Task) -> None:
-    """Scores predictions on the test images against the truth: COCO's figures, where there is anything to divide by.
+    """Scores predictions on the test images against the truth: COCO's figures, where there is anything to divide by, and errors.
 
     Stores the matches as well, from which AP of resampled test images is computed (`metrics.bootstrap`).
     """
@@ -119,6 +119,7 @@ def score(task: Task) -> None:
     matches = match(truth, predicted)
     write_matches(task.run.workdir / MATCHES, matches)
     task.facts.update({name: value for name, value in summarize(matches, categories).items() if value is not None})
+    task.facts.update(errors(truth, predicted, categories).facts)
 
 
 def judge(task: Task) -> None:

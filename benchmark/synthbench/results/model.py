@@ -125,10 +125,14 @@ class CellKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A training set, a detector and their seeds, with COCO's figures.
+    """A training set, a detector and their seeds, with COCO's figures and TIDE's errors.
 
     replicate: from 0; differences are taken within one. A cell that does not change in another replicate is there again.
-    training_set, detector: names. seed: the detector's. metrics: AP, AP50, … as far as measured; empty where there is no score.
+    training_set, detector: names. seed: the detector's.
+    metrics: AP, AP50, … as far as measured; empty where there is no score. What went wrong, after `synthbench.metrics.errors`:
+    `error_TYPE` is the dAP of a type, by how much AP50 would rise without its errors, and `error_TYPE_count` their number, for
+    TYPE in class, place, both, duplicate, background and missed; `error_false_positive` and `error_false_negative` are the dAP
+    of all false positives and of all misses. Older results have no errors.
     training: None where the training did not finish. failed: the key of the stage that kept the cell from its score.
     """
 
@@ -250,7 +254,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """One flat dictionary a cell, for a data frame: `pandas.DataFrame(results.rows())`.
 
         Columns: training_set, kind, generator, annotator, detector, replicate, seed, references_seed, generator_seed, images, boxes, every
-        metric (AP, AP50, …), train_seconds, predict_seconds, failed. A cell without a score has no metrics.
+        metric (AP, AP50, …, error_class, …), train_seconds, predict_seconds, failed. A cell without a score has no metrics.
         """
         sets: Mapping[str, TrainingSetInfo] = {each.name: each for each in self.training_sets}
         return [
