@@ -25,19 +25,17 @@ def reference(truth, predictions, categories):
     """AP, counts and dAP by hotcoco, from the annotations that the store writes."""
     import hotcoco
 
-    sides = []
-    for side in (truth, predictions):
+    def read(side):
         images = ImageSet(("",) * categories, tuple(Picture(Path(), 1, 1, boxes) for boxes in side))
-        sides.append(
-            hotcoco.COCO(
-                {
-                    "images": [{"id": number, "file_name": "", "width": 1, "height": 1} for number in range(len(images))],
-                    "annotations": annotations_of(images),
-                    "categories": [{"id": number + 1, "name": str(number)} for number in range(categories)],
-                }
-            )
+        return hotcoco.COCO(
+            {
+                "images": [{"id": number, "file_name": "", "width": 1, "height": 1} for number in range(len(images))],
+                "annotations": annotations_of(images),
+                "categories": [{"id": number + 1, "name": str(number)} for number in range(categories)],
+            }
         )
-    scorer = hotcoco.COCOeval(*sides, "bbox")
+
+    scorer = hotcoco.COCOeval(read(truth), read(predictions), "bbox")
     scorer.evaluate()
     return scorer.tide_errors(0.5, 0.1)
 
@@ -50,7 +48,7 @@ def agree(truth, predictions, categories):
     return ours
 
 
-def scene(seed, categories, *, images=12, most=14, size=60.0, step=0.0, levels=0, crowds=0.0):
+def scene(seed, categories, *, images=12, most=14, size=60.0, step=0.0, levels=0, crowds=0.0) -> tuple[list[Boxes], list[Boxes]]:
     """Crowded images with all types of errors. step: grid of the coordinates; levels: how many scores there are (0: any)."""
     rng = np.random.default_rng(seed)
     truth, predictions = [], []
