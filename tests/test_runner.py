@@ -105,6 +105,9 @@ def test_every_cell_is_scored(finished: tuple[Plan, LocalStore, RunState, Heard]
     assert len(cells) == 5 * 2 * 2
     assert all(0 < cell.metrics["AP"] <= 1 and cell.failed is None for cell in cells)
     assert len({cell.metrics["AP"] for cell in cells}) > 3, "the figures tell cells apart"
+    wrong = [[cell.metrics[f"error_{name}"] for name in ("class", "place", "both", "duplicate", "background", "missed")] for cell in cells]
+    assert any(cost > 0 for costs in wrong for cost in costs), "and say what went wrong"
+    assert any(cell.metrics["error_missed_count"] > 0 for cell in cells)
     assert {file.name for file in (finished[1].root / "logs").iterdir()} >= {"0-synthbench.log", "1-synthbench.log"}
     assert not list((finished[1].root / "building").iterdir())
 
