@@ -267,13 +267,15 @@ def test_shapes_of_a_split_are_checked():
 def test_the_advice_is_to_add_what_the_variance_comes_from():
     found = advice([estimate(0, between=9e-4, shared=1e-4)])
     assert found
-    assert (found.add, found.replicates, found.images) == ("replicates", pytest.approx(3 / 8), pytest.approx(1 / 8))
+    assert found.add == "replicates"
+    assert (found.replicates, found.images) == pytest.approx((3 / 8, 1 / 8))
     found = advice([estimate(0, between=9e-4, shared=9e-4)])
     assert found
     assert found.add == "test images"
     found = advice([estimate(0, between=9e-4, shared=1e-4, interaction=9e-4)])
     assert found
-    assert (found.add, found.images) == ("test images", pytest.approx(1 / 2))
+    assert found.add == "test images"
+    assert found.images == pytest.approx(1 / 2)
     assert advice([Estimate(0.1, 1, None), estimate(0, between=0, freedom=float("inf"))]) is None
 
 

@@ -5,23 +5,26 @@
 
 `differences` simulates detections (tests/fakes/evidence_simulation.py): AP of `real`, of `references` and of three generated training
 sets whose true AP is exactly the margin below `real`, where *replaces* is said wrongly most often. `normal` draws AP and its
-image effects from normal distributions, for many more repetitions. Both print Markdown tables.
+image effects from normal distributions, for many more repetitions. `equivalent` does so for curves of real photographs, with the
+isotonic fit that synthbench uses and with a power law, a - b n^-c. All print Markdown tables.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 
 from evidence_simulation import Floats, Row, simulate
-from synthbench.evidence import MARGIN, Estimate, Spread, differences, judge, judge_all, levels
+from synthbench.evidence import MARGIN, Estimate, Spread, differences, equivalent_images, judge, judge_all, levels
+from synthbench.evidence.equivalent import isotonic
 from synthbench.evidence.intervals import pooled
 
 DETECTORS = {"YOLOv8": 0.032, "Faster R-CNN": 0.008, "DETR": 0.004}
@@ -55,10 +58,10 @@ def covers(estimate: Estimate, truth: float) -> bool:
 
 def examine(values: Floats, resampled: Floats, images: int) -> dict[str, float]:
     """One repetition: shares of the generated rows, whose true difference is -MARGIN."""
-    found = {}
-    for method, rows in others(values, resampled, images).items():
-        if rows:
-            found[method] = np.mean([covers(row, -MARGIN) for row in rows[1:]])
+    found: dict[str, Any] = {}
+    for method, simple in others(values, resampled, images).items():
+        if simple:
+            found[method] = np.mean([covers(row, -MARGIN) for row in simple[1:]])
     if values.shape[1] > 1:
         rows = differences(values, resampled, 0, images)[2:]
         intervals = [row.interval for row in rows if row.interval]
@@ -146,26 +149,82 @@ def _normal(spreads: Floats, shared: float, own: float, count: int, repeats: int
         again = shared * rng.normal(size=(len(spreads), 1, 200)) + own * rng.normal(size=(*size, 200))
         again[0] = 0
         seen["synthbench"].append([covers(row, 0) for row in differences(values, again, 0, 10**6)[1:]])
-        for method, rows in others(values, again, 10**6).items():
+        for method, simple in others(values, again, 10**6).items():
             if method in seen:
-                seen[method].append([covers(row, 0) for row in rows])
+                seen[method].append([covers(row, 0) for row in simple])
     for method in ("synthbench", "own s^2", "pooled s^2"):
         shares = np.mean(seen[method], axis=0)
         yield f"{shares.mean():.3f}"
         yield f"{shares.min():.3f}"
 
 
+COUNTS = (20, 40, 80, 160, 320)
+CURVES = {"power law": lambda n: 0.55 - 1.2 * n**-0.5, "straight in log n": lambda n: 0.1 * np.log(n / 5)}
+
+
+def power_law(counts: Floats, means: Floats, numbers: Floats) -> tuple[Floats, Floats]:
+    """a - b n^-c with c in steps, by least squares; at the best c it is linear in the means."""
+    best: tuple[float, Floats] | None = None
+    for power in np.linspace(0.05, 2.0, 40):
+        design = np.column_stack([np.ones_like(counts), -(counts**-power)])
+        solve = np.linalg.pinv(design)
+        left = float(((means - design @ solve @ means) ** 2).sum())
+        if best is None or left < best[0]:
+            best = left, np.column_stack([np.ones_like(numbers), -(numbers**-power)]) @ solve
+    assert best
+    return best[1], np.zeros(len(numbers))
+
+
+def simulate_equivalent(repeats: int) -> None:
+    """At the level of AP: coverage of the interval of a generated set that is worth 60 photographs, and of one worth 240."""
+    rng = np.random.default_rng(6)
+
+    def rows() -> Iterator[list[str]]:
+        for name, curve in CURVES.items():
+            for detector in (0.032, 0.008):
+                for truth in (60, 240):
+                    for count in (3, 6):
+                        for fit in (isotonic, power_law):
+                            done = [_equivalent(curve, truth, detector, count, fit, rng) for _ in range(repeats)]
+                            yield [
+                                name,
+                                f"{detector}",
+                                str(truth),
+                                str(count),
+                                fit.__name__,
+                                *(f"{each:.3f}" for each in np.mean(done, axis=0)),
+                            ]
+
+    table(["curve", "seed sd", "worth", "replicates", "fit", "coverage", "both ends within", "error of log2 n"], rows())
+
+
+def _equivalent(curve: Callable[[Any], Any], truth: float, detector: float, count: int, fit: Any, rng: np.random.Generator) -> list[float]:
+    """Covered or not, bounded on both sides or not, and by how many doublings the number is off (an end counts as that number)."""
+    true = np.array([*(curve(n) for n in COUNTS), curve(truth)])[:, None]
+    size = (len(true), count)
+    values = (
+        true + np.hypot(detector, 0.01) * rng.normal(size=size) + 0.01 * rng.normal(size=(len(true), 1)) + 0.007 * rng.normal(size=size)
+    )
+    again = values[..., None] + 0.01 * rng.normal(size=(len(true), 1, 100)) + 0.007 * rng.normal(size=(*size, 100))
+    found = equivalent_images(COUNTS, values[:-1], again[:-1], values[-1], again[-1], 10**6, fit)
+    covered = (found.low is None or found.low <= truth) and (found.high is None or truth <= found.high)
+    number = found.images or {"fewer": found.smallest, "more": found.largest}[found.position]
+    return [float(covered), float(found.low is not None and found.high is not None), abs(float(np.log2(number / truth)))]
+
+
 def main() -> None:
     """Prints the tables that the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["differences", "normal"])
+    parser.add_argument("part", choices=["differences", "normal", "equivalent"])
     parser.add_argument("--repeats", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     if options.part == "differences":
         simulate_differences(options.repeats, options.jobs)
-    else:
+    elif options.part == "normal":
         simulate_normal(options.repeats)
+    else:
+        simulate_equivalent(options.repeats)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     """From counts (C,), mean AP (C,) and numbers (G,): how the curve at each number follows from the means, weights (G, C) and
     offsets (G,)."""
 
-GRID = 200
+GRID = 100
 """Numbers of photographs at which the difference is tested, evenly spaced in their logarithm."""
 
 
@@ -114,16 +114,14 @@ def _interval(numbers: Floats, gaps: list[Estimate]) -> tuple[float | None, floa
     if not intervals:
         return None, None
     lower, upper = np.array(intervals).T
-    # Below `low` the generated set is surely better than so few photographs, above `high` surely worse.
-    better, worse = np.flatnonzero(lower > 0), np.flatnonzero(upper < 0)
     inside = np.flatnonzero((lower <= 0) & (upper >= 0))
-    low = float(numbers[inside[0] if len(inside) else better[-1]]) if len(better) and better[0] == 0 and len(better) < len(gaps) else None
-    high = float(numbers[inside[-1] if len(inside) else worse[0]]) if len(worse) and worse[-1] == len(gaps) - 1 > len(worse) - 1 else None
-    if len(better) == len(gaps):
-        low = float(numbers[-1])
-    if len(worse) == len(gaps):
-        high = float(numbers[0])
-    return low, high
+    if len(inside):
+        # Outwards to the next number that was tested.
+        low = float(numbers[inside[0] - 1]) if inside[0] > 0 else None
+        high = float(numbers[inside[-1] + 1]) if inside[-1] < len(numbers) - 1 else None
+        return low, high
+    better, worse = np.flatnonzero(lower > 0), np.flatnonzero(upper < 0)
+    return float(numbers[better[-1]]) if len(better) else None, float(numbers[worse[0]]) if len(worse) else None
 
 
 def _check(counts: tuple[int, ...], curve: Floats, curve_resampled: Floats, generated: Floats, generated_resampled: Floats) -> None:

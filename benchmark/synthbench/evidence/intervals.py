@@ -138,7 +138,7 @@ def levels(values: NDArray[np.float64], resampled: NDArray[np.float64], images: 
     """The mean AP of each row of one detector.
 
     values: (rows, K), the AP of each replicate, nan where a cell failed. resampled: (rows, K, R), the same on R bootstrap
-    resamples of the test images, which all cells share. images: how many test images.
+    resamples of the test images, which all cells share. images: how many test images, or groups of them if groups are resampled.
     Raises ValueError if the shapes do not fit, or with fewer than 2 resamples or test images.
     """
     return estimate_rows(values, resampled, images)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from synthbench.evidence.intervals import Estimate, image_variances
+from synthbench.evidence.intervals import Estimate, Spread, image_variances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,8 +115,11 @@ def advice(estimates: Sequence[Estimate]) -> Advice | None:
     spreads = [each.spread for each in estimates if each.spread and each.spread.variance > 0]
     if not spreads:
         return None
-    replicates, images = (
-        float(np.mean([1 - spread.scaled(a * spread.replicates, b * spread.images).variance / spread.variance for spread in spreads]))
-        for a, b in ((2, 1), (1, 2))
-    )
+    replicates, images = _saved(spreads, 2, 1), _saved(spreads, 1, 2)
     return Advice("replicates" if replicates >= images else "test images", replicates, images)
+
+
+def _saved(spreads: list[Spread], replicates: int, images: int) -> float:
+    """By which share so many times the replicates and test images reduce the variance of the mean, on average."""
+    left = [each.scaled(replicates * each.replicates, images * each.images).variance / each.variance for each in spreads]
+    return 1 - float(np.mean(left))
