@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from synthbench.metrics.matching import Matches
 
-    Weights = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.int64]
+    Weights = NDArray[np.signedinteger]
 
 MOST = 2**31 - 1  # the compiled loop counts in int32
 
@@ -35,7 +35,8 @@ def draws(images: int, count: int, seed: int, groups: ArrayLike | None = None) -
         unit = np.unique(named, return_inverse=True)[1]
         units = int(unit.max(initial=-1)) + 1
     rng = np.random.default_rng(seed)
-    drawn: Weights = np.zeros((count, units), np.int16 if units < 2**15 else np.int32)
+    small: type[np.signedinteger] = np.int16 if units < 2**15 else np.int32
+    drawn = np.zeros((count, units), small)
     if units:
         for row in drawn:
             row[:] = np.bincount(rng.integers(units, size=units), minlength=units)
