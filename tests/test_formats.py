@@ -124,9 +124,9 @@ def check(images: ImageSet) -> None:
     assert [(picture.width, picture.height) for picture in images] == [(30, 20), (20, 30), (7, 5)]
     first, second, third = (picture.boxes for picture in images)
     assert first is not None
-    assert np.array_equal(first.xyxy, np.array([[0.1, 2.0, 3.7, 4.0], [5.0, 6.0, 30.0, 20.0]], np.float32))
+    assert np.array_equal(first.xyxy, np.array([[0.1, 2.0, 3.7, 4.0], [5.0, 6.0, 30.0, 20.0]]))
     assert (first.labels.tolist(), first.crowd.tolist()) == ([1, 0], [False, True])
-    assert first.scores.tolist() == np.array([0.3, 1], np.float32).tolist()
+    assert first.scores.tolist() == [0.3, 1]
     assert second is not None
     assert len(second) == 0
     assert third is None
@@ -170,7 +170,7 @@ def test_coco_boxes_add_up_to_the_same_corners(corners: np.ndarray[tuple[int, ..
     images = ImageSet(("leaf",), (Picture(Path("a.png"), 8192, 8192, Boxes.of(corners)),))
     rows = json.loads(json.dumps(annotations_of(images)))
     back = np.array([[x, y, x + width, y + height] for x, y, width, height in (row["bbox"] for row in rows)]).reshape(-1, 4)
-    assert (back.astype(np.float32) == corners).all()
+    assert (back == corners).all()
     assert [row["id"] for row in rows] == list(range(1, len(corners) + 1))
 
 

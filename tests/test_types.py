@@ -24,7 +24,7 @@ def names(given: ImageSet) -> list[str]:
 def test_boxes_fill_in_what_is_not_said() -> None:
     boxes = Boxes.of([[1, 2, 3, 4], [5, 6, 7, 8]])
     assert (boxes.labels.tolist(), boxes.scores.tolist(), boxes.crowd.tolist()) == ([0, 0], [1, 1], [False, False])
-    assert (boxes.xyxy.dtype, boxes.labels.dtype, boxes.scores.dtype) == (np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.float32))
+    assert (boxes.xyxy.dtype, boxes.labels.dtype, boxes.scores.dtype) == (np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.float64))
     for none in (Boxes.none(), Boxes.of(np.zeros((0, 4))), Boxes.of([], [], [], [])):
         assert len(none) == 0
         assert none.xyxy.shape == (0, 4)
@@ -63,7 +63,7 @@ def test_boxes_can_be_chosen_by_place_and_by_mask() -> None:
 def test_an_edge_of_the_image_stays_on_it(size: int, wanted: int) -> None:
     scaled = Boxes.of([[0, 0, size, size]]).scaled(wanted / size, wanted / size)
     assert scaled.xyxy.tolist() == [[0, 0, wanted, wanted]]
-    assert scaled.xyxy.dtype == np.float32
+    assert scaled.xyxy.dtype == np.float64
 
 
 def test_a_set_is_a_sequence_that_keeps_its_categories() -> None:

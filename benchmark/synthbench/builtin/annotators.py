@@ -37,7 +37,7 @@ def select_generated(options: Native, images: ImageSet, run: Run) -> Iterator[Bo
                 f"native: the generator returned no boxes with {picture.path.name}; use a generator that returns boxes, with the "
                 "options it needs for that, or another annotator, such as 'teacher'"
             )
-        edges = np.array([picture.width, picture.height, picture.width, picture.height], np.float32)
+        edges = np.array([picture.width, picture.height, picture.width, picture.height], np.float64)
         clipped = replace(picture.boxes, xyxy=picture.boxes.xyxy.clip(0, edges))
         sides = clipped.xyxy[:, 2:] - clipped.xyxy[:, :2]
         # A box outside of the image has a side of 0 after clipping, and is dropped even with `min_side = 0`.

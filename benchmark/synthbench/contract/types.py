@@ -23,15 +23,15 @@ Item = TypeVar("Item")
 class Boxes:
     """The boxes of one image.
 
-    xyxy: float32 (N, 4), pixels, origin at the top left corner of the image, x2 and y2 exclusive.
+    xyxy: float64 (N, 4), pixels, origin at the top left corner of the image, x2 and y2 exclusive; exactly as a file gives them.
     labels: int64 (N,), indices into the image set's `categories`.
-    scores: float32 (N,), 1 for boxes that a person drew.
+    scores: float64 (N,), 1 for boxes that a person drew.
     crowd: bool (N,), COCO's `iscrowd`: a region with several objects; a prediction that matches it is ignored in scoring.
     """
 
-    xyxy: NDArray[np.float32]
+    xyxy: NDArray[np.float64]
     labels: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    scores: NDArray[np.float64]
     crowd: NDArray[np.bool_]
 
     @classmethod
@@ -48,7 +48,7 @@ class Boxes:
         """
         import numpy as np
 
-        array = np.asarray(xyxy, np.float32)
+        array = np.asarray(xyxy, np.float64)
         if array.size and array.shape[-1:] != (4,):
             raise ValueError(f"boxes must be (N, 4), not {array.shape}")
         corners = array.reshape(-1, 4)
@@ -56,7 +56,7 @@ class Boxes:
         boxes = cls(
             corners,
             np.zeros(count, np.int64) if labels is None else np.asarray(labels, np.int64).reshape(-1),
-            np.ones(count, np.float32) if scores is None else np.asarray(scores, np.float32).reshape(-1),
+            np.ones(count) if scores is None else np.asarray(scores, np.float64).reshape(-1),
             np.zeros(count, np.bool_) if crowd is None else np.asarray(crowd, np.bool_).reshape(-1),
         )
         if not len(boxes.labels) == len(boxes.scores) == len(boxes.crowd) == count:
@@ -85,8 +85,7 @@ class Boxes:
         """The boxes after the image's width was multiplied by `across` and its height by `down`."""
         import numpy as np
 
-        factors = np.array([across, down, across, down])  # float64, so that a box edge on the image's edge stays on it
-        return replace(self, xyxy=(self.xyxy * factors).astype(np.float32))
+        return replace(self, xyxy=self.xyxy * np.array([across, down, across, down]))
 
 
 @dataclass(frozen=True)

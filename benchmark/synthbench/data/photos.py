@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NOTED = 5  # number of examples in a note
 ROUNDING = 0.5  # pixels by which a box may exceed its image without a note, since files contain rounded numbers
-NO_SIZE = 0.01  # pixels; a smaller side may become 0 in float32
+NO_SIZE = 0.01  # pixels; a smaller side may become 0 in the float32 of detectors
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def boxes_in(boxes: Boxes, window: Window, min_visible: float) -> Boxes:
     shown = boxes.xyxy.clip((x1, y1, x1, y1), (x2, y2, x2, y2))
     sides = shown[:, 2:] - shown[:, :2]
     share = sides.prod(1) / (boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]).prod(1)
-    shifted = replace(boxes, xyxy=(shown - np.array([x1, y1, x1, y1])).astype(np.float32))
+    shifted = replace(boxes, xyxy=shown - np.array([x1, y1, x1, y1]))
     return shifted.keep((sides > 0).all(1) & (share >= min_visible))
 
 

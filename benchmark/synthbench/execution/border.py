@@ -33,17 +33,16 @@ class Border:
     def boxes(self, boxes: Boxes, width: int, height: int) -> Boxes:
         """The boxes that can be used. Raises SynthbenchError if the arrays differ in length."""
         clipped, usable = self.usable(boxes, width, height)
-        return replace(boxes, xyxy=clipped).keep(usable)
+        return _exact(boxes, clipped).keep(usable)
 
-    def usable(self, boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def usable(self, boxes: Boxes, width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The boxes clipped to their image, and which of them can be used."""
         lengths = {len(boxes.xyxy), len(boxes.labels), len(boxes.scores), len(boxes.crowd)}
         if len(lengths) > 1 or boxes.xyxy.shape[1:] != (4,):
             raise SynthbenchError(f"boxes {boxes.xyxy.shape}, labels, scores and crowd flags are of different lengths: {sorted(lengths)}")
         finite = np.isfinite(boxes.xyxy).all(1) & np.isfinite(boxes.scores)
         known = (boxes.labels >= 0) & (boxes.labels < self.categories)
-        edges = np.array([width, height] * 2, np.float32)
-        clipped: NDArray[np.float32] = np.clip(boxes.xyxy, 0, edges)
+        clipped: NDArray[np.float64] = np.clip(boxes.xyxy, 0.0, np.array([width, height] * 2, np.float64))
         sized = (clipped[:, 2:] > clipped[:, :2]).all(1)
         self.dropped["with a number that is not finite"] += int((~finite).sum())
         self.dropped["of an unknown category"] += int((finite & ~known).sum())
@@ -73,7 +72,7 @@ class Border:
         clipped, usable = self.usable(boxes, width, height)
         outside = np.abs(boxes.xyxy - clipped).max(1, initial=0) > 1
         self.cut += int((usable & outside).sum())
-        return replace(boxes, xyxy=clipped).keep(usable)
+        return _exact(boxes, clipped).keep(usable)
 
     def predictions(self, items: Iterable[Boxes], images: ImageSet) -> Iterator[Boxes]:
         """The boxes of each image that can be used."""
@@ -87,6 +86,11 @@ class Border:
             run.note(f"{begin}{DROPPED}{', '.join(parts)}")
         if self.cut:
             run.note(f"{begin}{CUT}{self.cut} that reached out of their image")
+
+
+def _exact(boxes: Boxes, xyxy: NDArray[np.float64]) -> Boxes:
+    """The boxes with other corners, and with scores in float64, whatever type the plugin chose."""
+    return replace(boxes, xyxy=xyxy, scores=boxes.scores.astype(np.float64))
 
 
 def counted(items: Iterable[object], expected: int | None, kind: type[Item]) -> Iterator[Item]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from synthbench.metrics.matching import Matches
 
-    Weights = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.int64]
+    Weights = NDArray[np.signedinteger]
 
 MOST = 2**31 - 1  # the compiled loop counts in int32
 

@@ -28,7 +28,7 @@ class Matches:
 
     images: the number of images, including those without boxes.
     image, label: int64 (D,), sorted by image, then by label, then by descending score.
-    score: float32 (D,).
+    score: float64 (D,).
     rank: int64 (D,), 0 for the highest score of its image and label (`ranks`).
     hit: bool (A, T, D), matched to a true box that counts (a true positive).
     ignored: bool (A, T, D), neither true nor false positive: matched to a crowd or to a box outside the area range, or
@@ -40,7 +40,7 @@ class Matches:
     images: int
     image: NDArray[np.int64]
     label: NDArray[np.int64]
-    score: NDArray[np.float32]
+    score: NDArray[np.float64]
     rank: NDArray[np.int64]
     hit: NDArray[np.bool_]
     ignored: NDArray[np.bool_]

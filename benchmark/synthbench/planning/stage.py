@@ -16,7 +16,7 @@ from synthbench.suite.model import Entry
 
 KEYS = 2  # the scheme of keys: raised when the same stage would be described otherwise
 # Raised when the core's own part of a stage gives other results for the same inputs.
-CORE_VERSION = 3
+CORE_VERSION = 4
 # Raised when `synthbench.metrics` gives another figure for the same boxes, or `score` and `judge` leave something else; here, so
 # that planning does not import numpy.
 METRICS_VERSION = 3

@@ -95,7 +95,7 @@ def _stored(row: TileRow, images: list[Image.Image]) -> StoredRow:
     for picture in row.pictures:
         image = ImageOps.contain(open_image(picture.path), (TILE, TILE), Image.Resampling.LANCZOS)
         boxes = (picture.boxes or Boxes.none()).scaled(image.width / picture.width, image.height / picture.height)
-        corners = [(x1, y1, x2, y2) for x1, y1, x2, y2 in boxes.xyxy.round(1).astype(float).round(1).tolist()]
+        corners = [(x1, y1, x2, y2) for x1, y1, x2, y2 in boxes.xyxy.round(1).tolist()]
         tiles.append(Tile(*_corner(len(images)), image.width, image.height, corners))
         images.append(image)
     return StoredRow(row.title, row.machine, tiles)

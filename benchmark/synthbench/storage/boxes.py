@@ -1,4 +1,7 @@
-"""Boxes of many images in one file, exact: `.npz` with flat arrays and the number of boxes of each image."""
+"""Boxes of many images in one file, exact: `.npz` with flat arrays and the number of boxes of each image.
+
+For I images with N boxes: counts int64 (I,), xyxy float64 (N, 4), labels int64 (N,), scores float64 (N,), crowd bool (N,).
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ def write_boxes(path: Path, boxes: Iterable[Boxes]) -> int:
     np.savez_compressed(
         path,
         counts=np.array([len(each) for each in images], np.int64),
-        xyxy=np.concatenate([each.xyxy for each in every]),
+        xyxy=np.concatenate([each.xyxy for each in every], dtype=np.float64),
         labels=np.concatenate([each.labels for each in every]),
-        scores=np.concatenate([each.scores for each in every]),
+        scores=np.concatenate([each.scores for each in every], dtype=np.float64),
         crowd=np.concatenate([each.crowd for each in every]),
     )
     return len(images)

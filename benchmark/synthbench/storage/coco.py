@@ -1,7 +1,8 @@
 """COCO detection JSON, the form in which the store keeps every image set.
 
 A folder holds `images/` and `annotations.json`. Boxes are `[x, y, width, height]` in pixels; category ids count
-from 1 in the order of the image set's categories. `area` is the box's.
+from 1 in the order of the image set's categories. `area` is the box's. An annotation has `xyxy` too where x + width or y + height,
+in float64, is not exactly the corner that was stored.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from synthbench.contract.images import open_image, read_header, write_image
 from synthbench.contract.types import Boxes, ImageSet, Picture, Sample
+from synthbench.metrics.overlap import xywh
 
 ANNOTATIONS = "annotations.json"
 WAITING = 16  # images that may wait to be written
@@ -117,18 +119,18 @@ def annotations_of(images: ImageSet) -> list[dict[str, object]]:
     annotations: list[dict[str, object]] = []
     for number, picture in enumerate(images):
         boxes = picture.boxes or Boxes.none()
-        for (x1, y1, x2, y2), label, score, crowd in zip(
-            boxes.xyxy.astype(np.float64).tolist(), boxes.labels.tolist(), boxes.scores.tolist(), boxes.crowd.tolist(), strict=True
-        ):
+        rows = (xywh(boxes.xyxy).T, boxes.xyxy, boxes.labels, boxes.scores, boxes.crowd)
+        for (x, y, width, height), xyxy, label, score, crowd in zip(*(row.tolist() for row in rows), strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": number,
                     "category_id": label + 1,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": (x2 - x1) * (y2 - y1),
+                    "bbox": [x, y, width, height],
+                    "area": width * height,
                     "iscrowd": int(crowd),
                     "score": score,
+                    **({} if [x + width, y + height] == xyxy[2:] else {"xyxy": xyxy}),
                 }
             )
     return annotations
@@ -137,6 +139,9 @@ def annotations_of(images: ImageSet) -> list[dict[str, object]]:
 def _boxes(annotations: list[dict[str, object]]) -> Boxes:
     corners = np.array([annotation["bbox"] for annotation in annotations], np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
+    for number, annotation in enumerate(annotations):
+        if "xyxy" in annotation:
+            corners[number] = annotation["xyxy"]
     return Boxes.of(
         corners,
         [int(str(annotation["category_id"])) - 1 for annotation in annotations],

@@ -32,7 +32,7 @@ class Squares:
         """Reads every picture. Crowd regions and boxes without area are left out: DETR's losses support neither."""
         images = torch.stack([square(picture, size) for picture in data]) if len(data) else torch.zeros(0, 3, size, size, dtype=torch.uint8)
         kept = [_usable(picture) for picture in data]
-        return cls(images, [torch.from_numpy(boxes.xyxy) for boxes in kept], [torch.from_numpy(boxes.labels) for boxes in kept])
+        return cls(images, [torch.from_numpy(boxes.xyxy).float() for boxes in kept], [torch.from_numpy(boxes.labels) for boxes in kept])
 
     def __len__(self) -> int:
         return len(self.images)
@@ -92,6 +92,6 @@ def augment(
 def _usable(picture: Picture) -> Boxes:
     boxes = picture.boxes or Boxes.none()
     sides = np.array([picture.width, picture.height, picture.width, picture.height], np.float32)
-    corners = np.clip(boxes.xyxy / sides, 0, 1)
+    corners = np.clip(boxes.xyxy.astype(np.float32) / sides, 0, 1)
     keep = (corners[:, 2:] > corners[:, :2]).all(-1) & ~boxes.crowd
     return Boxes.of(corners, boxes.labels).keep(keep)

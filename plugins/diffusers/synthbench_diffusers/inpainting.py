@@ -75,7 +75,7 @@ def square(pixels: NDArray[np.uint8], boxes: Boxes, side: int) -> tuple[NDArray[
     length = min(height, width)
     left, top = (width - length) // 2, (height - length) // 2
     cut = Image.fromarray(pixels[top : top + length, left : left + length]).resize((side, side), Image.Resampling.LANCZOS)
-    clipped = np.clip(boxes.xyxy - np.array([left, top] * 2, np.float32), 0, length) * np.float32(side / length)
+    clipped = np.clip(boxes.xyxy - np.array([left, top] * 2), 0, length) * (side / length)
     seen = (clipped[:, 2:] - clipped[:, :2] >= 1).all(1)
     kept = boxes.keep(seen)
     return np.asarray(cut, np.uint8), Boxes(clipped[seen], kept.labels, kept.scores, kept.crowd)

@@ -79,7 +79,7 @@ def _target(picture: Picture, pixels: Tensor) -> Target:
     assert picture.boxes is not None, "the core leaves unlabelled images out"
     objects = picture.boxes.keep(~picture.boxes.crowd)
     high, wide = pixels.shape[-2:]
-    boxes, kept = clip(torch.from_numpy(objects.scaled(wide / picture.width, high / picture.height).xyxy), wide, high)
+    boxes, kept = clip(torch.from_numpy(objects.scaled(wide / picture.width, high / picture.height).xyxy).float(), wide, high)
     return {"boxes": boxes[kept], "labels": torch.from_numpy(objects.labels)[kept] + 1}
 
 

@@ -113,7 +113,7 @@ def clip(boxes: Tensor, wide: int, high: int) -> tuple[Tensor, Tensor]:
 def _example(picture: Picture, image_size: int) -> Example:
     assert picture.boxes is not None, "the core leaves unlabelled images out"
     pixels, (across, down) = read(picture, image_size)
-    boxes, kept = clip(torch.from_numpy(picture.boxes.scaled(across, down).xyxy), *reversed(pixels.shape[-2:]))
+    boxes, kept = clip(torch.from_numpy(picture.boxes.scaled(across, down).xyxy).float(), *reversed(pixels.shape[-2:]))
     return Example(pixels, boxes[kept], torch.from_numpy(picture.boxes.labels)[kept], torch.from_numpy(picture.boxes.crowd)[kept])
 
 

@@ -67,7 +67,7 @@ def augmented(options: Augment, picture: Picture, which: int) -> Sample:
     crowd = torch.from_numpy(picture.boxes.crowd)
     image = torch.from_numpy(picture.pixels().copy()).permute(2, 0, 1)
     for _ in range(TRIES):
-        view = draw_view(options, image, torch.from_numpy(picture.boxes.xyxy))
+        view = draw_view(options, image, torch.from_numpy(picture.boxes.xyxy).float())
         fragments = (view.visible > 0) & (view.visible < options.min_visible) & ~crowd
         if not fragments.any() and bool((view.visible > 0).any()) == bool(len(view.visible)):
             break
@@ -75,7 +75,7 @@ def augmented(options: Augment, picture: Picture, which: int) -> Sample:
     boxes = view.boxes.clamp(min=0).minimum(torch.tensor([wide, high] * 2))
     kept = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE).all(1) & ((view.visible >= options.min_visible) | crowd)
     changed = recolour(options, view.image).permute(1, 2, 0).numpy()
-    labelled = Boxes(boxes.numpy().astype(np.float32), picture.boxes.labels, np.ones(len(boxes), np.float32), picture.boxes.crowd)
+    labelled = Boxes.of(boxes.numpy(), picture.boxes.labels, crowd=picture.boxes.crowd)
     return Sample(np.ascontiguousarray(changed), labelled.keep(kept.numpy()), {"reference": which})
 
 

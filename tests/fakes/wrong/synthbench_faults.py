@@ -159,7 +159,7 @@ class Scored(Threshold):
 
         for boxes in super().predict(fitted, images, run):
             scores = boxes.scores * np.nan if self.lost else boxes.scores + self.shift
-            yield Boxes(boxes.xyxy, boxes.labels, scores.astype(np.float32), boxes.crowd)
+            yield Boxes(boxes.xyxy, boxes.labels, scores, boxes.crowd)
 
 
 @dataclass(frozen=True, kw_only=True)
