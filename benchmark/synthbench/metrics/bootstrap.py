@@ -83,7 +83,7 @@ def _packed(weights: Weights, lanes: int) -> NDArray[np.int32]:
     groups = -(-len(weights) // lanes)
     padded = np.zeros((groups * lanes, weights.shape[1] + 1), np.int32)
     padded[: len(weights), :-1] = weights
-    return np.ascontiguousarray(padded.reshape(groups, lanes, -1).transpose(0, 2, 1))
+    return np.ascontiguousarray(padded.reshape(groups, lanes, weights.shape[1] + 1).transpose(0, 2, 1))
 
 
 def _refuse_large(kept: Matches, weights: Weights) -> None:
@@ -128,4 +128,4 @@ def _needed(truths: NDArray[np.int64], groups: int, lanes: int) -> NDArray[np.in
     hits = np.where(hits / known < RECALLS, hits + 1, hits)
     needed = np.full((groups * lanes, len(RECALLS) + 1), MOST, np.int32)
     needed[: len(truths), :-1] = np.where(truths[:, None] > 0, np.maximum(hits, 1), MOST)
-    return np.ascontiguousarray(needed.reshape(groups, lanes, -1).transpose(0, 2, 1))
+    return np.ascontiguousarray(needed.reshape(groups, lanes, len(RECALLS) + 1).transpose(0, 2, 1))

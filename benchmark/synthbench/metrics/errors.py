@@ -128,7 +128,7 @@ def _kinds(matches: Matches, same: NDArray[np.float64], other: NDArray[np.float6
     return np.select(conditions, [-1, PLACE, CLASS, DUPLICATE, SPURIOUS], BOTH)
 
 
-def _first(aims: NDArray[np.int64], score: NDArray[np.float32], position: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _first(aims: NDArray[np.int64], score: NDArray[np.float64], position: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Of the detections that aim at the same true box, the one of highest score; of equal ones that of lowest position: bool (D,)."""
     order = np.lexsort((position, -score, aims))
     first = np.zeros(len(aims), np.bool_)

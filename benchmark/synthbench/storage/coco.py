@@ -141,7 +141,7 @@ def _boxes(annotations: list[dict[str, object]]) -> Boxes:
     corners[:, 2:] += corners[:, :2]
     for number, annotation in enumerate(annotations):
         if "xyxy" in annotation:
-            corners[number] = annotation["xyxy"]
+            corners[number] = np.asarray(annotation["xyxy"], np.float64)
     return Boxes.of(
         corners,
         [int(str(annotation["category_id"])) - 1 for annotation in annotations],
