@@ -112,7 +112,7 @@ def test_a_detector_with_torch_learns_from_few_references_and_takes_its_weights_
     again = ["--set", f'detectors.some-torch-detector.weights="{weights}"', "--set", "detectors.some-torch-detector.max_train_steps=1"]
     told("synthbench", "run", "suite.toml", "--device", "cpu", *again, folder=tmp_path)
     (cell,) = json.loads((tmp_path / "reports" / "suite.json").read_text())["cells"]
-    assert cell["metrics"]["AP50"] > 0.5, "one epoch would not do from scratch"
+    assert cell["metrics"]["AP50"] > 0.3, "one step would not do from scratch"
 
 
 def test_only_a_detector_is_written_with_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
