@@ -252,12 +252,6 @@ def test_a_long_list_is_cut(folder: Path) -> None:
     assert text.endswith("and 10 more")
 
 
-def test_an_image_in_both_sets_is_refused(folder: Path) -> None:
-    (folder / "images" / "t.png").write_bytes((folder / "images" / "a.png").read_bytes())
-    assert "test.json: t.png is the same image as a.png in train.json" in refused(folder)
-    assert "a.png is the same image as a.png" in refused(folder, test="train.json")
-
-
 def test_boxes_beyond_the_image_are_mended_and_noted(folder: Path) -> None:
     boxes = [(50, 30, 20, 20), (-5, 5, 10, 10), (59.8, 39.8, 0.4, 0.4), (60, 5, 10, 10), (5, 5, 0, 10), (5, 5, -3, 4)]
     write(folder, "train.json", annotated(["a.png"], boxes))

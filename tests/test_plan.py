@@ -119,7 +119,7 @@ def test_each_key_holds_the_seeds_it_depends_on_and_no_others(plan_of: PlanOf) -
         before = plan_of(f"seeds={{ {which} = 0 }}")
         return {label.split()[0] for label in changed(before, plan_of(f"seeds={{ {which} = 1 }}"))}
 
-    everything = {"select", "fit", "sample", "locate", "train", "predict", "annotate", "score", "judge"}
+    everything = {"select", "fit", "sample", "locate", "train", "predict", "annotate", "score", "judge", "compare"}
     assert kinds("references") == everything
     assert kinds("generators") == everything - {"select"}
     assert kinds("detectors") == {"train", "predict", "score"}
@@ -232,6 +232,7 @@ def test_another_seed_changes_everything_but_the_data(plan_of: PlanOf) -> None:
     before = plan_of()
     assert changed(before, plan_of("seeds=[1]")) == {stage.label for stage in before.stages} - {
         "load fake-squares",
+        "compare training and test images",
         "select the test images",
         "select the real training images",
     }

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import pluggy
 
 from synthbench.contract.box_sources import BoxSource
 from synthbench.contract.environment import Environment
 from synthbench.contract.types import Boxes, ImageSet, Run, Sample, SampleRequest, Splits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PROJECT = "synthbench"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -190,6 +194,24 @@ class Detector(Plugin, Protocol):
             image with the highest scores count (COCO's rule). Boxes are clipped to their
             image; those without size or of an unknown category are dropped, with a note in the report.
         Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or anything but Boxes.
+        """
+
+
+@runtime_checkable
+class FeatureSpace(Protocol):
+    """A detector whose plugin can also describe images, so that sets of images have distances."""
+
+    feature_space: ClassVar[str]
+    """What the report calls distances of these features: a network and what it was trained on. Printable, no line breaks."""
+
+    def features(self, images: ImageSet, run: Run) -> Iterator[NDArray[np.float32]]:
+        """Yields a vector for each image, in order: float32 (D,), of a fixed network.
+
+        When: after the images are there. No training is needed.
+        How often: once for the plugin's `version` and each set: the real training images, and each generator's images.
+        Assume: images without boxes. No option of the suite may matter, and nothing is drawn at random. D is the same for all.
+        Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or a vector that is not finite or
+            has another length than the first.
         """
 
 

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 PluginKind = Literal["data-source", "generator", "annotator", "detector"]
 PLUGIN_KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
 OWN = "synthbench.execution.stages"
+COMPARING = "synthbench.execution.comparing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class StageKind:
     name: also that of the store's folder. function: `module:function`, which takes a `synthbench.execution.perform.Task`.
     plugin, method: whose work it is, and the plugin's method; None and empty for the core's own.
     inputs: the artifacts and views it may read. Nothing but `truth` gives the boxes of the test images.
-    options: the plugin's options that count besides those without a mark: the marks of `option(…, stage=…)`.
+    options: the plugin's options that count besides those without a mark: the marks of `option(…, stage=…)`; None: none counts.
     resumable: what a stopped stage wrote stays, and the next attempt finds it.
     extends: the first images of a longer result are those of a shorter one, so a longer one samples the missing images only.
     leaves: what is in the artifact.
@@ -36,7 +37,7 @@ class StageKind:
     plugin: PluginKind | None = None
     method: str = ""
     inputs: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] | None = ()
     resumable: bool = False
     extends: bool = False
     leaves: str = ""
@@ -53,6 +54,13 @@ _TABLE = (
         method="load",
         leaves="`train/`, `test/` (images, `annotations.json`), `data.json`; plugins never read it",
         phase="reading the data",
+    ),
+    StageKind(
+        name="check",
+        function=f"{COMPARING}:check_splits",
+        inputs=("data",),
+        leaves="near-duplicates across training and test images: counts in `stage.json`, the first ones in `pairs.json`",
+        phase="comparing training and test images",
     ),
     StageKind(
         name="select",
@@ -145,6 +153,24 @@ _TABLE = (
         leaves="precision and recall in `stage.json`",
         phase="scoring",
     ),
+    StageKind(
+        name="features",
+        function=f"{COMPARING}:describe_images",
+        plugin="detector",
+        method="features",
+        inputs=("images",),
+        options=None,
+        leaves="`features.npy`",
+        gpu=True,
+        phase="loading the network",
+    ),
+    StageKind(
+        name="compare",
+        function=f"{COMPARING}:compare_images",
+        inputs=("images", "references", "real", "features", "real_features"),
+        leaves="copies of references and distances to the real training images in `stage.json`, the first copies in `pairs.json`",
+        phase="comparing images",
+    ),
 )
 STAGES: dict[str, StageKind] = {kind.name: kind for kind in _TABLE}
 """By name, in the order of a row's way."""
@@ -152,7 +178,7 @@ STAGES: dict[str, StageKind] = {kind.name: kind for kind in _TABLE}
 
 def option_marks(plugin: PluginKind) -> tuple[str, ...]:
     """The marks that options of this kind of plugin may have: `sample` for generators, `predict` for detectors."""
-    return tuple(dict.fromkeys(mark for kind in STAGES.values() if kind.plugin == plugin for mark in kind.options))
+    return tuple(dict.fromkeys(mark for kind in STAGES.values() if kind.plugin == plugin for mark in kind.options or ()))
 
 
 def cost_headings() -> Mapping[str, str]:

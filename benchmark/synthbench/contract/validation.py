@@ -46,6 +46,9 @@ def problems_of(plugin: object, contract: type, marks: Sequence[str] = ()) -> li
     if contract is hookspecs.Generator and hasattr(plugin, "locate"):
         required["locate"] = hookspecs.Locator.locate
         own["locate"] = member_of(plugin, "locate")
+    if contract is hookspecs.Detector and hasattr(plugin, "features"):
+        required["features"] = hookspecs.FeatureSpace.features
+        own["features"] = member_of(plugin, "features")
     methods = {name: member for name, member in required.items() if isinstance(member, FunctionType) and name not in missing}
     return [
         *([f"lacks {', '.join(missing)}"] if missing else []),
@@ -81,6 +84,10 @@ def _wrong_facts(plugin: type, present: list[str], options: Mapping[str, object]
             yield f"{name} is an option; annotate it as ClassVar, or not at all"
         elif not rules[name][0](value := getattr(plugin, name)):
             yield f"{name} should be {rules[name][1]}, not {value!r}"
+    if hasattr(plugin, "features") and not (
+        isinstance(space := getattr(plugin, "feature_space", None), str) and space.isprintable() and space
+    ):
+        yield f"feature_space should be the name of the space of its `features`, not {space!r}"
     if isinstance(getattr(plugin, "boxes_from", ""), FunctionType):
         yield "boxes_from should be a property, not a method"
 

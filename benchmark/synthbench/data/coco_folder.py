@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +11,7 @@ import numpy as np
 from synthbench.contract.images import open_image
 from synthbench.contract.types import Run, Sample, Splits
 from synthbench.data.coco_file import CocoFile, joined, leads_out, read_coco
-from synthbench.data.duplicates import lookalikes, thumbnails
-from synthbench.data.photos import NOTED, Photo, PhotoCheck
+from synthbench.data.photos import Photo, PhotoCheck
 from synthbench.data.tiling import boxes_in, new_size, resize, tiles
 from synthbench.errors import SynthbenchError, suggest
 
@@ -44,9 +42,8 @@ def load(options: CocoFolder, run: Run) -> Splits:
             problems.append(f"{file.name}: no boxes of {', '.join(categories) or 'any category'}")
         elif not problems and file.name == options.test and all(photo.boxes.crowd.all() for photo in photos[file.name]):
             problems.append(f"{file.name}: every box is a crowd (iscrowd = 1), and none of these is scored")
-    problems += _leaks(options, photos)
     _refuse(options.path, problems)
-    for note in [*notes, *_lookalikes(options, photos)]:
+    for note in notes:
         run.note(note)
     return Splits(
         categories=categories,
@@ -88,33 +85,6 @@ def _categories(options: CocoFolder, train: CocoFile | None, read: list[CocoFile
         strange = [name for name in file.categories.values() if name not in known]
         problems += [f"{file.name}: category '{name}' is not in {train.name}{suggest(name, known)}" for name in strange]
     return known
-
-
-def _leaks(options: CocoFolder, photos: Mapping[str, list[Photo]]) -> list[str]:
-    """Problems for image files that are byte for byte in both sets. Reads only files of equal length."""
-    train, test = ([(photo.path.stat().st_size, photo) for photo in photos.get(name, [])] for name in (options.train, options.test))
-    lengths = {length for length, _ in train} & {length for length, _ in test}
-    learned = {_digest(photo.path): photo.name for length, photo in train if length in lengths}
-    twice = [(photo.name, learned.get(_digest(photo.path))) for length, photo in test if length in lengths]
-    return [
-        f"{options.test}: {name} is the same image as {known} in {options.train}; a score on images that were learned means nothing"
-        for name, known in twice
-        if known is not None
-    ]
-
-
-def _lookalikes(options: CocoFolder, photos: Mapping[str, list[Photo]]) -> Iterator[str]:
-    """A note on test images that look like training images: the same photographs, saved in another way."""
-    train, test = photos[options.train], photos[options.test]
-    pairs = list(lookalikes(thumbnails([photo.path for photo in train]), thumbnails([photo.path for photo in test])))
-    if pairs:
-        named = ", ".join(f"{test[second].name} like {train[first].name}" for first, second in pairs[:NOTED])
-        more = ", …" * (len(pairs) > NOTED)
-        yield f"{len(pairs)} test images look the same as a training image, so scores on them may mean little: {named}{more}"
-
-
-def _digest(path: Path) -> bytes:
-    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def _samples(options: CocoFolder, photos: Iterable[Photo]) -> Iterator[Sample]:

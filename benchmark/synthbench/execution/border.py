@@ -17,7 +17,7 @@ from synthbench.errors import SynthbenchError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Item = TypeVar("Item", Sample, Boxes)
+Item = TypeVar("Item")
 
 DROPPED, CUT = "boxes were dropped: ", "boxes were cut: "  # how notes about boxes begin
 
@@ -98,7 +98,7 @@ def counted(items: Iterable[object], expected: int | None, kind: type[Item]) -> 
 
     Raises SynthbenchError if it yields something else, or more or fewer.
     """
-    what = "images" if kind is Sample else "boxes"
+    what = {Sample: "images", Boxes: "boxes"}.get(kind, "vectors")
     number = 0
     for number, item in enumerate(items, start=1):
         if expected is not None and number > expected:

@@ -8,7 +8,7 @@ from typing import Any
 
 from synthbench.contract.box_sources import FromDetector, FromGenerator, box_source_of
 from synthbench.contract.types import derive_seed
-from synthbench.planning.stage import METRICS_VERSION, BoxesOf, HiddenBoxes, OwnBoxes, Stage, View
+from synthbench.planning.stage import METRICS_VERSION, SIMILARITY_VERSION, BoxesOf, HiddenBoxes, OwnBoxes, Stage, View
 from synthbench.registry import Registry
 from synthbench.storage.store import Store
 from synthbench.suite.inputs import Inputs, resolve_suite
@@ -16,6 +16,7 @@ from synthbench.suite.model import Entry, Suite
 from synthbench.suite.training_sets import REAL, REFERENCES, Draw, Replicate, TrainingSet
 
 METRICS = {"metrics": METRICS_VERSION}
+SIMILARITY: Mapping[str, Any] = {"similarity": SIMILARITY_VERSION}
 Views = tuple[View, ...]
 
 
@@ -55,15 +56,26 @@ class PlannedSet:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Compared:
+    """A generated set of one draw, compared with the references and all real training images."""
+
+    training_set: TrainingSet
+    draw: Draw
+    compare: Stage
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """All stages, each after those it needs, and what they are for. references: the first draw, for pictures."""
 
     suite: Suite
     data: Stage
+    check: Stage
     test: View
     references: View
     sets: tuple[PlannedSet, ...]
     judged: tuple[Judged, ...]
+    compared: tuple[Compared, ...]
     cells: tuple[Cell, ...]
     stages: tuple[Stage, ...]
     planned: int
@@ -102,6 +114,12 @@ class Planner:
         self.inputs = inputs
         self.stages: dict[str, Stage] = {}
         self.data = self.stage("data", f"load {suite.data.name}", suite.data)
+        self.check = self.stage(
+            "check",
+            "compare training and test images",
+            reads={"data": self.data},
+            parameters={**SIMILARITY, "allow_duplicates": suite.settings.allow_duplicates},
+        )
         self.test = View(self.select("test", "select the test images"), HiddenBoxes())
 
     def stage(self, kind: str, label: str, entry: Entry | None = None, **parts: Any) -> Stage:
@@ -114,7 +132,8 @@ class Planner:
 
     def select(self, split: str, label: str, count: int | None = None, seed: int = 0) -> Stage:
         """Some images of the data: what plugins are given instead of it."""
-        return self.stage("select", label, reads={"data": self.data}, parameters={"split": split, "count": count, "seed": seed})
+        parameters = {"split": split, "count": count, "seed": seed}
+        return self.stage("select", label, reads={"data": self.data}, parameters=parameters, after=(self.check,))
 
     def real(self) -> View:
         """All real training images."""
@@ -245,6 +264,24 @@ class Planner:
         assert annotated is not None, "the suite was checked for annotators that need a generator"
         return PlannedSet(training_set=training_set, draw=draw, views=(replace(images, boxes=BoxesOf(annotated)),), annotate=annotated)
 
+    def compare(self, training_set: TrainingSet, draw: Draw) -> Compared:
+        """Compares generated images and their boxes with the references and with all real training images."""
+        images = self.planned(training_set, draw).views
+        views = {"images": images, "references": (self.references(draw),), "real": (self.real(),)}
+        reads, parameters = {}, dict(SIMILARITY)
+        if describer := self.suite.describer:
+            reads["features"] = self.features(describer, images, self.label("describe", training_set.generator, draw))
+            reads["real_features"] = self.features(describer, views["real"], "describe the real training images")
+            parameters["feature_space"] = describer.plugin.feature_space
+        label = self.label("compare", training_set.name, draw)
+        compared = self.stage("compare", label, reads=reads, views=views, parameters=parameters)
+        return Compared(training_set=training_set, draw=draw, compare=compared)
+
+    def features(self, detector: Entry, images: Views, label: str) -> Stage:
+        """Has a detector's plugin describe images, whose boxes do not matter."""
+        hidden = tuple(replace(view, boxes=HiddenBoxes()) for view in images)
+        return self.stage("features", label, detector, views={"images": hidden})
+
     def cell(self, planned: PlannedSet, detector: Entry, replicate: Replicate) -> Cell:
         """Trains on a set, predicts on the test images and scores."""
         seed = replicate.detectors
@@ -276,6 +313,7 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
     planner = Planner(suite, inputs)
     sets: dict[tuple[str, Draw], PlannedSet] = {}
     judged: dict[str, Judged] = {}
+    compared: dict[str, Compared] = {}
     cells: list[Cell] = []
     replicates: dict[str, int] = {}
     for replicate in suite.seeds:  # one after the other, so that there is a report after each
@@ -288,16 +326,21 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
             for generator in generators_of(annotator, suite):
                 if (found := planner.judge(annotator, generator, draw)) is not None:
                     judged.setdefault(found.judge.key, found)
+        for each in generated_sets(suite):
+            comparison = planner.compare(each, each.draw(replicate))
+            compared.setdefault(comparison.compare.key, comparison)
         replicates = dict.fromkeys(planner.stages, replicate.number) | replicates
     first = Draw(references=suite.seeds.references[0])
     references = planner.references(first) if uses_references(suite) else planner.real()
     return Plan(
         suite=suite,
         data=planner.data,
+        check=planner.check,
         test=planner.test,
         references=references,
         sets=tuple(sets.values()),
         judged=tuple(judged.values()),
+        compared=tuple(compared.values()),
         cells=tuple(cells),
         stages=tuple(planner.stages.values()),
         planned=len(suite.seeds),
@@ -308,6 +351,11 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
 def generators_of(annotator: Entry, suite: Suite) -> tuple[Entry | None, ...]:
     """The generators whose boxes an annotator takes over; one None for an annotator that takes none over."""
     return suite.generators if isinstance(box_source_of(annotator.plugin), FromGenerator) else (None,)
+
+
+def generated_sets(suite: Suite) -> list[TrainingSet]:
+    """The generated sets that are rows or parts of one."""
+    return list(dict.fromkeys(each for row in suite.rows for each in (row, *row.parts) if each.kind == "generated"))
 
 
 def uses_references(suite: Suite) -> bool:

@@ -20,6 +20,8 @@ CORE_VERSION = 4
 # Raised when `synthbench.metrics` gives another figure for the same boxes, or `score` and `judge` leave something else; here, so
 # that planning does not import numpy.
 METRICS_VERSION = 3
+# Raised when `synthbench.similarity` gives another figure for the same images.
+SIMILARITY_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Stage:
 
     kind: its name in the table of stages. entry: the plugin; None for the core's own stages.
     reads: artifacts, views: images, both by what they are for. parameters: what else it is told.
+    after: checks that must pass first; they change no result, so they are not in the key.
     inputs: of options that name files, the value with hashes of the content.
     count: of a kind that extends, how many images; not in the key of its series.
     """
@@ -78,6 +81,7 @@ class Stage:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     count: int | None = None
+    after: tuple[Stage, ...] = ()
 
     @property
     def about(self) -> StageKind:
@@ -95,8 +99,9 @@ class Stage:
             **self.parameters,
         }
         if self.entry is not None:
-            names = entry_names(type(self.entry.plugin))
-            options = {name: value for name, value in option_values(self.entry.plugin, self.about.options).items() if name not in names}
+            names, marks = entry_names(type(self.entry.plugin)), self.about.options
+            values = {} if marks is None else option_values(self.entry.plugin, marks)
+            options = {name: value for name, value in values.items() if name not in names}
             recipe |= {
                 "plugin": self.entry.info.name,
                 "version": self.entry.info.cls.version,
@@ -123,8 +128,8 @@ class Stage:
 
     @property
     def needs(self) -> list[Stage]:
-        """The stages whose results this one reads."""
-        return [*self.reads.values(), *(stage for views in self.views.values() for view in views for stage in view.stages)]
+        """The stages that must be finished first: those whose results it reads, and the checks."""
+        return [*self.after, *self.reads.values(), *(stage for views in self.views.values() for view in views for stage in view.stages)]
 
 
 def key_of(recipe: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from synthbench.results import model
 from synthbench.results.ap_table import Scored
 from synthbench.results.describe import describe_data, describe_draw, describe_suite, describe_training_set
 from synthbench.results.prove import prove
+from synthbench.results.similarity import describe_similarity
 from synthbench.storage.coco import read_groups
 from synthbench.storage.matches import MATCHES, read_matches
 from synthbench.storage.references import find
@@ -43,6 +44,7 @@ def collect(
         cells=cells,
         generated=[describe_generated(planned, state) for planned in plan.sets if planned.training_set.kind == "generated"],
         judged=[describe_judged(judged, state) for judged in plan.judged],
+        similarity=describe_similarity(plan, state, cells),
         stages=[describe_stage(stage, state) for stage in plan.stages],
         costs={row.name: cost([each for each in plan.sets if each.training_set.name == row.name], state) for row in plan.suite.rows},
         failures=[describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],

@@ -9,6 +9,7 @@ from typing import Any
 
 from synthbench.contract.options import option_values
 from synthbench.results import model
+from synthbench.results.starting_weights import trained_on
 from synthbench.suite.model import Entry, Suite
 from synthbench.suite.training_sets import Draw, TrainingSet
 
@@ -47,6 +48,7 @@ def describe_entry(entry: Entry) -> model.EntryInfo:
         release=info.release,
         rival=getattr(info.cls, "rival", False),
         options=json.loads(json.dumps(options)),
+        trained_on=trained_on(entry.plugin),
     )
 
 

@@ -43,6 +43,8 @@ class EntryInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     rival: bool = False
     """A generator without a generative model."""
     options: dict[str, Any]
+    trained_on: dict[str, str] = {}
+    """For each option that names starting weights, what these were trained on, as a file beside them says; empty if none does."""
 
 
 class SuiteInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -176,6 +178,80 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     recall: float | None = None
 
 
+class Pair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two images that look the same. first, second: file names. exact: pixel for pixel. mirrored: one is the other's mirror image.
+
+    hash_distance: of 64 bits. correlation: of grey thumbnails.
+    """
+
+    first: str
+    second: str
+    exact: bool
+    mirrored: bool
+    hash_distance: int
+    correlation: float
+
+
+class SplitCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Test images (`second`) that are near-duplicates of training images (`first`).
+
+    pairs: of `test_images`, how many; exact, mirrored: how many of these. allowed: the suite's `allow_duplicates`.
+    nearest: at most 50. If there are any and they are not allowed, the stage failed, and all but `allowed` is None or empty.
+    """
+
+    allowed: bool
+    train_images: int | None = None
+    test_images: int | None = None
+    pairs: int | None = None
+    exact: int | None = None
+    mirrored: int | None = None
+    nearest: list[Pair] = []
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A generated set of one draw beside the references and all real training images; None or empty if it did not finish.
+
+    pairs: of `images`, how many copy a reference; exact, mirrored: how many of these. nearest: at most 50; `first` is the file of
+    the reference in the artifact of the stage `references_key`, `second` that of the generated image in that of `images_key`.
+    distances: to the real training images, by name. box_count, box_size, box_x, box_y: see `synthbench.similarity.boxes`;
+    `SPACE: frechet`, `kernel`, `density`, `coverage`: see `synthbench.similarity.distances`, of features of that space.
+    """
+
+    training_set: str
+    generator: str
+    annotator: str
+    draw: Draw
+    references_key: str
+    images_key: str
+    images: int | None = None
+    references: int | None = None
+    pairs: int | None = None
+    exact: int | None = None
+    mirrored: int | None = None
+    nearest: list[Pair] = []
+    distances: dict[str, float] = {}
+
+
+class Correlation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Spearman's rank correlation of a distance with a detector's AP (a mean over its seeds) over generated sets and their draws.
+
+    sets: how many. value: None if they are too few, or all distances or all AP are equal.
+    """
+
+    distance: str
+    detector: str
+    sets: int
+    value: float | None = None
+
+
+class Similarity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Near-duplicates and distances. splits: training and test images. generated: each generated set and draw."""
+
+    splits: SplitCheck
+    generated: list[Comparison] = []
+    correlations: list[Correlation] = []
+
+
 class StageInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A stage and what it took. `facts` are the core's, `metrics` the plugin's, under its name."""
 
@@ -247,6 +323,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """None in older results."""
     command: str
     """What made these results, as it was typed; empty where a script did."""
+    similarity: Similarity | None = None
+    """None in results of versions that did not compare."""
     pictures: dict[str, dict[str, Any]] = {}
     """The drawn files, relative to the report, with what their captions need."""
 

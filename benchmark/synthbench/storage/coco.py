@@ -57,6 +57,19 @@ def read_groups(folder: Path) -> list[str] | None:
     return groups if all(groups) else None
 
 
+def names_of(folder: Path) -> list[str]:
+    """What to call the images that `write_set` left in `folder`: the files that they came from, as far as that is known, else their own.
+
+    A source says so with `about={"file": NAME}`, with `left` and `top` for a part of that file.
+    """
+    names = []
+    for image in json.loads((folder / ANNOTATIONS).read_text())["images"]:
+        about = image.get("about", {})
+        place = f" at {about['left']}, {about['top']}" if about.get("left") or about.get("top") else ""
+        names.append(f"{about['file']}{place}" if "file" in about else f"{folder.name}/{image['file_name']}")
+    return names
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Gives a file of the store a second name; copies it where the file system cannot."""
     try:

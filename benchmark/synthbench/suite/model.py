@@ -61,6 +61,10 @@ class Settings:
     """Training sets that no detector is trained on, such as `"augment x teacher"`, where boxes are exact anyway."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Other names for training sets, by the ones they have: `"sd15 x teacher" = "SD 1.5, labelled by a teacher"`."""
+    allow_duplicates: bool = False
+    """Whether the suite runs although training and test images are near-duplicates; the report counts them."""
+    features: str = ""
+    """The detector whose plugin describes images, to measure how far generated ones are from real ones; empty: the first that can."""
     timeout: Annotated[float, msgspec.Meta(gt=0, le=1e7)] = 24 * 3600.0
     """Seconds after which a stage that is still running counts as hung."""
 
@@ -101,6 +105,12 @@ class Suite:
     annotators: tuple[Entry, ...]
     detectors: tuple[Entry, ...]
     rows: tuple[TrainingSet, ...]
+
+    @property
+    def describer(self) -> Entry | None:
+        """The detector whose plugin describes images; None if none can."""
+        able = (entry for entry in self.detectors if hasattr(entry.plugin, "features"))
+        return next((entry for entry in able if self.settings.features in ("", entry.name)), None)
 
     def generator(self, name: str) -> Entry:
         """The generator entry of this name."""

@@ -96,6 +96,10 @@ class Reader:
             self.wrong("detectors", "missing: a suite needs at least one [[detectors]] table")
         names = {table: self.names(table, content.get(table, [])) for table in TABLES}
         self.check_box_sources(entries["annotators"], names["detectors"], settings.baselines)
+        able = [entry.name for entry in entries["detectors"] if hasattr(entry.plugin, "features")]
+        if settings.features and settings.features not in able:
+            choice = f"can be {' or '.join(able)}" if able else "and none of its detectors can"
+            self.wrong("features", f"'{settings.features}' is no detector of this suite that describes images; {choice}")
         rows = self.rows(settings, names, self.mixes(content.get("mix", [])))
         if self.problems or data is None:
             raise SuiteError(self.problems)

@@ -11,6 +11,8 @@ from msgspec import Meta
 from synthbench import Detector, SynthbenchError, Weights, hookimpl, option
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from synthbench import Boxes, ImageSet, Run
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -29,6 +31,7 @@ class FasterRCNN:
     name: ClassVar[str] = "fasterrcnn"
     version: ClassVar[int] = 2
     license: ClassVar[str] = "Apache-2.0 AND BSD-3-Clause"
+    feature_space: ClassVar[str] = "EfficientNet-Lite0 (ImageNet)"
     smoke_options: ClassVar[Mapping[str, object]] = {
         "backbone": "small",
         "image_size": 64,
@@ -124,6 +127,12 @@ class FasterRCNN:
         from synthbench_fasterrcnn.predict import predict
 
         return predict(self, fitted, images, run)
+
+    def features(self, images: ImageSet, run: Run) -> Iterator[NDArray[np.float32]]:
+        """Yields 1,280 values per image, of EfficientNet-Lite0 with ImageNet's weights, whatever the options are."""
+        from synthbench_fasterrcnn.features import features
+
+        return features(images, run)
 
 
 @hookimpl

@@ -258,3 +258,12 @@ def test_boxes_follow_their_pixels(tmp_path: Path) -> None:
             image[:, max(y1 - 2, 0) : y2 + 2, max(x1 - 2, 0) : x2 + 2] = 0
         assert image.max() < 0.3
     assert seen >= 15
+
+
+def test_features_are_those_of_each_image_alone_whatever_the_options(tmp_path: Path) -> None:
+    images = ImageSet(("disc",), tuple(draw(tmp_path / f"{seed}.png", seed, wide=48 + 9 * seed) for seed in range(3))).without_boxes()
+    found = np.stack(list(FasterRCNN().features(images, StageRun(tmp_path))))
+    alone = np.stack(list(SMALL.features(images[1:2], StageRun(tmp_path))))
+    assert (found.shape, found.dtype) == ((3, 1280), np.float32)
+    assert np.array_equal(alone[0], found[1])
+    assert np.abs(found[0] - found[2]).max() > 0.01

@@ -1,0 +1,21 @@
+"""How alike images and their boxes are: near-duplicates, and distances between sets.
+
+Pure functions over arrays: nothing here reads files or knows where images come from.
+"""
+
+from synthbench.similarity.boxes import box_distances
+from synthbench.similarity.distances import density_and_coverage, frechet, image_distances, kernel, wasserstein
+from synthbench.similarity.duplicates import Fingerprint, Pair, fingerprint, near_duplicates
+
+__all__ = [
+    "Fingerprint",
+    "Pair",
+    "box_distances",
+    "density_and_coverage",
+    "fingerprint",
+    "frechet",
+    "image_distances",
+    "kernel",
+    "near_duplicates",
+    "wasserstein",
+]
