@@ -85,7 +85,9 @@ class Boxes:
         """The boxes after the image's width was multiplied by `across` and its height by `down`."""
         import numpy as np
 
-        return replace(self, xyxy=self.xyxy * np.array([across, down, across, down]))
+        scaled = self.xyxy * np.array([across, down, across, down])
+        whole = np.rint(scaled)  # a box edge on the image's edge stays on it: 49 * (1 / 49) is not 1
+        return replace(self, xyxy=np.where(np.abs(scaled - whole) < 1e-9, whole, scaled))
 
 
 @dataclass(frozen=True)
