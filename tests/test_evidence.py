@@ -371,7 +371,7 @@ def test_simulated_detectors_have_coco_ap():
             images=100,
             image=found.image[order],
             label=np.zeros_like(order),
-            score=-found.level[order].astype(np.float32),
+            score=-found.level[order].astype(np.float64),
             rank=np.zeros_like(order),
             hit=hit[..., order],
             ignored=np.zeros_like(hit),
