@@ -25,7 +25,6 @@ from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.planning.planner import Plan, make_plan
 from synthbench.registry import installed
-from synthbench.results.collect import collect
 from synthbench.results.describe import describe_suite, without_folders
 from synthbench.storage.local import LocalStore
 from synthbench.storage.store import DamagedArtifact
@@ -226,6 +225,8 @@ class Experiment:
 
     def _report(self, plan: Plan, state: RunState, out: str | Path | None, **facts: Any) -> Results:
         """The results of a plan that was carried out, written to `out`. Raises DamagedArtifact."""
+        from synthbench.results.collect import collect  # loads numpy, which a run with nothing to do does not need
+
         results = collect(plan, state, **facts)
         if out is not None:
             from synthbench.reporting import write_report
