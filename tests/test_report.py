@@ -148,7 +148,7 @@ def claimed(values: Values, reach: float = 0.02, margin: float = 0.05) -> Eviden
         if own is None:
             continue
         levels.append(Level(training_set=row, detector=detector, figure=figure(own, len(values[row, detector]))))
-        for base in {"real", "references", "paste x native"} - {row}:
+        for base in {"real", "references", "real x teacher", "paste x native"} - {row}:
             if (other := mean(base, detector)) is None:
                 continue
             found = figure(own - other, 3)
@@ -399,3 +399,40 @@ def test_rivals_are_no_generative_models_and_are_compared_with_them() -> None:
     assert "**`paste x native` with yolo does better than every generative model**; the best generative model does better than" in section
     assert re.search(r"\| `paste x native` +\| yolo +\| 0\.500 \[.*\| +`gan x teacher` \| +.0\.190 \[.0\.210, .0\.170\] \|", section)
     assert "Does something simpler" not in render(thrice(three(0.52, 0.28, 0.31)), "toy.json")
+
+
+def test_what_cost_the_ap_is_split_into_boxes_and_images() -> None:
+    values = three(0.52, 0.28, 0.31) | {("real x teacher", "yolo"): [0.45]}
+    held = thrice(values, {"name": "real x teacher", "kind": "labelled", "annotator": "teacher"})
+    section = render(held, "toy.json").split("## What cost the AP?")[1].split("\n## ")[0]
+    assert re.search(r"\| yolo +\| `gan x teacher` \| +.0\.070 \[.*\| +.0\.140 \[.*\| +.0\.210 \[", section)
+    assert "TIDE" not in section, "no errors are known"
+
+
+def test_errors_are_shown_by_their_kinds() -> None:
+    held = results(three(0.52, 0.28, 0.31))
+    cells = [msgspec.structs.replace(cell, metrics=cell.metrics | {"error_place": 0.125, "error_missed": 0.25}) for cell in held.cells]
+    section = render(msgspec.structs.replace(held, cells=cells), "toy.json").split("## What cost the AP?")[1].split("\n## ")[0]
+    assert re.search(r"\| yolo +\| `gan x teacher` +\|.*\| +0\.125 \|.*\| +0\.250 \|", section)
+
+
+def trained(held: Results, steps: Sequence[int], loss: Sequence[tuple[int, float]] = ()) -> Results:
+    """The same results with these optimizer steps, cell by cell, and this learning curve in all."""
+    training = [
+        msgspec.structs.replace(cell.training, metrics={"toy": {"steps": count}}, curves={"loss": list(loss)})
+        for cell, count in zip(held.cells, steps, strict=True)
+        if cell.training
+    ]
+    cells = [msgspec.structs.replace(cell, training=each) for cell, each in zip(held.cells, training, strict=True)]
+    return msgspec.structs.replace(held, cells=cells)
+
+
+def test_whether_trainings_are_equal_and_long_enough_is_told() -> None:
+    held = results(three(0.52, 0.28, 0.31))
+    falling = [(number, 10.0 - number) for number in range(10)]
+    flat = [(number, max(1.0, 10.0 - 4 * number)) for number in range(10)]
+    assert "takes the same number of optimizer steps: yolo 100." in render(trained(held, [100] * 3), "toy.json")
+    assert "**Trainings differ in their steps**" in render(trained(held, [100, 80, 100]), "toy.json")
+    assert "yolo from 80 to 100." in render(trained(held, [100, 80, 100]), "toy.json")
+    assert "still falling at the end of yolo (3 of 3)." in render(trained(held, [100] * 3, falling), "toy.json")
+    assert "still falling" not in render(trained(held, [100] * 3, flat), "toy.json")

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from synthbench.reporting import tables
 from synthbench.reporting.answer import answer, notice
+from synthbench.reporting.attribution import attribution
 from synthbench.reporting.decision import decision, simpler
+from synthbench.reporting.fairness import fairness
 from synthbench.reporting.harmless import harmless
 from synthbench.reporting.marks import fold, picture
 from synthbench.reporting.scores import Scores, listed
@@ -30,10 +32,12 @@ def render(results: Results, file: str) -> str:
         *answer(results),
         *decision(results, scores),
         *simpler(scores),
+        *attribution(results, scores),
         *matrices(results, scores),
         *words(results, scores),
         *samples(results),
         *predictions(results),
+        *fairness(results, scores),
         *costs(results, scores),
         *annotators(results),
         *failures(results),

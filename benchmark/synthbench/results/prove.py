@@ -54,8 +54,8 @@ def prove(
 
 
 def bases(sets: Sequence[TrainingSetInfo], suite: SuiteInfo) -> list[str]:
-    """What all training sets are compared with: the real images, the references, and what does without a generative model."""
-    return [each.name for each in sets if each.kind in ("real", "references") or is_rival(each, suite)]
+    """What all training sets are compared with: real images, also with automatic boxes, and what does without a generative model."""
+    return [each.name for each in sets if each.kind in ("real", "references", "labelled") or is_rival(each, suite)]
 
 
 def is_rival(row: TrainingSetInfo, suite: SuiteInfo) -> bool:

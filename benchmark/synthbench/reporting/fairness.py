@@ -1,0 +1,104 @@
+"""Whether the comparison is fair and clean: equal training, no image seen before, what the starting weights have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from synthbench.reporting.scores import Scores, listed
+from synthbench.reporting.tables import UNKNOWN, table
+from synthbench.results.curves import still_rising
+from synthbench.results.model import Cell, Comparison, Results, Similarity
+
+NEAREST = 3  # pairs that are named
+
+
+def fairness(results: Results, scores: Scores) -> list[str]:
+    """The section, or nothing where nothing is known."""
+    lines = [*equal_steps(scores), *rising(scores)]
+    if results.similarity is not None:
+        lines += [*splits(results.similarity)]
+    tables = [*copies(results.similarity)] if results.similarity is not None else []
+    tables += starting_weights(results)
+    return ["## Is it a fair comparison?", "\n".join(f"- {line}" for line in lines), *tables] if lines or tables else []
+
+
+def equal_steps(scores: Scores) -> list[str]:
+    """The optimizer steps of each detector, the same for all rows or not."""
+    found = {
+        each: sorted({steps for row in scores.rows() for cell in scores.cells(row, each) if (steps := steps_of(cell))})
+        for each in scores.detectors
+    }
+    same = [f"{each} {counts[0]}" for each, counts in found.items() if len(counts) == 1]
+    different = [f"{each} from {counts[0]} to {counts[-1]}" for each, counts in found.items() if len(counts) > 1]
+    told = [f"Every training of a detector takes the same number of optimizer steps: {listed(same)}."] if same else []
+    return told + ([f"**Trainings differ in their steps**, so part of a difference may be that: {listed(different)}."] if different else [])
+
+
+def steps_of(cell: Cell) -> int | None:
+    """The optimizer steps that a plugin logged."""
+    logged: Mapping[str, Mapping[str, object]] = cell.training.metrics if cell.training else {}
+    return next((steps for metrics in logged.values() if isinstance(steps := metrics.get("steps"), int)), None)
+
+
+def rising(scores: Scores) -> list[str]:
+    """Detectors whose loss on held-out images, or in training, was still falling at the end."""
+    late = []
+    for detector in scores.detectors:
+        curves = [cell.training.curves for row in scores.rows() for cell in scores.cells(row, detector) if cell.training]
+        judged = [still_rising(curve) for each in curves if (curve := each.get("validation_loss") or each.get("loss"))]
+        if judged and fmean(judged) > 0.5:
+            late.append(f"{detector} ({sum(judged)} of {len(judged)})")
+    return [f"**Not trained to a plateau**: in most trainings the loss was still falling at the end of {listed(late)}."] if late else []
+
+
+def splits(similarity: Similarity) -> list[str]:
+    """Near-duplicates of training images among the test images."""
+    check = similarity.splits
+    if check.pairs is None:
+        return []
+    if not check.pairs:
+        return [f"None of the {check.test_images} test images is a near-duplicate of one of the {check.train_images} training images."]
+    named = [f"{pair.second} like {pair.first}" for pair in check.nearest[:NEAREST]]
+    return [f"**{check.pairs} test images are near-duplicates of training images**, which the suite allows: {', '.join(named)}."]
+
+
+def copies(similarity: Similarity) -> list[str]:
+    """For each generated set: copies of references among its images, and distances to the real training images."""
+    by_row: dict[str, list[Comparison]] = {}
+    for each in similarity.generated:
+        if each.images is not None:
+            by_row.setdefault(each.training_set, []).append(each)
+    if not by_row:
+        return []
+    names = list(dict.fromkeys(name for found in by_row.values() for each in found for name in each.distances))
+    rows = []
+    for row, found in by_row.items():
+        pairs = sum(each.pairs or 0 for each in found)
+        values = [[each.distances[name] for each in found if name in each.distances] for name in names]
+        shown = (f"{fmean(each):.3g}" if each else UNKNOWN for each in values)
+        rows.append([f"`{row}`", f"{pairs} of {sum(each.images or 0 for each in found)}", *shown])
+    correlated = {each.distance: each for each in similarity.correlations if each.value is not None}
+    text = (
+        "Generated images that copy a reference, and distances of the generated sets to the real training images (means over replicates; "
+        "smaller is nearer, but density and coverage are larger for nearer sets). A short distance need not mean a high AP"
+    )
+    known = [f"{each.distance} with {each.detector} {each.value:+.2f}" for each in correlated.values() if each.value is not None]
+    text += (
+        f": rank correlations over {max(each.sets for each in correlated.values())} sets: {listed(known)}."
+        if known
+        else "; too few sets to say."
+    )
+    return [text, table(["training set", "copies of references", *names], rows)]
+
+
+def starting_weights(results: Results) -> list[str]:
+    """What starting weights have seen."""
+    entries = [*results.suite.generators, *results.suite.annotators, *results.suite.detectors]
+    rows = [
+        [f"`{entry.name}`", f"`{entry.options.get(option)}`", seen or "not said"]
+        for entry in entries
+        for option, seen in entry.trained_on.items()
+        if entry.options.get(option)
+    ]
+    return [table(["starts from weights", "which", "trained on"], rows, words=3)] if rows else []
