@@ -94,7 +94,7 @@ def test_wrong_weights_are_refused() -> None:
         (np.array([[2**40]]), "from 0 to 2147483647"),
     ):
         with pytest.raises(ValueError, match=message):
-            resample([matches], 1, weights)
+            resample([matches], 1, weights)  # type: ignore[arg-type]
     two = match([Boxes.of([[0, 0, 9, 9]] * 2)], [Boxes.of([[0, 0, 9, 9]])])
     with pytest.raises(ValueError, match="a resample has 4e\\+09 boxes"):
         resample([two], 1, np.array([[2_000_000_000]]))

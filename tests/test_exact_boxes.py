@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,8 @@ def on_the_edge(rng, decimals: int) -> tuple[list[float], list[float]]:
 
 def raw_files(rng, folder, decimals: int, images: int):
     """Annotations and detections in JSON. Each image has a few pairs, far from one another only by chance."""
-    truth, found = [], []
+    truth: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for number in range(images):
         for _ in range(int(rng.integers(1, 5))):
             real, guess = on_the_edge(rng, decimals)
@@ -125,7 +127,7 @@ def test_the_data_source_and_the_store_keep_a_file_s_boxes(tmp_path) -> None:
     truth = [picture.boxes for picture in read_set(stored)]
     found = as_the_core_reads(tmp_path, content)[1]
     figures = evaluate([boxes or Boxes.none() for boxes in truth], found, 1)
-    np.testing.assert_allclose(list(figures.values()), by_pycocotools(tmp_path), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(np.array([*figures.values()], float), by_pycocotools(tmp_path), rtol=0, atol=1e-9)
     widths = [row["bbox"][2:] for row in json.loads((stored / "annotations.json").read_text())["annotations"]]
     assert widths == [row["bbox"][2:] for row in content["annotations"]]
 

@@ -63,7 +63,7 @@ def ours(truth: list[Boxes], predictions: list[Boxes]) -> float:
 
 def rivals() -> dict[str, Evaluator]:
     """The evaluators that are installed."""
-    found = {"synthbench evaluate": ours}
+    found: dict[str, Evaluator] = {"synthbench evaluate": ours}
     if importlib.util.find_spec("pycocotools"):
         found["pycocotools"] = cocoeval(
             importlib.import_module("pycocotools.coco").COCO, importlib.import_module("pycocotools.cocoeval").COCOeval

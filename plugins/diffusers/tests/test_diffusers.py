@@ -443,13 +443,14 @@ def test_class_images_depend_on_nothing_that_is_not_in_their_key(recipes: dict[s
     from synthbench_diffusers.class_images import OPTIONS, sample_missing
 
     for name in METHODS:
-        kind, read = type(recipes[name]), set()
+        kind = type(recipes[name])
+        read: set[str] = set()
 
         def recorded(self: Recipe, option: str, read: set[str] = read) -> Any:
             read.add(option)
             return object.__getattribute__(self, option)
 
-        watched = dataclasses.dataclass(frozen=True, kw_only=True)(type("Watched", (kind,), {"__getattribute__": recorded}))
+        watched: Any = dataclasses.dataclass(frozen=True, kw_only=True)(type("Watched", (kind,), {"__getattribute__": recorded}))
         values = {field.name: getattr(recipes[name], field.name) for field in dataclasses.fields(kind)}
         recipe = watched(**values | {"num_class_images": 2, "boxes": False})
         read.clear()

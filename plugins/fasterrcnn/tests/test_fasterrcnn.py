@@ -264,6 +264,7 @@ def test_features_are_those_of_each_image_alone_whatever_the_options(tmp_path: P
     images = ImageSet(("disc",), tuple(draw(tmp_path / f"{seed}.png", seed, wide=48 + 9 * seed) for seed in range(3))).without_boxes()
     found = np.stack(list(FasterRCNN().features(images, StageRun(tmp_path))))
     alone = np.stack(list(SMALL.features(images[1:2], StageRun(tmp_path))))
-    assert (found.shape, found.dtype) == ((3, 1280), np.float32)
+    assert found.shape == (3, 1280)
+    assert found.dtype == np.float32
     assert np.array_equal(alone[0], found[1])
     assert np.abs(found[0] - found[2]).max() > 0.01

@@ -115,7 +115,7 @@ def test_every_training_set_gets_exactly_the_steps_that_were_asked_for(
     closed: list[int] = []
 
     def remember(self: Trainer, batch: dict[str, object]) -> dict[str, object]:
-        prepared = preprocess(self, batch)
+        prepared: dict[str, Any] = preprocess(self, batch)
         sizes.append(len(prepared["img"]))
         return prepared
 
