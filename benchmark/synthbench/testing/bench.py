@@ -28,6 +28,9 @@ from synthbench.testing.unverified import UnverifiedStore
 
 WORKS = "works"
 """The name of the check that all other stages depend on."""
+STEPS, FEWER = "max_train_steps", 3
+LARGE = ("many", "displaced")
+"""How the names of the sets of pictures begin that a detector is to learn."""
 Made = TypeVar("Made")
 Views = Mapping[str, list[ViewRef]]
 
@@ -77,6 +80,7 @@ class Bench:
         self.failures: dict[str, str] = {}
         self.done: list[Done] = []
         self._cache: dict[object, Any] = {}
+        self._large: set[str] = set()  # keys of sets of pictures that are to be learned
 
     def __enter__(self) -> Bench:
         return self
@@ -112,6 +116,8 @@ class Bench:
 
         def make() -> ViewRef:
             key = key_of("pictures", name)
+            if name.startswith(LARGE):
+                self._large.add(key)
             with self.store.build("select", key) as build:
                 write_toys(build.folder, name, self.folder / "files" / name)
                 build.publish(StageRecord())
@@ -145,7 +151,7 @@ class Bench:
             key=key,
             label=f"{stage} {number}",
             plugin=(self.found.kind, self.found.name),
-            options=self.options if options is None else options,
+            options=self.fewer_steps(stage, views, self.options if options is None else options),
             seed=seed,
             reads={} if fitted is None else {"fitted": ArtifactRef(kind=Path(fitted).parents[1].name, key=Path(fitted).name)},
             views=views,
@@ -163,6 +169,14 @@ class Bench:
         done = Done(stage, job.label, key, outcome, folder, tuple(events), strays, self.worker.too_long)
         self.done.append(done)
         return done
+
+    def fewer_steps(self, stage: str, views: Views, options: Mapping[str, object]) -> Mapping[str, object]:
+        """The options of a stage. A training on few pictures has a third of the steps: it has to give something, not to be good."""
+        steps = options.get(STEPS)
+        learned = any(isinstance(view, ViewRef) and view.images.key in self._large for each in views.values() for view in each)
+        if stage != "train" or learned or not isinstance(steps, int):
+            return options
+        return {**options, STEPS: max(1, steps // FEWER)}
 
     def run(self, stage: str, views: Views, **parts: Any) -> Done:
         """Like `attempt`, but raises Failure if the stage fails."""
