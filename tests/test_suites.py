@@ -53,7 +53,7 @@ def test_the_detectors_alone_can_be_planned_on_photographs(tmp_path: Path, photo
     suite = read_suite(SUITES / "detectors-photos.toml", installed(), [f"data.path={photos}"])
     plan = make_plan(suite, installed(), LocalStore(tmp_path / "store"))
     assert len(plan.cells) == 2 * 7
-    assert {stage.kind for stage in plan.stages} == {"data", "select", "train", "predict", "score"}
+    assert {stage.kind for stage in plan.stages} == {"data", "check", "select", "train", "predict", "score"}
 
 
 @pytest.mark.timeout(1800)  # five minutes on a slow machine
