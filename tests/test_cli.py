@@ -43,7 +43,7 @@ def test_a_run_writes_its_report_and_a_second_one_does_nothing(typed: Typed, tmp
     assert (status, err) == (0, "")
     assert "cells 6/6" in out
     assert out.splitlines()[-1] == "report: reports/squares.md"
-    assert out.splitlines()[-2].startswith("Trained on generated images alone (paint x"), "the answer"
+    assert out.splitlines()[-2].startswith("How far generated images are from the 6 real images is not known"), "the answer"
     held = json.loads((tmp_path / "reports" / "squares.json").read_text())
     assert held["failures"] == []
     assert str(tmp_path) not in json.dumps(held["suite"])
