@@ -58,7 +58,7 @@ def splits(similarity: Similarity) -> list[str]:
     if check.pairs is None:
         return []
     if not check.pairs:
-        return [f"None of the {check.test_images} test images is a near-duplicate of one of the {check.train_images} training images."]
+        return [f"No test image ({check.test_images}) is a near-duplicate of a training image ({check.train_images})."]
     named = [f"{pair.second} like {pair.first}" for pair in check.nearest[:NEAREST]]
     return [f"**{check.pairs} test images are near-duplicates of training images**, which the suite allows: {', '.join(named)}."]
 
