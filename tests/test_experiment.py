@@ -163,6 +163,8 @@ class Watch(Silent):
             self.seen.add((told.suite.seeds.replicates, told.replicates_planned))
             assert {cell.replicate for cell in told.cells} == set(range(told.suite.seeds.replicates))
             assert all(cell.metrics and cell.failed is None for cell in told.cells), "a true report: of whole replicates"
+            assert told.similarity is not None
+            assert all(each.images is not None for each in told.similarity.generated)
 
 
 def test_there_is_a_true_report_after_each_replicate(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ class Experiment:
             allow_pickle=allow_pickle,
             offline=not download,
             pythons={key: pythons[each.name] for key, each in specs.items()},
-            minutes=minutes,
+            deadline=None if minutes is None else time.monotonic() + 60 * minutes,
         )
         facts = {"command": command, "workers": workers}
         self.store.sweep()

@@ -56,8 +56,8 @@ class Conditions:
     timeout: float = 24 * 3600.0
     allow_pickle: bool = False
     offline: bool = True
-    minutes: float | None = None
-    """After which no stage is started."""
+    deadline: float | None = None
+    """On the monotonic clock; after it no stage is started."""
     pythons: Mapping[str, str] = field(default_factory=dict)
     """The interpreters of stages, by key, that run in an environment of their plugin's own."""
 
@@ -78,7 +78,6 @@ class Runner:
         self._changed = threading.Condition(threading.RLock())
         self._error: BaseException | None = None
         self._stopping = False
-        self._end = None if conditions.minutes is None else time.monotonic() + 60 * conditions.minutes
 
     def run(self, after_replicate: Callable[[int, RunState], None] | None = None) -> RunState:
         """Runs every stage that can be run. If a stage fails, the stages that depend on it are skipped.
@@ -94,13 +93,10 @@ class Runner:
                 thread.start()
         complete = self.plan.complete(self.state.is_settled)
         try:
-            while self._is_going_on():
-                with self._changed:
-                    self._changed.wait(0.5)  # wakes up now and then, so that Ctrl-C is noticed
-                    before, complete = complete, self.plan.complete(self.state.is_settled)
-                    seen = self.state.copy()
-                if complete > before and after_replicate and self._is_going_on():
-                    after_replicate(complete, seen)
+            while (now := self._wait_beyond(complete)) is not None:
+                complete, state = now
+                if after_replicate is not None:
+                    after_replicate(complete, state)
         finally:
             self._stopping = True
             for engine in self.engines:
@@ -112,16 +108,24 @@ class Runner:
             raise self._error
         return self.state
 
-    def _is_going_on(self) -> bool:
-        """Whether there is anything to wait for."""
+    def _wait_beyond(self, complete: int) -> tuple[int, RunState] | None:
+        """Waits until more replicates than these are complete; their number, and the state then. None if the run ends before."""
         with self._changed:
-            if self._error is not None or self.state.settled >= len(self.plan.stages):
-                return False
-            return not self._is_over() or bool(self._running)
+            while self._is_going_on():
+                if (now := self.plan.complete(self.state.is_settled)) > complete:
+                    return now, self.state.copy()
+                self._changed.wait(0.5)  # wakes up now and then, so that Ctrl-C is noticed
+            return None
+
+    def _is_going_on(self) -> bool:
+        """Whether there is anything to wait for. Called with the lock held, or before the threads start."""
+        if self._error is not None or self.state.settled >= len(self.plan.stages):
+            return False
+        return not self._is_over() or bool(self._running)
 
     def _is_over(self) -> bool:
         """Whether the time for starting stages is over."""
-        return self._end is not None and time.monotonic() >= self._end
+        return self.conditions.deadline is not None and time.monotonic() >= self.conditions.deadline
 
     def _work(self, engine: Engine) -> None:
         try:

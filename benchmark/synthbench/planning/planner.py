@@ -101,6 +101,7 @@ class Plan:
             suite=replace(self.suite, seeds=self.suite.seeds.first(replicates)),
             sets=tuple(each for each in self.sets if (each.training_set.name, each.draw) in drawn),
             judged=tuple(each for each in self.judged if each.judge.key in keys),
+            compared=tuple(each for each in self.compared if each.compare.key in keys),
             cells=cells,
             stages=stages,
         )
