@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -60,17 +60,13 @@ class Table:
         columns = sorted({cell.replicate for cell in cells})
         self.values = np.full((len(rows), len(columns)), np.nan)
         self.resampled = None if weights is None else np.full((*self.values.shape, len(weights)), np.nan)
-        known: dict[str, NDArray[np.float64]] = {}
+        cells = [cell for cell in cells if "AP" in cell.metrics]
+        resampled = {} if weights is None else _resampled({cell.keys.score for cell in cells}, scored, weights)
         for cell in cells:
-            if "AP" not in cell.metrics:
-                continue
             place = self.rows.index(cell.training_set), columns.index(cell.replicate)
             self.values[place] = cell.metrics["AP"]
-            if weights is not None and self.resampled is not None:
-                key = cell.keys.score
-                if key not in known:
-                    known[key] = _resample(scored.matches[key], scored.categories, weights)
-                self.resampled[place] = known[key]
+            if self.resampled is not None:
+                self.resampled[place] = resampled[cell.keys.score]
 
     def levels(self) -> Sequence[evidence.Estimate]:
         """The AP of each row."""
@@ -82,7 +78,8 @@ class Table:
         """The difference of each row to a base."""
         number = self.rows.index(base)
         if self.resampled is None:
-            return means(self.values - self.values[number])
+            levels = means(self.values)
+            return [difference(each, levels[number]) for each in levels]
         return evidence.differences(self.values, self.resampled, number, self.images)
 
 
@@ -92,8 +89,13 @@ def means(values: NDArray[np.float64]) -> list[evidence.Estimate]:
     return [evidence.Estimate(float(row.mean()) if len(row) else float("nan"), len(row), None) for row in known]
 
 
-def _resample(matches: Matches, categories: int, weights: Weights) -> NDArray[np.float64]:
+def difference(one: evidence.Estimate, base: evidence.Estimate) -> evidence.Estimate:
+    """The difference of two means without a spread. Older results may have other numbers of trainings in different rows."""
+    return evidence.Estimate(one.mean - base.mean, min(one.replicates, base.replicates), None)
+
+
+def _resampled(keys: Collection[str], scored: Scored, weights: Weights) -> dict[str, NDArray[np.float64]]:
+    """AP on every resample, (R,), by the key of a score: cells that share a score are resampled once."""
     from synthbench.metrics.bootstrap import resample
 
-    resampled: NDArray[np.float64] = resample([matches], categories, weights)[0]
-    return resampled
+    return dict(zip(keys, resample([scored.matches[key] for key in keys], scored.categories, weights), strict=True))

@@ -50,14 +50,14 @@ def collect(
         failures=[describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],
         environment=describe_environment(plan, state, workers, wall_seconds),
         replicates_planned=plan.planned,
-        evidence=prove(cells, sets, suite, about, scored(plan, state, data)),
+        evidence=prove(cells, sets, suite, about, scored(plan, state, data, about)),
         command=command,
     )
 
 
-def scored(plan: Plan, state: RunState, data: Artifact | None) -> Scored:
+def scored(plan: Plan, state: RunState, data: Artifact | None, about: model.DataInfo | None) -> Scored:
     """What the evidence is made of; without the matches where there is one replicate, which proves nothing."""
-    if data is None or len(plan.suite.seeds) == 1:
+    if data is None or about is None or len(plan.suite.seeds) == 1:
         return Scored({}, 0)
     stages = {cell.score.key: cell.score for cell in plan.cells if cell.score.key in state.artifacts}
     matches = {key: read_matches(find(state.store, refer_to(stage)).folder / MATCHES) for key, stage in stages.items()}
@@ -66,7 +66,7 @@ def scored(plan: Plan, state: RunState, data: Artifact | None) -> Scored:
     seeded = {key: stage for key, stage in predicted.items() if stage.entry and getattr(stage.entry.info.cls, "seeded", True)}
     return Scored(
         matches=matches,
-        categories=len(read_data_facts(data)["categories"]),
+        categories=len(about.categories),
         groups=read_groups(data.folder / "test"),
         predictions={key: state.artifacts[key].record.files[BOXES].sha256 for key in seeded},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +17,18 @@ def migrated(old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_version_2(old: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain values of schema 3, in which a training has `curves`: of earlier ones, none were stored."""
-    return {**old, "schema": 3}
+    """The plain values of schema 3, in which a cell has the number of its replicate, and a training has `curves`.
+
+    Of earlier trainings no curves were stored. The trainings of one training set and detector, with other seeds or draws, were not
+    numbered, and are in their order.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    cells = []
+    for each in old["cells"]:
+        row = each["training_set"], each["detector"]
+        cells.append({**each, "replicate": seen[row]})
+        seen[row] += 1
+    return {**old, "schema": 3, "cells": cells}
 
 
 def from_version_1(old: Mapping[str, Any]) -> dict[str, Any]:
