@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from synthbench.reporting.scores import Pick, Scores, listed, spanned
+from synthbench.reporting.scores import Scores, listed, spanned
 from synthbench.results.claims import Figure
 from synthbench.results.model import Results
 
@@ -24,9 +24,8 @@ def notice(results: Results) -> str:
     return f"> The test images ({tested}) are photographs."
 
 
-def answer(results: Results) -> list[str]:
+def answer(results: Results, scores: Scores) -> list[str]:
     """The paragraphs of the answer before its table."""
-    scores = Scores(results)
     parts = (" ".join(_sentences(results, scores)), results.suite.caveat.strip(), _unfinished(results), _losses(results))
     return [part for part in parts if part]
 
@@ -75,7 +74,7 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
         why = "training on them gave no score" if row else "this suite does not train on them"
         return f"**How far generated images are from {real} is not known**: {why}."
     if scores.replicates == 1:
-        gaps = [pick for each in detectors if (pick := closest(scores, each))]
+        gaps = [pick for each in detectors if (pick := scores.closest(each))]
         found = [f"{_gap(scores.difference(pick.row, pick.detector, row))} with {pick.detector}" for pick in gaps]
         return (
             f"**Whether generated images replace {real} is not settled: the experiment was done once.** The closest generated sets "
@@ -100,12 +99,6 @@ def word_of(scores: Scores, detector: str) -> str:
     """The verdict for a detector over all generated sets: one that replaces is enough."""
     words = {verdict.word for row in scores.candidates() if (verdict := scores.verdict(row, detector))}
     return next((word for word in ("replaces", "not settled", "does not") if word in words), "not settled")
-
-
-def closest(scores: Scores, detector: str) -> Pick | None:
-    """The generated set with the highest AP of a detector, among those that the answer is about."""
-    rows = scores.candidates()
-    return next((pick for pick in scores.picks("generated", detector=detector) if pick.row in rows), None)
 
 
 def _each(detectors: Sequence[str]) -> str:
@@ -137,7 +130,7 @@ def _against_references(results: Results, scores: Scores, detectors: Sequence[st
     """The comparison that tells whether generating was worth it: the references are what the generator was fitted on."""
     row = scores.of_kind("references")
     what = f"the {results.suite.references} references alone, which the generators were fitted on"
-    picks = [pick for each in detectors if (pick := closest(scores, each))]
+    picks = [pick for each in detectors if (pick := scores.closest(each))]
     figures = {pick.detector: figure for pick in picks if (figure := scores.difference(pick.row, pick.detector, row))}
     if not figures:
         return f"What {what}, give was not measured, so whether generating added anything is not known." if picks else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from synthbench.reporting.answer import closest
 from synthbench.reporting.scores import Scores, spanned
 from synthbench.reporting.tables import UNKNOWN, table
 from synthbench.results.model import Results
@@ -55,7 +54,7 @@ def errors(scores: Scores) -> list[str]:
     """How much AP50 each kind of error costs, of the real images and of the best generated set of each detector."""
     rows = []
     for detector in scores.detectors:
-        pick = closest(scores, detector)
+        pick = scores.closest(detector)
         for row in [each for each in (scores.of_kind("real"), scores.of_kind("references"), pick.row if pick else None) if each]:
             found = [scores.of(row, detector, f"error_{name}") for name in ERRORS]
             if any(found):

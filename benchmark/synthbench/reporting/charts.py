@@ -88,8 +88,7 @@ def draw_worth(scores: Scores, counts: Mapping[str, int], path: Path) -> str:
         points = [(count, level) for row, count in counts.items() if (level := scores.level(row, detector))]
         axes.plot([count for count, _ in points], [level.mean for _, level in points], "o-", color=colour, label="real images")
         draw_band(axes, points, colour)
-        rows = scores.candidates()
-        if pick := next((each for each in scores.picks("generated", detector=detector) if each.row in rows), None):
+        if pick := scores.closest(detector):
             level = scores.level(pick.row, detector)
             assert level is not None, "what has a score has a level"
             axes.axhline(level.mean, color="#444444", linewidth=1.5, linestyle="--", label=pick.row)

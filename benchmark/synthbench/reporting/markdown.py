@@ -29,7 +29,7 @@ def render(results: Results, file: str) -> str:
         notice(results),
         suite.about.strip(),
         "## The answer",
-        *answer(results),
+        *answer(results, scores),
         *decision(results, scores),
         *simpler(scores),
         *attribution(results, scores),

@@ -8,7 +8,7 @@ from synthbench.reporting.tables import UNKNOWN, table
 
 def compared(scores: Scores) -> list[str]:
     """A sentence and a table, or nothing where the suite has no rivals or no generative model."""
-    pairs = {each: pick for each in scores.detectors if (pick := best_generative(scores, each))}
+    pairs = {each: pick for each in scores.detectors if (pick := scores.closest(each)) and pick.row not in scores.rivals}
     if not scores.rivals or not pairs:
         return []
     rows = []
@@ -20,11 +20,6 @@ def compared(scores: Scores) -> list[str]:
             rows.append([f"`{rival}`", detector, *figures])
     headers = ["without a generative model", "detector", "its AP", "best set of a generative model", "AP more than the rival"]
     return [sentence(scores, pairs), table(headers, rows, words=2)]
-
-
-def best_generative(scores: Scores, detector: str) -> Pick | None:
-    """The set of a generative model with the highest AP of a detector."""
-    return next((pick for pick in scores.picks("generated", detector=detector) if pick.row not in scores.rivals), None)
 
 
 def sentence(scores: Scores, pairs: dict[str, Pick]) -> str:

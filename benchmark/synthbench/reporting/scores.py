@@ -60,6 +60,11 @@ class Scores:
         generated = self.rows("generated")
         return [row for row in generated if row not in self.rivals] or generated
 
+    def closest(self, detector: str) -> Pick | None:
+        """The set that the answer is about with the highest AP of a detector."""
+        rows = self.candidates()
+        return next((pick for pick in self.picks("generated", detector=detector) if pick.row in rows), None)
+
     def cells(self, row: str, detector: str) -> list[Cell]:
         """One for each replicate."""
         return self._cells.get((row, detector), [])

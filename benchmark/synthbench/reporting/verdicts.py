@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synthbench.reporting.answer import closest, word_of
+from synthbench.reporting.answer import word_of
 from synthbench.reporting.scores import Scores, spanned
 from synthbench.reporting.tables import UNKNOWN, table
 from synthbench.results.claims import Figure, Settling, Verdict
@@ -15,7 +15,7 @@ def by_detector(scores: Scores) -> str:
     real, references = scores.of_kind("real"), scores.of_kind("references")
     rows = []
     for detector in scores.detectors:
-        pick = closest(scores, detector)
+        pick = scores.closest(detector)
         level = scores.level(real, detector) if real else None
         if pick is None:
             rows.append([detector, _shown(level), *[UNKNOWN] * (5 if scores.evidence.equivalents else 4)])
