@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synthbench.metrics.matching import AREAS, Matches, match_both, ranked, stack
+from synthbench.metrics.matching import AREAS, LIMITS, Matches, match_both, ranked, stack
 from synthbench.metrics.overlap import iou_matrix
 from synthbench.metrics.scores import check_labels, precision_curve
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from synthbench.contract.types import Boxes
 
 FOREGROUND, BACKGROUND = 0.5, 0.1  # the paper's IoU thresholds, section 2.2
-LIMIT = 100  # detections of a category in an image, as in COCO
 
 CLASS, PLACE, BOTH, DUPLICATE, SPURIOUS = range(5)
 FALSE = ("class", "place", "both", "duplicate", "background")
@@ -73,9 +72,9 @@ def errors(truth: Sequence[Boxes], predictions: Sequence[Boxes], categories: int
     Raises ValueError if truth and predictions differ in length or a label is not from 0 to `categories` - 1.
     """
     check_labels(truth, predictions, categories)
-    matches, found = match_both(truth, predictions, np.array([FOREGROUND]), AREAS[:1], LIMIT)
+    matches, found = match_both(truth, predictions, np.array([FOREGROUND]), AREAS[:1])
     real, made = stack(truth)[0], stack(predictions)
-    kept, _ = ranked(*made, LIMIT)
+    kept, _ = ranked(*made, LIMITS[-1])
     missed = matches.truth_counts[0] & ~found[0, 0]
     same, other = _nearest(matches, made[0].keep(kept), real)
     kinds = _kinds(matches, same.iou, other.iou)

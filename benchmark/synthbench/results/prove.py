@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from synthbench import evidence
 from synthbench.results import claims, worth
@@ -72,7 +73,7 @@ def verdicts_of(tested: Mapping[tuple[str, str], evidence.Estimate], margin: flo
             detector=detector,
             word=verdict.word,
             level=verdict.level,
-            settling=claims.Settling(replicates=way.replicates, images=way.images) if (way := verdict.settling) else None,
+            settling=claims.Settling(**asdict(verdict.settling)) if verdict.settling else None,
         )
         for (row, detector), verdict in found
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from math import sqrt
 
 import numpy as np
@@ -44,19 +45,7 @@ def equivalents(tables: Mapping[str, Table], sets: Sequence[TrainingSetInfo], co
                 table.resampled[number],
                 table.images,
             )
-            found.append(
-                claims.Equivalent(
-                    training_set=row.name,
-                    detector=detector,
-                    position=worth.position,
-                    images=worth.images,
-                    low=worth.low,
-                    high=worth.high,
-                    bounded=worth.bounded,
-                    smallest=worth.smallest,
-                    largest=worth.largest,
-                )
-            )
+            found.append(claims.Equivalent(training_set=row.name, detector=detector, **asdict(worth)))
     return found
 
 
