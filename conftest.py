@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,3 +16,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         function = getattr(item, "originalname", "") if item.path.stem == "test_contract" else ""
         item.add_marker(pytest.mark.xdist_group(f"{item.path}{function}"))
+
+
+@pytest.fixture
+def rates() -> Iterator[list[float]]:
+    """The learning rate of each optimizer step that torch takes during the test."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    taken: list[float] = []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: taken.append(optimizer.param_groups[0]["lr"]))
+    yield taken
+    hook.remove()

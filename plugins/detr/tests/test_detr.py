@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -17,20 +16,10 @@ from synthbench.contract.options import configure
 from synthbench.execution.stage_run import StageRun
 from synthbench.storage.coco import write_set
 from synthbench_detr import Detr
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 Variant = Literal["detr", "conditional-detr", "deformable-detr", "rt-detr"]
 VARIANTS = get_args(Variant)
 TINY = Detr(width=32, queries=8, image_size=64, max_train_steps=3, batch_size=4, score_threshold=0.0)
-
-
-@pytest.fixture
-def rates() -> Iterator[list[float]]:
-    """The learning rate of each optimizer step that is taken."""
-    taken: list[float] = []
-    hook = register_optimizer_step_post_hook(lambda optimizer, *_: taken.append(optimizer.param_groups[0]["lr"]))
-    yield taken
-    hook.remove()
 
 
 def discs(count: int, seed: int, width: int = 80, height: int = 50) -> list[Sample]:

@@ -3,7 +3,6 @@
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from synthbench_fasterrcnn import FasterRCNN
 from synthbench_fasterrcnn.backbones import Small
 from synthbench_fasterrcnn.data import augment, load, typical_sizes
 from synthbench_fasterrcnn.weights import start
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 SMALL = FasterRCNN(backbone="small", image_size=64, stride=4, max_train_steps=2, batch_size=4)
 COLOURS = ((210, 30, 40), (40, 40, 210))
@@ -55,15 +53,6 @@ def trained(options: FasterRCNN, data: ImageSet, folder: Path, **about: object) 
 
 def found(options: FasterRCNN, fitted: Path, images: ImageSet) -> list[Boxes]:
     return list(options.predict(fitted, images.without_boxes(), StageRun(fitted)))
-
-
-@pytest.fixture
-def rates() -> Iterator[list[float]]:
-    """The learning rate of each optimizer step that is taken."""
-    taken: list[float] = []
-    hook = register_optimizer_step_post_hook(lambda optimizer, *_: taken.append(optimizer.param_groups[0]["lr"]))
-    yield taken
-    hook.remove()
 
 
 def test_importing_the_plugin_is_light() -> None:

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,17 +92,6 @@ def test_images_are_held_back_only_to_be_used(tmp_path: Path) -> None:
     assert shares == {"best": 2, "last": 0, "last with a share": 4}
     (problem,) = configure(YOLOv8, {"keep": "best"})[1]
     assert "set validation_split above 0" in problem
-
-
-@pytest.fixture
-def rates() -> Iterator[list[float]]:
-    """The learning rate of each optimizer step that is taken."""
-    from torch.optim.optimizer import register_optimizer_step_post_hook
-
-    taken: list[float] = []
-    hook = register_optimizer_step_post_hook(lambda optimizer, *_: taken.append(optimizer.param_groups[0]["lr"]))
-    yield taken
-    hook.remove()
 
 
 @pytest.mark.parametrize("images", [1, 9])
