@@ -173,7 +173,7 @@ class Bench:
     def fewer_steps(self, stage: str, views: Views, options: Mapping[str, object]) -> Mapping[str, object]:
         """The options of a stage. A training on few pictures has a third of the steps: it has to give something, not to be good."""
         steps = options.get(STEPS)
-        learned = any(isinstance(view, ViewRef) and view.images.key in self._large for each in views.values() for view in each)
+        learned = any(view.images.key in self._large for each in views.values() for view in each)
         if stage != "train" or learned or not isinstance(steps, int):
             return options
         return {**options, STEPS: max(1, steps // FEWER)}
