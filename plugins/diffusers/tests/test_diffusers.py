@@ -167,7 +167,10 @@ def test_an_old_option_name_gets_the_new_one_as_an_error(plugin: type[Recipe]) -
 
 
 def test_a_fit_leaves_only_what_sampling_needs(fitted: dict[str, Path]) -> None:
-    left = {name: sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) for name, folder in fitted.items()}
+    left = {}
+    for name, folder in fitted.items():
+        paths = [path.relative_to(folder) for path in folder.rglob("*")]
+        left[name] = sorted(path.as_posix() for path in paths if path.parts[0] != "class_images")  # of no fit where a store is
     assert left["lora"] == left["sdxl"] == ["fitted.json", "pytorch_lora_weights.safetensors"]
     assert {path.split("/")[0] for path in left["full"]} == {"fitted.json", "unet", "text_encoder"}
     assert any(key.startswith(f"{fitted['sdxl'].name}/text_encoder_2.") for key in weights(fitted["sdxl"]))

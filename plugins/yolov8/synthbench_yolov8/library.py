@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 
 if TYPE_CHECKING:
     from synthbench import Run
@@ -50,7 +51,7 @@ def _integrate_nothing(instance: object) -> None:
     """Replaces the callbacks that send usage statistics, upload to an account, or use an installed experiment tracker."""
 
 
-_save = torch.save
+_save, _open = torch.save, Image.open
 # ultralytics reads these variables while it is imported, and sets others: OMP_NUM_THREADS, and LD_LIBRARY_PATH through OpenCV.
 with tempfile.TemporaryDirectory() as _settings, _environment(_settings), np.printoptions():
     import cv2
@@ -68,7 +69,7 @@ with tempfile.TemporaryDirectory() as _settings, _environment(_settings), np.pri
     from ultralytics.utils.ops import scale_boxes
 
     SETTINGS.update(sync=False)
-torch.save = _save
+torch.save, Image.open = _save, _open  # its `open` wants a further library for every file that is no image
 ultralytics.utils.callbacks.add_integration_callbacks = _integrate_nothing
 LOGGER.handlers.clear()
 
