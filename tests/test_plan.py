@@ -151,6 +151,32 @@ def test_subsets_of_the_real_images_contain_the_references(plan_of: PlanOf) -> N
     assert selected[4] == selected[5], "one order of images, so the larger subset holds the smaller one"
 
 
+def test_fewer_generated_images_are_the_first_of_one_sampling(plan_of: PlanOf) -> None:
+    counts = '{ "paint x teacher" = [2], "references + painted" = [2, 3] }'
+    plan = plan_of(f"generated_counts={counts}", "images=4", "replicates=2")
+    parts = {row.name: row for row in plan.suite.rows if row.kind == "part"}
+    assert [*parts] == ["paint x teacher, 2 generated", "references + painted, 2 generated", "references + painted, 3 generated"]
+    assert len([stage for stage in plan.stages if stage.kind == "sample"]) == 2, "one of each replicate"
+    cells = {(cell.training_set.name, cell.replicate): cell.train for cell in plan.cells if cell.detector == "strict"}
+    (view,) = cells["paint x teacher, 2 generated", 0].views["data"]
+    assert (view.first, view.images.count) == (2, 4)
+    assert [view.first for view in cells["references + painted, 3 generated", 1].views["data"]] == [None, 3]
+    assert cells["paint x teacher, 2 generated", 0].key != cells["paint x teacher, 2 generated", 1].key, "drawn anew"
+    asked = plan_of("images=2")
+    alone = next(cell for cell in asked.cells if (cell.training_set.name, cell.detector) == ("paint x teacher", "strict"))
+    assert alone.train.key == cells["paint x teacher, 2 generated", 0].key, "what a suite with fewer images trains"
+
+
+def test_parts_of_what_is_not_generated_are_refused(plan_of: PlanOf) -> None:
+    for counts, problem in (
+        ("{ references = [2] }", "no training set 'references' with generated images"),
+        ('{ "paint x teacher" = [4] }', "4 is not fewer than images = 4"),
+        ('{ "paint x teacher" = [2, 2] }', "2 is there twice"),
+    ):
+        with pytest.raises(SuiteError, match=problem):
+            plan_of(f"generated_counts={counts}", "images=4")
+
+
 def test_real_images_with_an_annotators_boxes_are_a_row(plan_of: PlanOf) -> None:
     plan = plan_of('baselines=["real", "references", "real x teacher"]')
     (cell,) = [cell for cell in plan.cells if cell.training_set.name == "real x teacher" and cell.detector == "strict"]

@@ -16,7 +16,7 @@ from synthbench.contract.types import Boxes, Picture
 from synthbench.errors import SynthbenchError
 from synthbench.reporting import render_file, write_report
 from synthbench.reporting.markdown import render
-from synthbench.reporting.pictures import MACHINE, TRUE
+from synthbench.reporting.pictures import MACHINE, TRUE, draw_pictures
 from synthbench.reporting.tiles import TileRow
 from synthbench.results.claims import Difference, Evidence, Figure, Level, Settling, Verdict, Word
 from synthbench.results.files import read_results, write_results
@@ -399,6 +399,19 @@ def test_rivals_are_no_generative_models_and_are_compared_with_them() -> None:
     assert "**`paste x native` with yolo does better than every generative model**; the best generative model does better than" in section
     assert re.search(r"\| `paste x native` +\| yolo +\| 0\.500 \[.*\| +`gan x teacher` \| +.0\.190 \[.0\.210, .0\.170\] \|", section)
     assert "Does something simpler" not in render(thrice(three(0.52, 0.28, 0.31)), "toy.json")
+
+
+def test_fewer_generated_images_are_a_curve_and_no_candidates(tmp_path: Path) -> None:
+    values = three(0.52, 0.28, 0.31) | {("few", "yolo"): [0.5], ("40 real", "yolo"): [0.4]}
+    part = {"name": "few", "kind": "part", "generator": "gan", "annotator": "teacher", "images": 24, "whole": "gan x teacher"}
+    held = thrice(values, part, {"name": "40 real", "kind": "subset", "images": 40})
+    told = render(held, "toy.json")
+    assert "**Generated images do not replace the 160 real images**" in told, "though a part does, by luck"
+    assert "`few`" not in told.split("The verdict on every generated training set")[1].split("</details>")[0]
+    curve = told.split("AP by the number of generated images")[1].split("</details>")[0]
+    assert re.findall(r"\| `gan x teacher` \| +(\d+) \| (0\.\d+) ", curve) == [("24", "0.500"), ("96", "0.310")]
+    assert "`gan x teacher` with 24 of each generator's images" in told
+    assert {"worth", "differences"} <= {*draw_pictures(held, tmp_path)}
 
 
 def test_what_cost_the_ap_is_split_into_boxes_and_images() -> None:

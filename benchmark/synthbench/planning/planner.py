@@ -237,26 +237,32 @@ class Planner:
 
     def planned(self, training_set: TrainingSet, draw: Draw) -> PlannedSet:
         """The images and boxes of a training set."""
-        if training_set.kind == "generated":
-            generator, annotator = self.suite.generator(training_set.generator), self.suite.annotator(training_set.annotator)
-            assert training_set.images is not None, "a generated set has a number of images"
-            sampled = self.sample(generator, training_set.images, draw)
-            images = View(sampled, HiddenBoxes(), training_set.images)
-            annotated = self.annotate(annotator, images, generator.name, draw, generator)
-            assert annotated is not None, "sampled images always can be annotated"
-            views: Views = (replace(images, boxes=BoxesOf(annotated)),)
-            return PlannedSet(training_set=training_set, draw=draw, views=views, sample=sampled, annotate=annotated)
+        if training_set.generator:
+            return self.generated(training_set, draw)
+        if training_set.annotator:
+            return self.labelled(training_set, draw)
         match training_set.kind:
-            case "mix":
+            case "mix" | "part":
                 views = tuple(view for part in training_set.parts for view in self.planned(part, draw).views)
-            case "labelled":
-                return self.labelled(training_set, draw)
             case "subset":
                 assert training_set.images is not None, "a subset has a number of images"
                 views = (self.some_real(training_set.images, "real training images", draw),)
             case _:
                 views = (self.real() if training_set == REAL else self.references(draw),)
         return PlannedSet(training_set=training_set, draw=draw, views=views)
+
+    def generated(self, training_set: TrainingSet, draw: Draw) -> PlannedSet:
+        """A generator's images, all or the first of them, with an annotator's boxes."""
+        generator, annotator = self.suite.generator(training_set.generator), self.suite.annotator(training_set.annotator)
+        count = training_set.images
+        assert count is not None, "a generated set has a number of images"
+        sampled = self.sample(generator, self.suite.settings.images, draw)
+        images = View(sampled, HiddenBoxes(), count)
+        where = generator.name if count == sampled.count else f"{count} of {generator.name}"
+        annotated = self.annotate(annotator, images, where, draw, generator)
+        assert annotated is not None, "sampled images always can be annotated"
+        views = (replace(images, boxes=BoxesOf(annotated)),)
+        return PlannedSet(training_set=training_set, draw=draw, views=views, sample=sampled, annotate=annotated)
 
     def labelled(self, training_set: TrainingSet, draw: Draw) -> PlannedSet:
         """All real images with an annotator's boxes."""

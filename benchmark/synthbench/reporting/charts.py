@@ -58,7 +58,7 @@ def draw_differences(scores: Scores, path: Path) -> str:
     """A forest plot: the difference of each training set to the real images, a panel for each detector, with the margin."""
     real = scores.of_kind("real")
     assert real is not None, "drawn where there are differences"
-    rows = [row for row in scores.rows() if row != real]
+    rows = [row for row in scores.rows() if row != real and scores.kinds[row] != "part"]
     detectors = [each for each in scores.detectors if any(scores.difference(row, each, real) for row in rows)]
     figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * len(rows) * len(detectors)), layout="constrained")
     panels = figure.subplots(len(detectors), 1, sharex=True, squeeze=False)[:, 0]
@@ -80,12 +80,16 @@ def draw_differences(scores: Scores, path: Path) -> str:
 
 
 def draw_worth(scores: Scores, counts: Mapping[str, int], path: Path) -> str:
-    """AP against the number of real images, a panel for each detector, with the level of the best generated set."""
+    """AP against the number of images, a panel for each detector: real ones, those of the best generated set, and mixes.
+
+    A line across is the level of all images of that set: it meets the curve at the number of real images that they are worth.
+    """
     figure = Figure(figsize=(WIDTH, 0.8 + 2.2 * len(scores.detectors)), layout="constrained")
     panels = figure.subplots(len(scores.detectors), 1, sharex=True, squeeze=False)[:, 0]
     for number, (axes, detector) in enumerate(zip(panels, scores.detectors, strict=True)):
         colour = COLOURS[number % len(COLOURS)]
         points = [(count, level) for row, count in counts.items() if (level := scores.level(row, detector))]
+        ticks = set(counts.values())
         axes.plot([count for count, _ in points], [level.mean for _, level in points], "o-", color=colour, label="real images")
         draw_band(axes, points, colour)
         if pick := scores.closest(detector):
@@ -94,14 +98,20 @@ def draw_worth(scores: Scores, counts: Mapping[str, int], path: Path) -> str:
             axes.axhline(level.mean, color="#444444", linewidth=1.5, linestyle="--", label=pick.row)
             if level.low is not None and level.high is not None:
                 axes.axhspan(level.low, level.high, color="#444444", alpha=0.12, linewidth=0)
+            for row, mark in ((pick.row, "s"), *((mix, "^") for mix in scores.rows("mix"))):
+                grown = [(count, level) for count, part in scores.by_images(row).items() if (level := scores.level(part, detector))]
+                label = None if row == pick.row else row
+                axes.plot([each for each, _ in grown], [level.mean for _, level in grown], f"{mark}:", color="#444444", label=label)
+                ticks |= {each for each, _ in grown}
         axes.set_xscale("log")
-        axes.set_xticks(list(counts.values()), [str(count) for count in counts.values()])
+        axes.set_xticks(sorted(ticks), [str(each) for each in sorted(ticks)])
         axes.minorticks_off()
         axes.set_ylabel("AP")
         axes.set_title(detector, loc="left", fontsize=10)
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.set_ylim(max(0.0, axes.get_ylim()[0]), min(1.0, axes.get_ylim()[1]))  # AP ends there, an interval may not
+        axes.legend(frameon=False, fontsize=8, loc="best")
         axes.spines[["top", "right"]].set_visible(False)
-    panels[-1].set_xlabel("real images that the detector is trained on")
+    panels[-1].set_xlabel("images that the detector is trained on")
     return save(figure, panels[-1], path)
 
 

@@ -13,16 +13,19 @@ def decision(results: Results, scores: Scores) -> list[str]:
     """The verdicts as tables and as pictures; nothing where nothing is generated."""
     if not scores.picks("generated", "mix"):
         return []
-    several = scores.replicates > 1
+    several, grown = scores.replicates > 1, verdicts.by_images(scores)
     best = "dashed: the best generated set"
+    if grown:
+        best += ", dotted: fewer of its images, and of mixes (their generated images are counted)"
     band = f"bands: 95 % intervals; {best}" if several else best
     line = f"dashed: the margin of {scores.evidence.margin:g}; lines: 95 % intervals" if several else "one replicate, so no intervals"
     return [
         verdicts.by_detector(scores),
         *(decided(scores) if several else []),
-        picture(results, "worth", f"AP against the number of real images, by detector ({band})."),
+        picture(results, "worth", f"AP against the number of images, by detector ({band})."),
         picture(results, "differences", f"How far each training set is from the real images, in AP, by detector ({line})."),
         *([fold("The verdict on every generated training set", verdicts.of_every_set(scores))] if several else []),
+        *([fold("AP by the number of generated images, and how many real images are worth as much", grown)] if grown else []),
     ]
 
 

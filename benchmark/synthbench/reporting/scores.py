@@ -41,6 +41,8 @@ class Scores:
 
     def __init__(self, results: Results) -> None:
         self.kinds: dict[str, TrainingSetKind] = {row.name: row.kind for row in results.training_sets}
+        self._sizes = {row.name: row.images or results.suite.images for row in results.training_sets}
+        self._wholes = {row.name: row.whole for row in results.training_sets if row.kind == "part"}
         self.rivals = [row.name for row in results.training_sets if is_rival(row, results.suite)]
         """Generated sets of generators without a generative model."""
         self.detectors: list[str] = [entry.name for entry in results.suite.detectors]
@@ -64,6 +66,11 @@ class Scores:
         """The set that the answer is about with the highest AP of a detector."""
         rows = self.candidates()
         return next((pick for pick in self.picks("generated", detector=detector) if pick.row in rows), None)
+
+    def by_images(self, row: str) -> dict[int, str]:
+        """A generated set or mix and its parts by the number of generated images, ascending; of a set without parts nothing."""
+        parts = [part for part, whole in self._wholes.items() if whole == row]
+        return {self._sizes[each]: each for each in sorted((*parts, row), key=self._sizes.__getitem__)} if parts else {}
 
     def cells(self, row: str, detector: str) -> list[Cell]:
         """One for each replicate."""

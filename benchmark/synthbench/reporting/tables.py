@@ -64,6 +64,8 @@ def training_sets(results: Results, scores: Scores) -> str:
                 what = f"all real training images, boxes by `{row.annotator}`"
             case "generated":
                 what = f"sampled by `{row.generator}`, boxes by `{row.annotator}`"
+            case "part":
+                what = f"`{row.whole}` with {row.images} of each generator's images"
             case "mix":
                 what = " + ".join(f"`{part}`" for part in row.parts)
         trained = scores.trained_on(row.name)

@@ -60,6 +60,16 @@ def of_every_set(scores: Scores) -> str:
     return table(headers, rows, words=2) if rows else ""
 
 
+def by_images(scores: Scores) -> str:
+    """A line a generated set or mix and number of generated images: AP, and how many real images give the same; empty without parts."""
+    rows = []
+    for whole in scores.rows("generated", "mix"):
+        for count, row in scores.by_images(whole).items():
+            levels = [[_shown(scores.level(row, detector)), in_real_images(scores, row, detector)] for detector in scores.detectors]
+            rows.append([f"`{whole}`", f"{count}", *(", worth ".join(each) if each[1] != UNKNOWN else each[0] for each in levels)])
+    return table(["training set", "generated images", *scores.detectors], rows, words=1) if rows else ""
+
+
 def _shown(figure: Figure | None, *, sign: bool = False) -> str:
     return UNKNOWN if figure is None else spanned(figure, sign=sign)
 

@@ -180,6 +180,7 @@ def describe_failure(stage: Stage, plan: Plan, state: RunState) -> model.Failure
 def cost(sets: Sequence[PlannedSet], state: RunState) -> dict[str, float]:
     """Seconds by kind of stage that it took to make a training set, a mean over its draws; the loading of the data is not counted."""
     stages: dict[str, Stage] = {}
+    shares: dict[str, float] = {}  # of a sampling, which a training set may use in part
 
     def gather(stage: Stage) -> None:
         if stage.key not in stages:
@@ -189,11 +190,15 @@ def cost(sets: Sequence[PlannedSet], state: RunState) -> dict[str, float]:
 
     for planned in sets:
         for view in planned.views:
+            if view.first is not None and view.images.count is not None:
+                shares[view.images.key] = view.first / view.images.count
             for stage in view.stages:
                 gather(stage)
-    return {
-        kind: round(seconds([stage for stage in stages.values() if stage.kind == kind], state) / len(sets), 3) for kind in cost_headings()
-    }
+    spent = dict.fromkeys(cost_headings(), 0.0)
+    for stage in stages.values():
+        if stage.kind in spent:
+            spent[stage.kind] += seconds([stage], state) * shares.get(stage.key, 1) / len(sets)
+    return {kind: round(each, 3) for kind, each in spent.items()}
 
 
 def describe_environment(plan: Plan, state: RunState, workers: int | None, wall_seconds: float | None) -> model.Environment:

@@ -84,6 +84,7 @@ def describe_training_set(row: TrainingSet) -> model.TrainingSetInfo:
         annotator=row.annotator,
         parts=[part.name for part in row.parts],
         images=row.images,
+        whole=row.whole,
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from synthbench.results.claims import Evidence
 
 SCHEMA = 3
-TrainingSetKind = Literal["real", "references", "subset", "labelled", "generated", "mix"]
+TrainingSetKind = Literal["real", "references", "subset", "labelled", "generated", "mix", "part"]
 Value = str | int | float | bool | None
 
 
@@ -88,8 +88,9 @@ class DataInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class TrainingSetInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A row of the report.
 
-    kind: `subset` is some of the real images, `labelled` all of them with an annotator's boxes.
-    generator, annotator: entries of the suite, of a generated or labelled set; parts: names, of a mix.
+    kind: `subset` is some of the real images, `labelled` all of them with an annotator's boxes, `part` a generated set or a mix with
+    fewer generated images. generator, annotator: entries of the suite, of a generated or labelled set; parts: names, of a mix.
+    whole: the training set that a part is of.
     """
 
     name: str
@@ -98,7 +99,8 @@ class TrainingSetInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     annotator: str = ""
     parts: list[str] = []
     images: int | None = None
-    """How many a generated set or a subset holds; None where the suite does not fix that."""
+    """How many a generated set or a subset holds, of a part how many generated ones; None where the suite does not fix that."""
+    whole: str = ""
 
 
 class Draw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

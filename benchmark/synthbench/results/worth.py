@@ -26,13 +26,13 @@ def real_counts(sets: Sequence[TrainingSetInfo], references: int, real: int | No
 
 
 def equivalents(tables: Mapping[str, Table], sets: Sequence[TrainingSetInfo], counts: Mapping[str, int]) -> list[claims.Equivalent]:
-    """For each detector, what every generated set and mix is worth; nothing where there is no curve to read it from."""
+    """For each detector, what every generated set, mix and part of one is worth; nothing where there is no curve to read it from."""
     found = []
     for detector, table in tables.items():
         curve = [table.rows.index(name) for name in counts]
         if len(curve) < POINTS or table.resampled is None:
             continue
-        for row in [each for each in sets if each.kind in ("generated", "mix")]:
+        for row in [each for each in sets if each.kind in ("generated", "mix", "part")]:
             number = table.rows.index(row.name)
             complete = ~np.isnan(table.values[[*curve, number]]).any(axis=0)
             if not complete.any():

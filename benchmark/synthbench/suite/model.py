@@ -55,6 +55,9 @@ class Settings:
     """What generated images are compared with; also `"real x ANNOTATOR"`, which tells what the annotator's errors cost."""
     real_counts: tuple[Annotated[int, msgspec.Meta(ge=1)], ...] = ()
     """Also trains on this many real images: the curve that tells how many of them generated images are worth."""
+    generated_counts: Mapping[str, tuple[Annotated[int, msgspec.Meta(ge=1)], ...]] = field(default_factory=dict)
+    """Also trains with fewer generated images, by generated set or mix: `"sd15 x teacher" = [20, 40]`: the curve that tells
+    whether more of them would help."""
     margin: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
     """How far below `real` the AP of a training set may lie that still replaces it. Choose it before you see a result."""
     leave_out: tuple[str, ...] = ()

@@ -32,7 +32,8 @@ from synthbench.errors import SuiteError, SynthbenchError, suggest
 from synthbench.registry import Registry
 from synthbench.suite.changes import apply_change, label_of
 from synthbench.suite.model import TABLES, Entry, Mix, Settings, Suite
-from synthbench.suite.training_sets import BASELINES, TrainingSet, generated, labelled, subset
+from synthbench.suite.rows import Rows
+from synthbench.suite.training_sets import labelled
 from synthbench.text import printable
 
 UNNAMED = "suite"
@@ -100,7 +101,7 @@ class Reader:
         if settings.features and settings.features not in able:
             choice = f"can be {' or '.join(able)}" if able else "and none of its detectors can"
             self.wrong("features", f"'{settings.features}' is no detector of this suite that describes images; {choice}")
-        rows = self.rows(settings, names, self.mixes(content.get("mix", [])))
+        rows = Rows(settings, names, self.mixes(content.get("mix", [])), self.wrong).read()
         if self.problems or data is None:
             raise SuiteError(self.problems)
         return Suite(
@@ -202,42 +203,3 @@ class Reader:
                     self.wrong(f"annotators.{annotator.name}", problem + suggest(source.name, detectors))
                 if isinstance(source, FromGenerator) and (name := labelled(annotator.name).name) in baselines:
                     self.wrong("baselines", f"'{name}': {annotator.name} takes over a generator's boxes, and real images have none")
-
-    def rows(self, settings: Settings, names: Mapping[str, Sequence[str]], mixes: Sequence[Mix]) -> tuple[TrainingSet, ...]:
-        """The training sets to compare, under their names; mixes are resolved into their parts."""
-        if names["generators"] and not names["annotators"]:
-            self.wrong("annotators", "missing: generated images need boxes, so name at least one [[annotators]]")
-        pairs = [generated(generator, annotator, settings.images) for generator in names["generators"] for annotator in names["annotators"]]
-        baselines = {each.name: each for each in (*BASELINES, *map(labelled, names["annotators"]))}
-        usual = {each.name: each for each in (*baselines.values(), *map(subset, settings.real_counts), *pairs)}
-        for name in settings.baselines:
-            if name not in baselines:
-                self.wrong("baselines", f"unknown row '{name}'{suggest(name, baselines)}")
-        for number in sorted({each for each in settings.real_counts if settings.real_counts.count(each) > 1}):
-            self.wrong("real_counts", f"{number} is there twice")
-        for name in settings.leave_out:
-            if name not in usual:
-                self.wrong("leave_out", f"no training set '{name}'{suggest(name, usual)}")
-        for name in settings.names:
-            if name not in (*usual, *(mix.name for mix in mixes)):
-                self.wrong("names", f"no training set '{name}'{suggest(name, usual)}")
-        sets: dict[str, TrainingSet] = {}
-        for name, each in usual.items():
-            self.add(sets, replace(each, name=settings.names.get(name, name)), f"names.{name}")
-        known = {**sets, **{name: sets[settings.names.get(name, name)] for name in usual if settings.names.get(name, name) in sets}}
-        for mix in mixes:
-            for part in mix.parts:
-                if part not in known:
-                    self.wrong(f"mix.{mix.name}.parts", f"no training set '{part}'{suggest(part, known)}")
-            parts = tuple(known[part] for part in mix.parts if part in known)
-            self.add(sets, TrainingSet(kind="mix", name=settings.names.get(mix.name, mix.name), parts=parts), f"mix.{mix.name}.name")
-        unshown = {*baselines} - {*settings.baselines}
-        left_out = {settings.names.get(name, name) for name in (*settings.leave_out, *unshown)}
-        return tuple(each for each in sets.values() if each.name not in left_out)
-
-    def add(self, sets: dict[str, TrainingSet], training_set: TrainingSet, key: str) -> None:
-        """Adds a training set, unless another one has its name."""
-        if not re.fullmatch(r"[^\x00-\x1f`|<>\[\]]{1,100}", training_set.name) or printable(training_set.name) != training_set.name:
-            self.wrong(key, f"expected up to 100 characters without line breaks or any of `|<>[], got {training_set.name[:120]!r}")
-        if sets.setdefault(training_set.name, training_set) is not training_set:
-            self.wrong(key, "the name of another training set")

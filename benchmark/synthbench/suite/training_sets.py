@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Kind = Literal["real", "references", "subset", "labelled", "generated", "mix"]
+Kind = Literal["real", "references", "subset", "labelled", "generated", "mix", "part"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +63,10 @@ class Draw:
 class TrainingSet:
     """One row of a report.
 
-    kind: `subset` is some of the real images, the references among them; `labelled` is all of them with an annotator's boxes.
-    generator, annotator: entries of the suite. parts: of a mix. images: how many, of a generated set or a subset.
+    kind: `subset` is some of the real images, the references among them; `labelled` is all of them with an annotator's boxes;
+    `part` is a generated set with fewer images, or a mix with such sets.
+    generator, annotator: entries of the suite. parts: of a mix. images: how many, of a generated set, a part or a subset.
+    whole: the name of what it is a part of.
     """
 
     kind: Kind
@@ -73,6 +75,7 @@ class TrainingSet:
     annotator: str = ""
     parts: tuple[TrainingSet, ...] = ()
     images: int | None = None
+    whole: str = field(default="", compare=False)
 
     @property
     def uses_references(self) -> bool:
@@ -82,7 +85,7 @@ class TrainingSet:
     @property
     def uses_generator(self) -> bool:
         """Whether another seed of the generators changes it; a teacher has their seed."""
-        return self.kind in ("labelled", "generated") or any(part.uses_generator for part in self.parts)
+        return bool(self.annotator) or any(part.uses_generator for part in self.parts)
 
     def draw(self, replicate: Replicate) -> Draw:
         """Its draw in a replicate: the seeds that it depends on."""
@@ -100,6 +103,13 @@ BASELINES = (REAL, REFERENCES)
 def subset(images: int) -> TrainingSet:
     """This many of the real images. The references are the first of them, so larger subsets contain smaller ones."""
     return TrainingSet(kind="subset", name=f"{images} real", images=images)
+
+
+def part(of: TrainingSet, images: int) -> TrainingSet:
+    """The same with the first `images` generated ones: a generated set, or a mix whose generated sets have so many each."""
+    name = f"{of.name}, {images} generated"
+    parts = tuple(part(each, images) if each.uses_generator else each for each in of.parts)
+    return replace(of, kind="part", name=name, parts=parts, images=images, whole=of.name)
 
 
 def labelled(annotator: str) -> TrainingSet:
