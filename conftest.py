@@ -1,13 +1,17 @@
-"""For every test below: no model hub is asked for anything; files are shared out to two processes."""
+"""For every test below: no model hub is asked for anything; files are shared out to two processes; bytecode is kept."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Images for containers often forbid bytecode; then each of the hundreds of processes below would compile torch anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks

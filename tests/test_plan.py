@@ -167,6 +167,17 @@ def test_fewer_generated_images_are_the_first_of_one_sampling(plan_of: PlanOf) -
     assert alone.train.key == cells["paint x teacher, 2 generated", 0].key, "what a suite with fewer images trains"
 
 
+def test_held_out_images_score_the_generated_sets_and_nothing_else(plan_of: PlanOf) -> None:
+    plain, plan = plan_of(), plan_of("holdout=2")
+    scored = {cell.training_set.name for cell in plan.cells if cell.held_out}
+    assert scored == {"paint x native", "paint x teacher"}
+    assert not [cell for cell in plain.cells if cell.held_out]
+    selected = {stage.parameters["split"]: stage.parameters for stage in plan.stages if stage.kind == "select"}
+    assert {split: held.get("holdout") for split, held in selected.items()} == {"train": 2, "holdout": 2, "test": None}
+    assert plan.data.key == plain.data.key
+    assert not {cell.train.key for cell in plan.cells} & {cell.train.key for cell in plain.cells}, "the references are drawn from fewer"
+
+
 def test_parts_of_what_is_not_generated_are_refused(plan_of: PlanOf) -> None:
     for counts, problem in (
         ("{ references = [2] }", "no training set 'references' with generated images"),

@@ -414,6 +414,19 @@ def test_fewer_generated_images_are_a_curve_and_no_candidates(tmp_path: Path) ->
     assert {"worth", "differences"} <= {*draw_pictures(held, tmp_path)}
 
 
+def test_the_best_generated_set_is_chosen_on_held_out_images() -> None:
+    values = three(0.52, 0.28, 0.31) | {("gan x native", "yolo"): [0.30]}
+    held = thrice(values, {"name": "gan x native", "kind": "generated", "generator": "gan", "annotator": "native", "images": 96})
+    assert re.search(r"\| yolo +\|.*\| `gan x teacher` +\|", lead(held))
+    assert "flatters" in lead(held)
+    aps = {"gan x teacher": 0.2, "gan x native": 0.25}
+    cells = [msgspec.structs.replace(cell, held_out_ap=aps.get(cell.training_set)) for cell in held.cells]
+    held = msgspec.structs.replace(held, cells=cells, suite=msgspec.structs.replace(held.suite, holdout=20))
+    assert re.search(r"\| yolo +\|.*\| `gan x native` +\|", lead(held))
+    assert "chosen by the AP on 20 held-out real images" in lead(held)
+    assert "the 140 real images" in lead(held), "those that are left"
+
+
 def test_what_cost_the_ap_is_split_into_boxes_and_images() -> None:
     values = three(0.52, 0.28, 0.31) | {("real x teacher", "yolo"): [0.45]}
     held = thrice(values, {"name": "real x teacher", "kind": "labelled", "annotator": "teacher"})

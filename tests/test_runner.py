@@ -33,6 +33,7 @@ from synthbench.planning.stage import Stage
 from synthbench.registry import installed
 from synthbench.results.collect import collect
 from synthbench.results.model import Results
+from synthbench.storage.coco import read_set
 from synthbench.storage.local import LocalBuild, LocalStore, disk_errors_explained
 from synthbench.storage.references import ArtifactRef, ViewRef
 from synthbench.storage.store import Artifact, StageRecord
@@ -204,6 +205,23 @@ def test_a_failure_is_tried_again(plan_of: PlanOf, store: LocalStore, monkeypatc
     assert carry_out(plan, store).failures
     monkeypatch.undo()
     assert not carry_out(plan, store).failures
+
+
+def test_held_out_images_are_in_no_training_set(plan_of: PlanOf, store: LocalStore) -> None:
+    plan = plan_of("holdout=2")
+    state = carry_out(plan, store)
+    shown: dict[str, set[bytes]] = {}
+    for stage in plan.stages:
+        if stage.kind == "select":
+            images = read_set(state.artifacts[stage.key].folder)
+            shown.setdefault(stage.parameters["split"], set()).update(picture.path.read_bytes() for picture in images)
+            assert stage.parameters["split"] == "train" or all(picture.boxes is None for picture in images)
+    assert {split: len(images) for split, images in shown.items()} == {"train": 4, "holdout": 2, "test": 4}
+    assert not shown["train"] & shown["holdout"]
+    held_out = {cell.training_set: cell.held_out_ap for cell in results(plan, state).cells}
+    assert all((ap is not None) == (row in ("paint x native", "paint x teacher")) for row, ap in held_out.items())
+    failed = carry_out(plan_of("holdout=6"), store)
+    assert any("holds out 6 real training images, but there are only 6" in outcome.error for outcome in failed.failures.values())
 
 
 def test_more_references_than_images_are_told(plan_of: PlanOf, store: LocalStore) -> None:

@@ -17,6 +17,8 @@ from synthbench.storage.coco import read_samples, read_set, write_set
 from synthbench.storage.matches import MATCHES, write_matches
 from synthbench.storage.views import BOXES
 
+HOLDOUT_SEED = 20230600  # any: it only must differ from those of other draws
+
 
 def load_data(task: Task) -> None:
     """Stores the real training and test images."""
@@ -41,16 +43,29 @@ def select_images(task: Task) -> None:
     import numpy as np
 
     split, count, seed = (task.job.parameters[name] for name in ("split", "count", "seed"))
-    images = read_set(task.folder("data") / split)
+    if split == "test":
+        images = read_set(task.folder("data") / split).without_boxes()
+    else:
+        rest, held_out = split_train(task, "data")
+        images = held_out.without_boxes() if split == "holdout" else rest
     if count is not None:
         if count > len(images):
             raise SynthbenchError(f"the suite asks for {count} real training images, but there are only {len(images)}")
         images = images.subset(sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist()))
-    if split == "test":
-        images = images.without_boxes()
     samples = (Sample(picture.path, picture.boxes) for picture in images)
     write_set(task.run.workdir, images.categories, samples, link=True)
     task.facts.update(images=len(images))
+
+
+def split_train(task: Task, data: str) -> tuple[ImageSet, ImageSet]:
+    """The real training images that training sets are made of, and those that none of them has; the same in all replicates."""
+    import numpy as np
+
+    images, count = read_set(task.folder(data) / "train"), int(task.job.parameters.get("holdout", 0))
+    if count >= len(images):
+        raise SynthbenchError(f"the suite holds out {count} real training images, but there are only {len(images)}")
+    order = np.random.default_rng(HOLDOUT_SEED).permutation(len(images))
+    return images.subset(sorted(order[count:].tolist())), images.subset(sorted(order[:count].tolist()))
 
 
 def fit(task: Task) -> None:
@@ -140,7 +155,7 @@ def store_boxes(task: Task, boxes: Iterable[object], images: ImageSet) -> list[B
 
 
 def against_truth(task: Task) -> tuple[list[Boxes], list[Boxes], int]:
-    """The true boxes of the test images, the predicted ones, and the number of categories."""
-    images = read_set(task.folder("truth") / "test")
+    """The true boxes of the test images or of the held-out ones, the predicted ones, and the number of categories."""
+    images = split_train(task, "truth")[1] if task.job.parameters.get("holdout") else read_set(task.folder("truth") / "test")
     truth = [picture.boxes or Boxes.none() for picture in images]
     return truth, read_boxes(task.folder("predictions") / BOXES), len(images.categories)

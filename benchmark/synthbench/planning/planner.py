@@ -22,7 +22,10 @@ Views = tuple[View, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A training set of one draw, a detector and its seed, and the stages that end in a score. replicate: its number, from 0."""
+    """A training set of one draw, a detector and its seed, and the stages that end in a score. replicate: its number, from 0.
+
+    held_out: the score on real images that no training set has, of a generated set in a suite that holds some out.
+    """
 
     replicate: int
     training_set: TrainingSet
@@ -32,6 +35,7 @@ class Cell:
     train: Stage
     predict: Stage
     score: Stage
+    held_out: Stage | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +137,9 @@ class Planner:
 
     def select(self, split: str, label: str, count: int | None = None, seed: int = 0) -> Stage:
         """Some images of the data: what plugins are given instead of it."""
-        parameters = {"split": split, "count": count, "seed": seed}
+        parameters: dict[str, Any] = {"split": split, "count": count, "seed": seed}
+        if split != "test" and self.suite.settings.holdout:
+            parameters["holdout"] = self.suite.settings.holdout
         return self.stage("select", label, reads={"data": self.data}, parameters=parameters, after=(self.check,))
 
     def real(self) -> View:
@@ -296,6 +302,7 @@ class Planner:
         predicted = self.predict(detector, trained, self.test, "test")
         label = f"score {trained.label.removeprefix('train ')}"
         scored = self.stage("score", label, reads={"predictions": predicted, "truth": self.data}, parameters=METRICS)
+        is_candidate = self.suite.settings.holdout and planned.training_set.kind == "generated"
         return Cell(
             replicate=replicate.number,
             training_set=planned.training_set,
@@ -305,7 +312,16 @@ class Planner:
             train=trained,
             predict=predicted,
             score=scored,
+            held_out=self.held_out(detector, trained) if is_candidate else None,
         )
+
+    def held_out(self, detector: Entry, trained: Stage) -> Stage:
+        """Scores a detector on the real images that no training set has."""
+        view = View(self.select("holdout", "select the held-out images"), HiddenBoxes())
+        predicted = self.predict(detector, trained, view, "held-out images")
+        label = f"score {trained.label.removeprefix('train ')}, held-out images"
+        parameters = {**METRICS, "holdout": self.suite.settings.holdout}
+        return self.stage("score", label, reads={"predictions": predicted, "truth": self.data}, parameters=parameters)
 
 
 def seed_of(draw: Draw) -> int:

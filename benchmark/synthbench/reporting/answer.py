@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from synthbench.reporting.scores import Scores, listed, spanned
 from synthbench.results.claims import Figure
 from synthbench.results.model import Results
+from synthbench.results.worth import real_images
 
 
 def notice(results: Results) -> str:
@@ -169,5 +170,6 @@ def describe(results: Results, kind: str) -> str:
     data = results.data
     noun = "images" if data is None or data.rendered else "photographs"
     if kind == "real":
-        return f"{'all' if data is None else f'the {data.train.images}'} real {noun}"
+        count = real_images(results.suite, data)
+        return f"{'all' if count is None else f'the {count}'} real {noun}"
     return f"the {results.suite.references} references ({noun} picked from the real ones)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from synthbench.reporting import rivals, verdicts
 from synthbench.reporting.marks import fold, picture
 from synthbench.reporting.scores import Scores, listed
-from synthbench.reporting.words import DECIDED
+from synthbench.reporting.words import CHOSEN, DECIDED, FLATTERED
 from synthbench.results.model import Results
 
 
@@ -21,6 +21,7 @@ def decision(results: Results, scores: Scores) -> list[str]:
     line = f"dashed: the margin of {scores.evidence.margin:g}; lines: 95 % intervals" if several else "one replicate, so no intervals"
     return [
         verdicts.by_detector(scores),
+        CHOSEN.format(count=results.suite.holdout) if results.suite.holdout else FLATTERED,
         *(decided(scores) if several else []),
         picture(results, "worth", f"AP against the number of images, by detector ({band})."),
         picture(results, "differences", f"How far each training set is from the real images, in AP, by detector ({line})."),

@@ -42,7 +42,7 @@ def draw_pictures(results: Results, folder: Path) -> dict[str, dict[str, Any]]:
         drawn["bars"] = {"file": draw_bars(scores, folder / "ap.png")}
         if any(each.base == scores.of_kind("real") for each in scores.evidence.differences):
             drawn["differences"] = {"file": draw_differences(scores, folder / "differences.png")}
-        counts = real_counts(results.training_sets, results.suite.references, results.data.train.images if results.data else None)
+        counts = real_counts(results.training_sets, results.suite, results.data)
         if len(counts) >= POINTS:
             drawn["worth"] = {"file": draw_worth(scores, counts, folder / "worth.png")}
         drawn["costs"] = {"file": draw_costs(scores, results.costs, folder / "costs.png")}

@@ -63,9 +63,17 @@ class Scores:
         return [row for row in generated if row not in self.rivals] or generated
 
     def closest(self, detector: str) -> Pick | None:
-        """The set that the answer is about with the highest AP of a detector."""
+        """The set that the answer is about with the highest AP of a detector: on held-out images if all have it, else on test images."""
         rows = self.candidates()
-        return next((pick for pick in self.picks("generated", detector=detector) if pick.row in rows), None)
+        picks = [pick for pick in self.picks("generated", detector=detector) if pick.row in rows]
+        held_out = {pick.row: ap for pick in picks if (ap := self.held_out(pick.row, detector)) is not None}
+        return max(picks, key=lambda pick: held_out[pick.row]) if picks and len(held_out) == len(picks) else next(iter(picks), None)
+
+    def held_out(self, row: str, detector: str) -> float | None:
+        """The mean AP on the real images that no training set has; None if a replicate lacks it."""
+        found = [cell.held_out_ap for cell in self.cells(row, detector) if cell.metrics]
+        known = [ap for ap in found if ap is not None]
+        return statistics.fmean(known) if known and len(known) == len(found) else None
 
     def by_images(self, row: str) -> dict[int, str]:
         """A generated set or mix and its parts by the number of generated images, ascending; of a set without parts nothing."""

@@ -32,6 +32,10 @@ together (Holm's correction). *Does not*: it is more than {margin:g} below, like
 within a replicate. Higher is better; a negative difference means that real images do better."""
 """How verdicts come about."""
 
+CHOSEN = "The best generated set was chosen by the AP on {count} held-out real images, which are in no training set."
+FLATTERED = "The best generated set is the one with the highest AP on the test images themselves, which flatters it; `holdout` avoids that."
+"""How the best generated set was chosen."""
+
 COST = """\
 Seconds that each stage took when it was run. Taking the real images and drawing their boxes is not included: they look free
 here and are not. A stage that several training sets share is counted in each."""

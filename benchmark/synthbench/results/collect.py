@@ -83,6 +83,7 @@ def describe_cell(cell: planner.Cell, state: RunState) -> model.Cell:
     failed = next((each.key for each in (cell.train, cell.predict, cell.score) if each.key in state.failures), None)
     blocker = state.blocked.get(cell.train.key) or state.blocked.get(cell.score.key)
     scored, trained = state.artifacts.get(cell.score.key), state.artifacts.get(cell.train.key)
+    held_out = state.artifacts.get(cell.held_out.key) if cell.held_out else None
     training = None
     if trained is not None:
         facts = trained.record.facts
@@ -99,12 +100,18 @@ def describe_cell(cell: planner.Cell, state: RunState) -> model.Cell:
         replicate=cell.replicate,
         draw=describe_draw(cell.draw),
         metrics={name: float(value) for name, value in scored.record.facts.items() if value is not None} if scored else {},
+        held_out_ap=as_float(held_out.record.facts.get("AP")) if held_out else None,
         training=training,
         train_seconds=seconds([cell.train], state),
         predict_seconds=seconds([cell.predict], state),
         keys=model.CellKeys(train=cell.train.key, predict=cell.predict.key, score=cell.score.key),
         failed=failed or (blocker.key if blocker else None),
     )
+
+
+def as_float(value: Any) -> float | None:
+    """A fact that may be missing."""
+    return None if value is None else float(value)
 
 
 def count(value: object) -> int:

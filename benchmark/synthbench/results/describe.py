@@ -26,6 +26,7 @@ def describe_suite(suite: Suite) -> model.SuiteInfo:
         seeds=model.Seeds(references=seeds.references, generators=seeds.generators, detectors=seeds.detectors),
         references=settings.references,
         images=settings.images,
+        holdout=settings.holdout,
         margin=settings.margin,
         timeout=settings.timeout,
         data=describe_entry(suite.data),

@@ -58,6 +58,8 @@ class SuiteInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     seeds: Seeds
     references: int
     images: int
+    holdout: int = 0
+    """Real training images that no training set has."""
     margin: float = 0.05
     """How far below `real` the AP of a training set may lie that still replaces it."""
     timeout: float
@@ -146,6 +148,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     replicate: int = 0
     draw: Draw
     metrics: dict[str, float]
+    held_out_ap: float | None = None
+    """AP on real images that no training set has, of a generated set; None if the suite holds none out."""
     training: Training | None
     train_seconds: float
     predict_seconds: float

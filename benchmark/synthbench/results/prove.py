@@ -16,7 +16,7 @@ def prove(
 ) -> claims.Evidence:
     """Levels, differences, verdicts and equivalent real images of all training sets and detectors."""
     margin = suite.margin
-    counts = worth.real_counts(sets, suite.references, data.train.images if data else None)
+    counts = worth.real_counts(sets, suite, data)
     detectors = list(dict.fromkeys(cell.detector for cell in cells))
     levels: list[claims.Level] = []
     differences: list[claims.Difference] = []

@@ -12,15 +12,21 @@ from synthbench.evidence.equivalent import equivalent_images
 from synthbench.evidence.variance import Component, Kind, Replicates, split
 from synthbench.results import claims
 from synthbench.results.ap_table import Table
-from synthbench.results.model import TrainingSetInfo
+from synthbench.results.model import DataInfo, SuiteInfo, TrainingSetInfo
 
 POINTS = 3
 """The fewest numbers of real images that make a curve."""
 
 
-def real_counts(sets: Sequence[TrainingSetInfo], references: int, real: int | None) -> dict[str, int]:
+def real_images(suite: SuiteInfo, data: DataInfo | None) -> int | None:
+    """How many real images the row `real` has; None if the data could not be loaded."""
+    return data.train.images - suite.holdout if data else None
+
+
+def real_counts(sets: Sequence[TrainingSetInfo], suite: SuiteInfo, data: DataInfo | None) -> dict[str, int]:
     """The training sets of real images with how many they are, ascending; of equal numbers one."""
-    known = {each.name: {"real": real, "references": references, "subset": each.images}.get(each.kind) for each in sets}
+    numbers = {"real": real_images(suite, data), "references": suite.references}
+    known = {each.name: each.images if each.kind == "subset" else numbers.get(each.kind) for each in sets}
     first = {count: name for name, count in reversed(known.items()) if count is not None}
     return {first[count]: count for count in sorted(first)}
 

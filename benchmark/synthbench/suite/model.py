@@ -58,6 +58,9 @@ class Settings:
     generated_counts: Mapping[str, tuple[Annotated[int, msgspec.Meta(ge=1)], ...]] = field(default_factory=dict)
     """Also trains with fewer generated images, by generated set or mix: `"sd15 x teacher" = [20, 40]`: the curve that tells
     whether more of them would help."""
+    holdout: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Real training images that are in no training set: the best generated set of a detector is chosen by the AP on them. 0: by the AP
+    on the test images, which flatters the best one."""
     margin: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
     """How far below `real` the AP of a training set may lie that still replaces it. Choose it before you see a result."""
     leave_out: tuple[str, ...] = ()

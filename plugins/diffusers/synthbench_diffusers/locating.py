@@ -54,9 +54,15 @@ def sample(recipe: NativeBoxes, fitted: Path, request: SampleRequest, run: Run) 
 
 
 def locate(recipe: NativeBoxes, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
-    """See `NativeBoxes.locate`. Uses the first of the prompts.
+    """See `NativeBoxes.locate`."""
+    for heatmap in heatmaps(recipe, fitted, images, run):
+        yield boxes_from_map(heatmap, recipe.box_threshold, recipe.min_box_area)
 
-    Images keep their aspect ratio; the shorter side is resized to `recipe.side`.
+
+def heatmaps(recipe: NativeBoxes, fitted: Path, images: ImageSet, run: Run) -> Iterator[NDArray[np.float32]]:
+    """For each image, float32 (height, width), the attention to the class word while the fitted model denoises it.
+
+    Uses the first of the prompts. Images keep their aspect ratio; the shorter side is resized to `recipe.side`.
     """
     check_categories(recipe, images.categories)
     pipe = open_pipeline(recipe, run, fitted).to(run.device)
@@ -81,8 +87,7 @@ def locate(recipe: NativeBoxes, fitted: Path, images: ImageSet, run: Run) -> Ite
             size = (*pixels.shape[:2], 0, 0, *pixels.shape[:2])
             with torch.autocast(pipe.device.type, dtype, enabled=pipe.unet.dtype != dtype):
                 pipe.unet(noisy.to(run.device, dtype), times.to(run.device), **condition.arguments([size] * len(times)))
-        heatmap = read_maps(recipe, maps, picture.height, picture.width).mean(0)
-        yield boxes_from_map(heatmap, recipe.box_threshold, recipe.min_box_area)
+        yield read_maps(recipe, maps, picture.height, picture.width).mean(0)
 
 
 def _resized(pixels: NDArray[np.uint8], shorter: int, pipe: Any) -> NDArray[np.uint8]:
