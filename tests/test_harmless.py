@@ -74,7 +74,7 @@ def test_hostile_text_adds_nothing_to_a_report(results: Results, hostile: str) -
 
 
 def test_a_picture_from_elsewhere_is_left_out(results: Results) -> None:
-    content = msgspec.to_builtins(results) | {"pictures": {"bars": {"file": "https://example.invalid/a.png"}}}
+    content = msgspec.to_builtins(results) | {"pictures": {"matrix": {"file": "https://example.invalid/a.png"}}}
     assert "example.invalid" not in render(msgspec.convert(content, Results), "squares.json")
 
 

@@ -17,7 +17,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.reporting import render_file, write_report
 from synthbench.reporting.markdown import render
 from synthbench.reporting.pictures import MACHINE, TRUE, draw_pictures
-from synthbench.reporting.tiles import TileRow
+from synthbench.reporting.tiles import Gallery, TileRow
 from synthbench.results.claims import Difference, Evidence, Figure, Level, Settling, Verdict, Word
 from synthbench.results.files import read_results, write_results
 from synthbench.results.model import Results
@@ -304,7 +304,7 @@ def test_the_whole_report() -> None:
     assert "arXiv 2306.09762" in told
     assert "](toy/samples.jpg)" in told
     assert "a score of at least 0.5" in told
-    assert "ap.png" not in told
+    assert "matrix.png" not in told
     assert "| `teacher`   | \N{EN DASH}              |       0.750 |        \N{EN DASH} |" in told
     assert "Not evaluated: `native`" in told
     assert "- train 1 and 1 more: warm" in told
@@ -322,7 +322,7 @@ def test_it_is_rendered_from_the_json_alone_and_the_same_each_time(tmp_path: Pat
     written = render_file(file)
     assert written == tmp_path / "toy.md"
     first = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.*"))}
-    assert sorted(path.name for path in first) == ["ap.png", "costs.png", "differences.png", "toy.json", "toy.md"]
+    assert sorted(path.name for path in first) == ["costs.png", "differences.png", "matrix.png", "toy.json", "toy.md"]
     render_file(file)
     assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.*"))} == first
 
@@ -352,11 +352,12 @@ def test_pictures_are_drawn_from_files_alone_and_the_same_each_time(tmp_path: Pa
     (folder / "mine.txt").write_text("stays")
     rows = [TileRow("references", pictures(tmp_path, 6), machine=False), TileRow("gan x teacher", pictures(tmp_path, 2), machine=True)]
     path = folder.with_suffix(".json")
-    write_report(results(three(0.5, None, 0.3)), path, lambda: (rows, rows[:1]))
+    write_report(results(three(0.5, None, 0.3)), path, lambda: Gallery(samples=rows, predictions=rows[:1], opposed=rows[1:]))
     assert {name: facts["file"] for name, facts in read_results(path).pictures.items()} == {
         "samples": "toy/samples.jpg",
         "predictions": "toy/predictions.jpg",
-        "bars": "toy/ap.png",
+        "opposed": "toy/opposed.jpg",
+        "matrix": "toy/matrix.png",
         "differences": "toy/differences.png",
         "costs": "toy/costs.png",
     }
@@ -368,7 +369,7 @@ def test_pictures_are_drawn_from_files_alone_and_the_same_each_time(tmp_path: Pa
         assert (np.abs(np.asarray(sheet, int) - TRUE).sum(2) < 90).any(), "true boxes are cyan"
         assert (np.abs(np.asarray(sheet, int) - MACHINE).sum(2) < 90).any(), "a model's are yellow"
     before = {each: each.read_bytes() for each in (*folder.iterdir(), path, path.with_suffix(".md"))}
-    for each in (folder / "samples.jpg", folder / "predictions.jpg", folder / "ap.png", path.with_suffix(".md")):
+    for each in (folder / "samples.jpg", folder / "predictions.jpg", folder / "matrix.png", path.with_suffix(".md")):
         each.unlink()
     render_file(path)
     assert before == {each: each.read_bytes() for each in before}
@@ -376,7 +377,7 @@ def test_pictures_are_drawn_from_files_alone_and_the_same_each_time(tmp_path: Pa
 
 def test_pictures_of_a_run_of_which_little_is_there(tmp_path: Path) -> None:
     path = tmp_path / "toy.json"
-    write_report(results(three(None, None, None)), path, lambda: ([TileRow("gan", pictures(tmp_path, 1), machine=True)], []))
+    write_report(results(three(None, None, None)), path, lambda: Gallery(samples=[TileRow("gan", pictures(tmp_path, 1), machine=True)]))
     assert list(read_results(path).pictures) == ["samples"]
 
 

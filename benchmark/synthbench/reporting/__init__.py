@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,14 @@ from msgspec import structs
 from synthbench.errors import SynthbenchError
 
 if TYPE_CHECKING:
-    from synthbench.reporting.tiles import TileRow
+    from synthbench.reporting.tiles import Gallery
     from synthbench.results.model import Results
 
 THRESHOLD = 0.5
-"""Boxes with a lower score are not shown in the picture of predictions."""
+"""Boxes with a lower score are not shown in pictures of predictions."""
 
 
-def write_report(results: Results, path: Path, gather: Callable[[], tuple[Sequence[TileRow], Sequence[TileRow]]]) -> Path:
+def write_report(results: Results, path: Path, gather: Callable[[], Gallery]) -> Path:
     """Writes results to `path` and the report beside it; returns the path of the Markdown.
 
     gather: the images to show. Figures are written first: if the images cannot be read, no figure is lost.
@@ -29,7 +29,7 @@ def write_report(results: Results, path: Path, gather: Callable[[], tuple[Sequen
 
     refuse_link(path.with_suffix(""))
     write_results(path, results)
-    save_tiles(path.with_suffix(""), *gather(), THRESHOLD)
+    save_tiles(path.with_suffix(""), gather(), THRESHOLD)
     return make_report(results, path)
 
 

@@ -19,39 +19,29 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#666666")  # Okabe and Ito's, for the colour-blind
 MARKERS = "osD^vP*X<>ph"
 WIDTH = 8.5  # inches
+LIGHT = 0.55  # of the highest AP: from here on the colours are light
 LOG_FROM = 20  # how many times the least seconds the most must be, so that they are spread over a logarithmic axis
 
 
-def draw_bars(scores: Scores, path: Path) -> str:
-    """AP as bars, a group for each training set; lines show 95 % intervals, dashes each detector's level with `real`."""
+def draw_matrix(scores: Scores, path: Path) -> str:
+    """A heat map of AP, training sets down and detectors across; lightness alone tells high from low."""
     rows, detectors = scores.rows(), scores.detectors
-    figure = Figure(figsize=(WIDTH, 1.2 + 0.26 * len(rows) * (len(detectors) + 1)), layout="constrained")
+    levels = [[scores.level(row, detector) for detector in detectors] for row in rows]
+    values = [[level.mean if level else float("nan") for level in line] for line in levels]
+    highest = max(0.05, *(each.figure.mean for each in scores.evidence.levels))
+    figure = Figure(figsize=(min(WIDTH, 3.6 + 1.5 * len(detectors)), 0.9 + 0.34 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    step = 1 / (len(detectors) + 1)
-    for index, detector in enumerate(detectors):
-        colour = COLOURS[index % len(COLOURS)]
-        for position, row in enumerate(rows):
-            if level := scores.level(row, detector):
-                draw_bar(axes, position + index * step, step, level, colour)
-        if (base := scores.of_kind("real")) and (real := scores.of(base, detector)):
-            axes.axvline(real.mean, color=colour, linestyle="--", linewidth=1, zorder=0)
-    axes.set_yticks([position + step * (len(detectors) - 1) / 2 for position in range(len(rows))], rows)
-    axes.set_ylim(len(rows) - step * 0.5, -step)
-    axes.set_xlim(0, 1.12 * max(0.05, *(each.figure.high or each.figure.mean for each in scores.evidence.levels)))
-    axes.set_xlabel("AP on the test images (higher is better)")
-    handles = [Line2D([], [], color=COLOURS[index % len(COLOURS)], linewidth=6, label=name) for index, name in enumerate(detectors)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
+    axes.imshow(values, cmap="cividis", vmin=0, vmax=highest, aspect="auto")
+    for down, line in enumerate(values):
+        for across, value in enumerate(line):
+            colour = "black" if value > LIGHT * highest else "white"
+            text = "" if value != value else f"{value:.3f}"  # noqa: PLR0124 - nan: there is no score
+            axes.text(across, down, text, ha="center", va="center", color=colour, fontsize=10)
+    axes.set_xticks(range(len(detectors)), detectors)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
     return save(figure, axes, path)
-
-
-def draw_bar(axes: Axes, position: float, step: float, level: Estimate, colour: str) -> None:
-    """A bar with its figure behind it, and its interval if there is one."""
-    axes.barh(position, level.mean, height=step * 0.92, color=colour)
-    high = level.mean
-    if level.low is not None and level.high is not None:
-        high = level.high
-        axes.plot([level.low, high], [position, position], color="black", linewidth=1.2)
-    axes.annotate(f"{level.mean:.3f}", (high, position), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
 
 
 def draw_differences(scores: Scores, path: Path) -> str:

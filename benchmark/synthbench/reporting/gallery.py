@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from synthbench.contract.types import ImageSet
+from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.execution.state import RunState, refer_to, refer_to_view
+from synthbench.metrics import precision_recall
 from synthbench.planning.planner import Cell, Plan, PlannedSet
 from synthbench.planning.stage import OwnBoxes, View
 from synthbench.reporting import THRESHOLD
 from synthbench.reporting.scores import Pick, Scores
-from synthbench.reporting.tiles import TileRow
+from synthbench.reporting.tiles import Gallery, TileRow
 from synthbench.results.model import Results
 from synthbench.storage.boxes import read_boxes
 from synthbench.storage.coco import read_set
 from synthbench.storage.references import find
 from synthbench.storage.views import BOXES, read_view
 
-LEARNED, TESTED = 6, 5  # images in a row
+LEARNED, TESTED = 6, 3  # images in a row; a telephone shows three beside each other
+IOU = 0.5
 
 
-def gather(plan: Plan, state: RunState, results: Results) -> tuple[list[TileRow], list[TileRow]]:
-    """The rows of training images, and the rows of test images with what the best detectors find in them."""
-    return learned_from(plan, state), found_in(plan, state, Scores(results))
+def gather(plan: Plan, state: RunState, results: Results) -> Gallery:
+    """The rows of training images, of test images with what the best detectors find, and of those where one detector does better."""
+    scores = Scores(results)
+    return Gallery(samples=learned_from(plan, state), predictions=found_in(plan, state, scores), opposed=opposed(plan, state, scores))
 
 
 def learned_from(plan: Plan, state: RunState) -> list[TileRow]:
@@ -57,17 +60,55 @@ def found_in(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:
     picks = [pick for kind in ("real", "generated", "references") if (pick := scores.best(kind))]
     if plan.data.key not in state.artifacts or not picks:
         return []
-    test = read_set(find(state.store, refer_to(plan.data)).folder / "test")
+    test = test_images(plan, state)
     chosen = [number * len(test) // TESTED for number in range(TESTED)] if len(test) > TESTED else list(range(len(test)))
     rows = [TileRow("true boxes", test.subset(chosen).pictures, machine=False)]
     for pick in picks:
         cell = best_cell(plan.cells, pick, state)
         if cell is not None:
-            boxes = read_boxes(find(state.store, refer_to(cell.predict)).folder / BOXES)
-            sure = [boxes[number].keep(boxes[number].scores >= THRESHOLD) for number in chosen]
-            title = f"{pick.detector} trained on {pick.row}: AP {pick.score.mean:.3f}"
-            rows.append(TileRow(title, test.subset(chosen).with_boxes(sure).pictures, machine=True))
+            found = test.with_boxes(sure_boxes(cell, state)).subset(chosen)
+            rows.append(TileRow(f"{pick.detector} trained on {pick.row}: AP {pick.score.mean:.3f}", found.pictures, machine=True))
     return rows
+
+
+def opposed(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:
+    """Test images on which real images serve the best detector of a generated set much better than that set does, and the reverse."""
+    picks = [pick for detector in scores.detectors if (pick := scores.closest(detector))]
+    pick, real = max(picks, key=lambda each: each.score.mean, default=None), scores.of_kind("real")
+    score = scores.of(real, pick.detector) if pick and real else None
+    if pick is None or real is None or score is None or plan.data.key not in state.artifacts:
+        return []
+    cells = [best_cell(plan.cells, each, state) for each in (Pick(real, pick.detector, score), pick)]
+    test = test_images(plan, state)
+    found = [test.with_boxes(sure_boxes(cell, state)) for cell in cells if cell is not None]
+    if len(found) < len(cells):
+        return []
+    gaps = {number: f1(test[number], found[0][number]) - f1(test[number], found[1][number]) for number in range(len(test))}
+    rows = []
+    for row, sign in ((real, 1), (pick.row, -1)):
+        chosen = [number for number in sorted(gaps, key=lambda number: -sign * gaps[number])[:TESTED] if sign * gaps[number] > 0]
+        if chosen:
+            rows.append(TileRow(f"{pick.detector} does better after {row}: true boxes", test.subset(chosen).pictures, machine=False))
+            for trained, images in zip((real, pick.row), found, strict=True):
+                rows.append(TileRow(f"trained on {trained}", images.subset(chosen).pictures, machine=True))
+    return rows
+
+
+def f1(true: Picture, found: Picture) -> float:
+    """F1 of the boxes found in one image; 1 if there are none to find and none are found."""
+    counts = precision_recall([true.boxes or Boxes.none()], [found.boxes or Boxes.none()], IOU)
+    wrong = counts.false_positives + counts.misses
+    return 2 * counts.hits / (2 * counts.hits + wrong) if counts.hits or wrong else 1.0
+
+
+def test_images(plan: Plan, state: RunState) -> ImageSet:
+    """The test images with their true boxes."""
+    return read_set(find(state.store, refer_to(plan.data)).folder / "test")
+
+
+def sure_boxes(cell: Cell, state: RunState) -> list[Boxes]:
+    """The boxes of a cell on the test images, without those of low scores."""
+    return [boxes.keep(boxes.scores >= THRESHOLD) for boxes in read_boxes(find(state.store, refer_to(cell.predict)).folder / BOXES)]
 
 
 def best_cell(cells: Sequence[Cell], pick: Pick, state: RunState) -> Cell | None:

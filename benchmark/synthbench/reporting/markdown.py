@@ -54,7 +54,7 @@ def matrices(results: Results, scores: Scores) -> list[str]:
         "## Every training set and detector",
         "AP, the mean over replicates" + (" with its 95 % interval." if scores.replicates > 1 else "."),
         tables.matrix(scores, "AP"),
-        picture(results, "bars", "AP of every training set and detector; dashed: each detector's level with real images."),
+        picture(results, "matrix", "AP of every training set and detector; lighter is higher."),
         *([PAPER] if scores.rows("generated", "mix") else []),
         tables.matrix(scores, "AP50"),
     ]
@@ -79,7 +79,11 @@ def predictions(results: Results) -> list[str]:
         return []
     score = f"a score of at least {drawn['threshold']}"
     caption = f"Test images, taken at even steps through the set: the true boxes, then the boxes with {score} of each detector named."
-    return ["## What the detectors find", picture(results, "predictions", caption)]
+    opposed = (
+        f"Test images on which a detector that was trained on one set does much better than after the other, with {score}; the true boxes "
+        "above."
+    )
+    return ["## What the detectors find", picture(results, "predictions", caption), picture(results, "opposed", opposed)]
 
 
 def costs(results: Results, scores: Scores) -> list[str]:

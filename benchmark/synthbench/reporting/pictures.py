@@ -14,6 +14,8 @@ from synthbench.reporting.tiles import StoredRow, Tile, load_tiles
 from synthbench.results.model import Results
 from synthbench.results.worth import POINTS, real_counts
 
+GALLERY = ("samples", "predictions", "opposed")
+ACROSS = 3  # tiles beside each other, so that a telephone shows them at 100 pixels
 GAP = 6
 TITLE = 26  # pixels of a line of text above a row
 LARGEST = 240_000  # bytes; reports are kept in git
@@ -26,20 +28,19 @@ def draw_pictures(results: Results, folder: Path) -> dict[str, dict[str, Any]]:
     Returns for each picture its `file`, relative to the report, and what its caption needs. Pictures of images need the thumbnails
     that a run leaves; without them, those that the results name already are kept.
     """
-    from synthbench.reporting.charts import draw_bars, draw_costs, draw_differences, draw_worth
+    from synthbench.reporting.charts import draw_costs, draw_differences, draw_matrix, draw_worth
 
     folder.mkdir(parents=True, exist_ok=True)
     scores = Scores(results)
-    drawn = {name: about for name, about in results.pictures.items() if name in ("samples", "predictions")}
+    drawn = {name: about for name, about in results.pictures.items() if name in GALLERY}
     if (found := load_tiles(folder)) is not None:
         tiles, sheet = found
         drawn = {}
-        if tiles.samples:
-            drawn["samples"] = {"file": save_grid(tiles.samples, sheet, folder / "samples.jpg")}
-        if tiles.predictions:
-            drawn["predictions"] = {"file": save_grid(tiles.predictions, sheet, folder / "predictions.jpg"), "threshold": tiles.threshold}
+        for name in GALLERY:
+            if rows := getattr(tiles, name):
+                drawn[name] = {"file": save_grid(rows, sheet, folder / f"{name}.jpg"), "threshold": tiles.threshold}
     if scores.picks():
-        drawn["bars"] = {"file": draw_bars(scores, folder / "ap.png")}
+        drawn["matrix"] = {"file": draw_matrix(scores, folder / "matrix.png")}
         if any(each.base == scores.of_kind("real") for each in scores.evidence.differences):
             drawn["differences"] = {"file": draw_differences(scores, folder / "differences.png")}
         counts = real_counts(results.training_sets, results.suite, results.data)
@@ -59,22 +60,25 @@ def thumbnail(tile: Tile, sheet: Image.Image, colour: tuple[int, int, int]) -> I
 
 
 def save_grid(rows: Sequence[StoredRow], tiles: Image.Image, path: Path) -> str:
-    """Writes rows of tiles, each below its title, and returns the file's name relative to the report."""
+    """Writes rows of tiles, each below its title, long ones in several lines; returns the file's name relative to the report."""
     font = ImageFont.load_default(16)
     images = [[thumbnail(tile, tiles, MACHINE if row.machine else TRUE) for tile in row.tiles] for row in rows]
-    widths = [across(image.width for image in row) for row in images]
-    heights = [TITLE + max((image.height for image in row), default=0) + GAP for row in images]
+    lines = [[row[first : first + ACROSS] for first in range(0, len(row), ACROSS)] for row in images]
+    heights = [[max(image.height for image in line) + GAP for line in row] for row in lines]
+    widths = [across(image.width for image in line) for row in lines for line in row]
     width = max(*widths, *(round(font.getlength(row.title)) + 2 * GAP for row in rows))
-    sheet = Image.new("RGB", (width, sum(heights) + GAP), "white")
+    sheet = Image.new("RGB", (width, sum(TITLE + sum(each) for each in heights) + GAP), "white")
     pen = ImageDraw.Draw(sheet)
     top = 0
-    for row, its_images, height in zip(rows, images, heights, strict=True):
+    for row, its_lines, its_heights in zip(rows, lines, heights, strict=True):
         pen.text((GAP, top + 5), row.title, fill="black", font=font)
-        left = GAP
-        for image in its_images:
-            sheet.paste(image, (left, top + TITLE))
-            left += image.width + GAP
-        top += height
+        top += TITLE
+        for line, height in zip(its_lines, its_heights, strict=True):
+            left = GAP
+            for image in line:
+                sheet.paste(image, (left, top))
+                left += image.width + GAP
+            top += height
     with replacing(path) as temporary:
         for quality in (85, 75, 60):
             sheet.save(temporary, quality=quality, optimize=True)

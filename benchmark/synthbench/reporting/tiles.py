@@ -32,6 +32,15 @@ class TileRow:
     machine: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """The images that a report shows: training images, test images with what is found in them, and where two detectors differ most."""
+
+    samples: Sequence[TileRow] = ()
+    predictions: Sequence[TileRow] = ()
+    opposed: Sequence[TileRow] = ()
+
+
 class Tile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A thumbnail: where it is on the sheet, its size, and its boxes as x1, y1, x2, y2, all in pixels of the thumbnail."""
 
@@ -51,18 +60,22 @@ class StoredRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The rows of the two pictures. threshold: the least score of the boxes in `predictions`."""
+    """The rows of the pictures. threshold: the least score of the boxes in `predictions` and `opposed`."""
 
     samples: list[StoredRow]
     predictions: list[StoredRow]
     threshold: float
+    opposed: list[StoredRow] = []
 
 
-def save_tiles(folder: Path, samples: Sequence[TileRow], predictions: Sequence[TileRow], threshold: float) -> None:
+def save_tiles(folder: Path, gallery: Gallery, threshold: float) -> None:
     """Writes the sheet and the list. Raises SynthbenchError if an image does not open."""
     folder.mkdir(parents=True, exist_ok=True)
     images: list[Image.Image] = []
-    stored = Tiles([_stored(row, images) for row in samples], [_stored(row, images) for row in predictions], threshold)
+    samples, predictions, opposed = (
+        [_stored(row, images) for row in rows] for rows in (gallery.samples, gallery.predictions, gallery.opposed)
+    )
+    stored = Tiles(samples, predictions, threshold, opposed)
     sheet = Image.new("RGB", (COLUMNS * TILE, max(1, -(-len(images) // COLUMNS)) * TILE), "white")
     for number, image in enumerate(images):
         sheet.paste(image, _corner(number))
