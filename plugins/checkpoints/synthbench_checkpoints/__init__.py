@@ -1,4 +1,4 @@
-"""Small base checkpoints, trained on rendered scenes, so that a suite runs where no hub can be reached."""
+"""Small base checkpoints, trained on rendered scenes or photographs, so that a suite runs where no hub can be reached."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from synthbench import hookimpl
 
 WEIGHTS = Path(__file__).parent / "weights"
-NAMES = ("small-sd15", "small-sdxl", "small-detr")
+NAMES = ("small-sd15", "small-sdxl", "small-detr", "photo-sd15", "photo-sdxl", "photo-detr")
 
 
 @hookimpl
 def synthbench_checkpoints() -> Mapping[str, Path]:
-    """The three checkpoints, by name."""
+    """The checkpoints, by name."""
     return {name: WEIGHTS / name for name in NAMES}

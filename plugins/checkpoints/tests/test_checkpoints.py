@@ -20,16 +20,25 @@ def test_a_checkpoint_is_whole_and_holds_no_pickle(name: str) -> None:
         assert all((index.parent / shard).exists() for shard in shards)
 
 
-def test_all_together_are_small() -> None:
-    size = sum(file.stat().st_size for folder in SHIPPED.values() for file in folder.rglob("*") if file.is_file())
-    assert size < 40e6
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkpoint_is_small(name: str) -> None:
+    sizes = [file.stat().st_size for file in SHIPPED[name].rglob("*") if file.is_file()]
+    assert sum(sizes) < 20e6
+    assert max(sizes) < 8e6
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("photo-")])
+def test_a_checkpoint_from_photographs_credits_them_and_has_none(name: str) -> None:
+    notice = (SHIPPED[name] / "NOTICE").read_text()
+    assert all(word in notice for word in ("S. Kodors", "CC BY 4.0", "https://doi.org/10.3390/drones8120734", "changed"))
+    assert not [file for file in SHIPPED[name].rglob("*") if file.suffix in (".png", ".jpg", ".npz")]
 
 
 def test_each_comes_with_its_training_log() -> None:
     training = Path(__file__).parents[1] / "training"
-    for name in ("vae", "sd", "sdxl", "detr"):
+    for name in ("vae", "sd", "sdxl", "detr", "photo-vae", "photo-sd", "photo-sdxl", "photo-detr"):
         lines = (training / "logs" / f"{name}.jsonl").read_text().splitlines()
         first, last = json.loads(lines[0]), json.loads(lines[-1])
-        measure = "l1" if name == "vae" else "loss"
+        measure = "held_out_l1" if name == "photo-vae" else "l1" if name == "vae" else "loss"
         assert last["step"] > first["step"]
         assert last[measure] < first[measure]
