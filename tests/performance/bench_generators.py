@@ -1,6 +1,7 @@
 """Times fitting and sampling beside diffusers' own training loop and pipeline: same weights, sizes, settings and threads, in one run.
 
     uv run python tests/performance/bench_generators.py [--checkpoint small-sd15] [--side 96] [--steps 8] [--images 4] [--rounds 3]
+        [--only sampling]
 
 Prints steps and images a second, the ratio to diffusers (above 1: faster), and on CUDA the peak memory of each. Rounds
 alternate, and the ratio is the median of the rounds' ratios; on a CPU, the process's own time is counted, so that other work on
@@ -120,6 +121,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--images", type=int, default=BATCH)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=["training", "sampling"], help="default: both")
     given = parser.parse_args()
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -145,13 +147,18 @@ def main() -> None:
             "diffusers": lambda: diffusers(given.steps),
             "diffusers, one step": lambda: diffusers(1),
         }
+        if given.only == "sampling":
+            fit(1)
+            sample_both(recipe, fitted, given, device)
+            return
         times = alternating(runs, given.rounds, device)
         # The difference between many steps and one leaves loading and saving out.
         ours, theirs = (
             [many - one for many, one in zip(times[name], times[f"{name}, one step"], strict=True)] for name in ("synthbench", "diffusers")
         )
         print(compared(f"training, batch {BATCH}, {given.side} px", "steps", given.steps - 1, ours, theirs), flush=True)
-        sample_both(recipe, fitted, given, device)
+        if given.only != "training":
+            sample_both(recipe, fitted, given, device)
 
 
 def sample_both(recipe: SD15DreamBooth, fitted: Path, given: argparse.Namespace, device: str) -> None:
