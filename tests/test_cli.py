@@ -53,6 +53,9 @@ def test_a_run_writes_its_report_and_a_second_one_does_nothing(typed: Typed, tmp
     status, out, _ = typed("run", SUITE, "--in-process", *SMALL, "--set", "title=Other")
     assert (status, "report: " in out, "done " in out) == (0, True, False), "a new title is a new report, and no new work"
     assert json.loads((tmp_path / "reports" / "squares.json").read_text())["suite"]["title"] == "Other"
+    status, out, _ = typed("run", SUITE, "--in-process", *SMALL, "--set", "real_counts=[3]")
+    assert (status, "report: " in out, "done " in out) == (0, True, False), "a row that was trained under another name is in the report"
+    assert "3 real" in (tmp_path / "reports" / "squares.md").read_text()
     report = tmp_path / "reports" / "squares.md"
     written = report.read_text()
     report.unlink()

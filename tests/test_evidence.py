@@ -313,6 +313,13 @@ def test_a_set_that_is_better_than_all_photographs_and_one_that_is_worse_than_th
     assert near.high is None
 
 
+def test_the_interval_has_the_best_guess_in_it():
+    quiet, loud = np.array([0.001, -0.001, 0.0]), np.array([0.015, -0.015, 0.0])
+    curve = np.array([[0.100], [0.101], [0.102], [0.103]]) + np.stack([quiet, loud, -loud, loud[::-1]])
+    found = equivalent(0.08, curve)
+    assert (found.position, found.low) == ("fewer", None), "though loud as they are only larger numbers are not rejected"
+
+
 def test_more_spread_gives_a_wider_range_of_photographs():
     quiet, loud = equivalent(0.25), equivalent(0.25, spread=0.03)
     assert quiet.low

@@ -183,9 +183,27 @@ def test_parts_of_what_is_not_generated_are_refused(plan_of: PlanOf) -> None:
         ("{ references = [2] }", "no training set 'references' with generated images"),
         ('{ "paint x teacher" = [4] }', "4 is not fewer than images = 4"),
         ('{ "paint x teacher" = [2, 2] }', "2 is there twice"),
+        ('{ "real and labelled" = [2] }', "no training set 'real and labelled' with generated images"),
+        ('{ "paint x native" = [2] }', "take it out of leave_out"),
     ):
         with pytest.raises(SuiteError, match=problem):
-            plan_of(f"generated_counts={counts}", "images=4")
+            plan_of(
+                f"generated_counts={counts}",
+                "images=4",
+                'leave_out=["paint x native"]',
+                'mix=[{ name = "real and labelled", parts = ["real", "real x teacher"] }]',
+            )
+
+
+def test_a_part_of_a_mix_counts_the_images_of_all_its_generators(plan_of: PlanOf) -> None:
+    mix = 'mix=[{ name = "both", parts = ["references", "paint x native", "paint x teacher"] }]'
+    rows = {row.name: row for row in plan_of(mix, "generated_counts={ both = [2] }", "images=4").suite.rows}
+    assert {name: row.generated_images for name, row in rows.items() if name.startswith("both")} == {"both": 8, "both, 4 generated": 4}
+
+
+def test_a_name_that_another_training_set_has_is_refused(plan_of: PlanOf) -> None:
+    with pytest.raises(SuiteError, match=r"names\.real: 'references' is what another training set is called"):
+        plan_of('names={ real = "references", references = "real" }')
 
 
 def test_real_images_with_an_annotators_boxes_are_a_row(plan_of: PlanOf) -> None:

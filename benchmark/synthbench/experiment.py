@@ -25,7 +25,7 @@ from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.planning.planner import Plan, make_plan
 from synthbench.registry import installed
-from synthbench.results.describe import describe_suite, without_folders
+from synthbench.results.describe import describe_suite, describe_training_set, without_folders
 from synthbench.storage.local import LocalStore
 from synthbench.storage.store import DamagedArtifact
 from synthbench.suite.hub import fetch_commits
@@ -138,6 +138,8 @@ class Experiment:
             return False
         labels = {stage.key: stage.label for stage in earlier.stages if stage.state == "done"}
         same = earlier.suite == describe_suite(self.plan.suite) and labels == {stage.key: stage.label for stage in self.plan.stages}
+        same &= earlier.training_sets == [describe_training_set(row) for row in self.plan.suite.rows]
+        same &= earlier.replicates_planned == self.plan.planned
         path = results_path(out, self.name)
         from synthbench.reporting import is_report_of
 

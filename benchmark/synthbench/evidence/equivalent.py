@@ -96,6 +96,11 @@ def equivalent_images(
     # The difference falls with the number: reversed for np.interp, and where the curve is level the middle of it is taken.
     images_found = float(np.exp(_crossing(np.log(numbers), means))) if position == "within" else None
     low, high = _interval(numbers, gaps)
+    # What is not rejected need not be one stretch; the interval has the best guess in it.
+    if position == "fewer" or (low is not None and images_found is not None and images_found < low):
+        low = images_found
+    if position == "more" or (high is not None and images_found is not None and images_found > high):
+        high = images_found
     return Equivalent(position, images_found, low, high, gaps[0].interval is not None, counts[0], counts[-1])
 
 

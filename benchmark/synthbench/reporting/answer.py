@@ -87,7 +87,9 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
     if len(by["replaces"]) == len(detectors):
         return f"**Generated images replace {real}**: {_each(detectors)} a generated training set is at most {margin} worse."
     if len(by["does not"]) == len(detectors):
-        return f"**Generated images do not replace {real}**: {_each(detectors)} every generated training set is more than {margin} worse."
+        lost = any(scores.of(row, each) is None for row in scores.candidates() for each in detectors)
+        every = f"every set of generated images alone{' that has a score' if lost else ''}"
+        return f"**Generated images do not replace {real}**: {_each(detectors)} {every} is more than {margin} worse."
     if len(by["not settled"]) == len(detectors):
         return f"**Whether generated images replace {real} is not settled** {_each(detectors)[:-1]}{_settling(scores, detectors)}."
     parts = [f"they do for {_names(by['replaces'])}"] if by["replaces"] else []
@@ -139,10 +141,12 @@ def _against_references(results: Results, scores: Scores, detectors: Sequence[st
         return ""
     better = [each for each, figure in figures.items() if figure.low is not None and figure.low > 0]
     worse = [each for each, figure in figures.items() if figure.high is not None and figure.high < 0]
-    same = [each for each in figures if each not in better and each not in worse]
+    unknown = [each for each, figure in figures.items() if figure.low is None or figure.high is None]
+    same = [each for each in figures if each not in (*better, *worse, *unknown)]
     parts = [f"better for {_names(better)}"] if better else []
     parts += [f"worse for {_names(worse)}"] if worse else []
     parts += [f"not distinguishable for {_names(same)}"] if same else []
+    parts += [f"of unknown worth for {_names(unknown)}"] if unknown else []
     return f"Compared with {what}, the best generated set is {listed(parts)}."
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#666666")  # Okabe and Ito's, for the colour-blind
+CURVES = "s^vDP*"
 MARKERS = "osD^vP*X<>ph"
 WIDTH = 8.5  # inches
 LIGHT = 0.55  # of the highest AP: from here on the colours are light
@@ -88,10 +89,16 @@ def draw_worth(scores: Scores, counts: Mapping[str, int], path: Path) -> str:
             axes.axhline(level.mean, color="#444444", linewidth=1.5, linestyle="--", label=pick.row)
             if level.low is not None and level.high is not None:
                 axes.axhspan(level.low, level.high, color="#444444", alpha=0.12, linewidth=0)
-            for row, mark in ((pick.row, "s"), *((mix, "^") for mix in scores.rows("mix"))):
+            for place, row in enumerate([pick.row, *scores.rows("mix")]):
                 grown = [(count, level) for count, part in scores.by_images(row).items() if (level := scores.level(part, detector))]
-                label = None if row == pick.row else row
-                axes.plot([each for each, _ in grown], [level.mean for _, level in grown], f"{mark}:", color="#444444", label=label)
+                label = row if grown and row != pick.row else None
+                axes.plot(
+                    [each for each, _ in grown],
+                    [level.mean for _, level in grown],
+                    f"{CURVES[place % len(CURVES)]}:",
+                    color="#444444",
+                    label=label,
+                )
                 ticks |= {each for each, _ in grown}
         axes.set_xscale("log")
         axes.set_xticks(sorted(ticks), [str(each) for each in sorted(ticks)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from synthbench.reporting import rivals, verdicts
 from synthbench.reporting.marks import fold, picture
 from synthbench.reporting.scores import Scores, listed
-from synthbench.reporting.words import CHOSEN, DECIDED, FLATTERED
+from synthbench.reporting.words import CHOSEN, DECIDED, FLATTERED, NO_INTERVALS
 from synthbench.results.model import Results
 
 
@@ -13,16 +13,17 @@ def decision(results: Results, scores: Scores) -> list[str]:
     """The verdicts as tables and as pictures; nothing where nothing is generated."""
     if not scores.picks("generated", "mix"):
         return []
-    several, grown = scores.replicates > 1, verdicts.by_images(scores)
+    several, grown = scores.has_intervals, verdicts.by_images(scores)
     best = "dashed: the best generated set"
     if grown:
         best += ", dotted: fewer of its images, and of mixes (their generated images are counted)"
     band = f"bands: 95 % intervals; {best}" if several else best
-    line = f"dashed: the margin of {scores.evidence.margin:g}; lines: 95 % intervals" if several else "one replicate, so no intervals"
+    why = "one replicate" if scores.replicates == 1 else "too few test images"
+    line = f"dashed: the margin of {scores.evidence.margin:g}; lines: 95 % intervals" if several else f"{why}, so no intervals"
     return [
         verdicts.by_detector(scores),
-        CHOSEN.format(count=results.suite.holdout) if results.suite.holdout else FLATTERED,
-        *(decided(scores) if several else []),
+        chosen(results, scores),
+        *(decided(results, scores) if several else [] if scores.replicates == 1 else [NO_INTERVALS]),
         picture(results, "worth", f"AP against the number of images, by detector ({band})."),
         picture(results, "differences", f"How far each training set is from the real images, in AP, by detector ({line})."),
         *([fold("The verdict on every generated training set", verdicts.of_every_set(scores))] if several else []),
@@ -30,18 +31,42 @@ def decision(results: Results, scores: Scores) -> list[str]:
     ]
 
 
-def decided(scores: Scores) -> list[str]:
+def chosen(results: Results, scores: Scores) -> str:
+    """How the best generated set of each detector was chosen."""
+    picks = [pick for each in scores.detectors if (pick := scores.closest(each))]
+    by_test = [pick.detector for pick in picks if scores.held_out(pick.row, pick.detector) is None]
+    if len(by_test) == len(picks):
+        return FLATTERED
+    lost = f" For {listed(by_test)} a score on them is missing, so it was chosen on the test images." if by_test else ""
+    return CHOSEN.format(count=results.suite.holdout) + lost
+
+
+def decided(results: Results, scores: Scores) -> list[str]:
     """How the verdicts came about, and what makes them uncertain."""
-    evidence = scores.evidence
+    evidence, seeds = scores.evidence, results.suite.seeds
+    rivals = {*scores.rivals}
+    counts = [sum((each.training_set in rivals) == of_rivals for each in evidence.verdicts) for of_rivals in (False, True)]
+    drawn = {
+        "the references": seeds.references,
+        "the seeds of the generators": seeds.generators,
+        "the seeds of the detectors": seeds.detectors,
+    }
+    once = [thing for thing, each in drawn.items() if len(each) == 1]
     parts = [
         DECIDED.format(
             margin=evidence.margin,
-            count=sum(each.training_set not in scores.rivals for each in evidence.verdicts),
+            tests=f"all {counts[0]} combinations together" + (f", rivals ({counts[1]}) apart" if counts[1] else "")
+            if counts[0]
+            else f"all {counts[1]} combinations together",
+            drawn=listed([thing for thing in drawn if thing not in once]),
+            once=f" ({listed(once)} stayed the same in all, so nothing is known of others)" if once else "",
             replicates=scores.replicates,
             images=evidence.images,
             groups=f", drawn in {evidence.groups} groups" if evidence.groups != evidence.images else "",
         )
     ]
+    if not any(counts):
+        parts = []
     if (spread := evidence.variance) is not None:
         known = {
             "the detector's seed": spread.detector,

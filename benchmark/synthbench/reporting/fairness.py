@@ -78,16 +78,14 @@ def copies(similarity: Similarity) -> list[str]:
         values = [[each.distances[name] for each in found if name in each.distances] for name in names]
         shown = (f"{fmean(each):.3g}" if each else UNKNOWN for each in values)
         rows.append([f"`{row}`", f"{pairs} of {sum(each.images or 0 for each in found)}", *shown])
-    correlated = {each.distance: each for each in similarity.correlations if each.value is not None}
+    correlated = [each for each in similarity.correlations if each.value is not None]
     text = (
         "Generated images that copy a reference, and distances of the generated sets to the real training images (means over replicates; "
         "smaller is nearer, but density and coverage are larger for nearer sets). A short distance need not mean a high AP"
     )
-    known = [f"{each.distance} with {each.detector} {each.value:+.2f}" for each in correlated.values() if each.value is not None]
+    known = [f"{each.distance} with {each.detector} {each.value:+.2f}" for each in correlated if each.value is not None]
     text += (
-        f": rank correlations over {max(each.sets for each in correlated.values())} sets: {listed(known)}."
-        if known
-        else "; too few sets to say."
+        f": rank correlations over {max(each.sets for each in correlated)} sets: {listed(known)}." if known else "; too few sets to say."
     )
     return [text, table(["training set", "copies of references", *names], rows)]
 

@@ -52,7 +52,7 @@ def matrices(results: Results, scores: Scores) -> list[str]:
     """AP and AP50 of everything, and the paper's figure."""
     return [
         "## Every training set and detector",
-        "AP, the mean over replicates" + (" with its 95 % interval." if scores.replicates > 1 else "."),
+        "AP, the mean over replicates" + (" with its 95 % interval." if scores.has_intervals else "."),
         tables.matrix(scores, "AP"),
         picture(results, "matrix", "AP of every training set and detector; lighter is higher."),
         *([PAPER] if scores.rows("generated", "mix") else []),

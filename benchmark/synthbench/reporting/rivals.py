@@ -24,8 +24,8 @@ def compared(scores: Scores) -> list[str]:
 
 def sentence(scores: Scores, pairs: dict[str, Pick]) -> str:
     """Who wins, as far as it is settled."""
-    if scores.replicates == 1:
-        return "One replicate does not settle which of them is better."
+    if not scores.has_intervals:
+        return f"{'One replicate does' if scores.replicates == 1 else 'So few test images do'} not settle which of them is better."
     beaten: list[str] = []
     better: list[str] = []
     open_: list[str] = []
@@ -36,7 +36,7 @@ def sentence(scores: Scores, pairs: dict[str, Pick]) -> str:
                 continue
             where = better if gap.high < 0 else beaten if gap.low > 0 else open_
             where.append(f"`{rival}` with {detector}")
-    parts = [f"**{listed(better)} {'do' if len(better) > 1 else 'does'} better than every generative model**"] if better else []
+    parts = [f"**{listed(better)} {'do' if len(better) > 1 else 'does'} better than the best generative model**"] if better else []
     parts += [f"the best generative model does better than {listed(beaten)}"] if beaten else []
     parts += [f"not settled: {listed(open_)}"] if open_ else []
     text = "; ".join(parts)

@@ -43,7 +43,9 @@ class Scores:
         self.kinds: dict[str, TrainingSetKind] = {row.name: row.kind for row in results.training_sets}
         self._sizes = {row.name: row.images or results.suite.images for row in results.training_sets}
         self._wholes = {row.name: row.whole for row in results.training_sets if row.kind == "part"}
-        self.rivals = [row.name for row in results.training_sets if is_rival(row, results.suite)]
+        self.rivals = [
+            row.name for row in results.training_sets if row.kind == "generated" and is_rival(row, results.suite, results.training_sets)
+        ]
         """Generated sets of generators without a generative model."""
         self.detectors: list[str] = [entry.name for entry in results.suite.detectors]
         self.replicates = results.suite.seeds.replicates
@@ -52,6 +54,11 @@ class Scores:
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         for cell in results.cells:
             self._cells.setdefault((cell.training_set, cell.detector), []).append(cell)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether anything has an interval: with one replicate or one test image nothing has."""
+        return any(each.figure.low is not None for each in self.evidence.levels)
 
     def rows(self, *kinds: TrainingSetKind) -> list[str]:
         """The training sets of these kinds, all if none is given."""

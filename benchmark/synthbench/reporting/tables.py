@@ -65,7 +65,7 @@ def training_sets(results: Results, scores: Scores) -> str:
             case "generated":
                 what = f"sampled by `{row.generator}`, boxes by `{row.annotator}`"
             case "part":
-                what = f"`{row.whole}` with {row.images} of each generator's images"
+                what = f"`{row.whole}` with the first {row.images} generated images"
             case "mix":
                 what = " + ".join(f"`{part}`" for part in row.parts)
         trained = scores.trained_on(row.name)

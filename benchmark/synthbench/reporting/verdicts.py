@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synthbench.reporting.answer import word_of
-from synthbench.reporting.scores import Scores, spanned
+from synthbench.reporting.scores import Pick, Scores, spanned
 from synthbench.reporting.tables import UNKNOWN, table
 from synthbench.results.claims import Figure, Settling, Verdict
 
@@ -15,7 +15,7 @@ def by_detector(scores: Scores) -> str:
     real, references = scores.of_kind("real"), scores.of_kind("references")
     rows = []
     for detector in scores.detectors:
-        pick = scores.closest(detector)
+        pick = decisive(scores, detector)
         level = scores.level(real, detector) if real else None
         if pick is None:
             rows.append([detector, _shown(level), *[UNKNOWN] * (5 if scores.evidence.equivalents else 4)])
@@ -23,10 +23,23 @@ def by_detector(scores: Scores) -> str:
         gaps = [_shown(scores.difference(pick.row, detector, base), sign=True) for base in (real, references)]
         word = WORDS[word_of(scores, detector)] if scores.learned(detector) else "nothing learned"
         worth = [in_real_images(scores, pick.row, detector)] if scores.evidence.equivalents else []
-        rows.append([detector, _shown(level), f"`{pick.row}`", *gaps, *worth, word if scores.replicates > 1 else "not settled"])
+        rows.append([detector, _shown(level), f"`{pick.row}`", *gaps, *worth, word if scores.has_intervals else "not settled"])
     headers = ["detector", f"AP with `{real}`" if real else "AP with real images", "best generated set", "AP more than real"]
     headers += ["AP more than the references", *(["worth real images"] if scores.evidence.equivalents else [])]
     return table([*headers, "do generated images replace real ones?"], rows, words=3)
+
+
+def decisive(scores: Scores, detector: str) -> Pick | None:
+    """The best generated set; if another one alone replaces the real images, that one."""
+    best, word = scores.closest(detector), word_of(scores, detector)
+    if best is None or word != "replaces" or _is(word, scores.verdict(best.row, detector)):
+        return best
+    picks = scores.picks("generated", detector=detector)
+    return next((pick for pick in picks if _is(word, scores.verdict(pick.row, detector))), best)
+
+
+def _is(word: str, verdict: Verdict | None) -> bool:
+    return verdict is not None and verdict.word == word
 
 
 def in_real_images(scores: Scores, row: str, detector: str) -> str:
@@ -52,7 +65,7 @@ def of_every_set(scores: Scores) -> str:
         for detector in scores.detectors:
             verdict = scores.verdict(row, detector)
             difference = scores.difference(row, detector, real)
-            if difference is not None:
+            if difference is not None and scores.evidence.verdict(row, detector):
                 worth = [in_real_images(scores, row, detector)] if scores.evidence.equivalents else []
                 rows.append([f"`{row}`", detector, _shown(difference, sign=True), *worth, _word(verdict), _ways(verdict)])
     worth = ["worth real images"] if scores.evidence.equivalents else []
@@ -85,4 +98,4 @@ def _ways(verdict: Verdict | None) -> str:
     settling = verdict.settling or Settling(replicates=None, images=None)
     ways = [f"{settling.replicates} more replicates"] if settling.replicates else []
     ways += [f"{settling.images} more test images"] if settling.images else []
-    return " or ".join(ways) or ("nothing feasible" if verdict.settling else "more replicates")
+    return " or ".join(ways) or ("nothing feasible" if verdict.settling else "more replicates or test images")

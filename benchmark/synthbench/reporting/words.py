@@ -26,15 +26,18 @@ generated images, so the figures here and there are not like for like."""
 """Its abstract; it is cited for the difference alone."""
 
 DECIDED = """\
-*Replaces*: the AP is less than {margin:g} below that of the real images, with an error rate of 5 % over all {count} combinations \
-together (Holm's correction). *Does not*: it is more than {margin:g} below, likewise. In brackets: 95 % intervals over \
-{replicates} replicates, which have other references and other seeds, and over {images} test images{groups}; differences are taken \
+*Replaces*: the AP is less than {margin:g} below that of the real images, with an error rate of 5 % over {tests} \
+(Holm's correction). *Does not*: it is more than {margin:g} below, likewise. In brackets: 95 % intervals over \
+{replicates} replicates, which differ in {drawn}{once}, and over {images} test images{groups}; differences are taken \
 within a replicate. Higher is better; a negative difference means that real images do better."""
 """How verdicts come about."""
 
 CHOSEN = "The best generated set was chosen by the AP on {count} held-out real images, which are in no training set."
 FLATTERED = "The best generated set is the one with the highest AP on the test images themselves, which flatters it; `holdout` avoids that."
 """How the best generated set was chosen."""
+
+NO_INTERVALS = "There are no intervals, and so no verdicts: two test images at least, or groups of them, must be there to draw from."
+"""Of several replicates with one test image."""
 
 COST = """\
 Seconds that each stage took when it was run. Taking the real images and drawing their boxes is not included: they look free

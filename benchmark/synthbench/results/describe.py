@@ -84,7 +84,7 @@ def describe_training_set(row: TrainingSet) -> model.TrainingSetInfo:
         generator=row.generator,
         annotator=row.annotator,
         parts=[part.name for part in row.parts],
-        images=row.images,
+        images=row.generated_images or row.images,
         whole=row.whole,
     )
 

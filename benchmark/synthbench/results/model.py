@@ -101,7 +101,7 @@ class TrainingSetInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     annotator: str = ""
     parts: list[str] = []
     images: int | None = None
-    """How many a generated set or a subset holds, of a part how many generated ones; None where the suite does not fix that."""
+    """How many images a subset holds, and how many generated ones a generated set, a part or a mix; None where there are none."""
     whole: str = ""
 
 

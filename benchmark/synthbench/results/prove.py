@@ -37,8 +37,8 @@ def prove(
                 if found.replicates and row != base:
                     differences.append(claims.Difference(training_set=row, detector=detector, base=base, figure=figure_of(found)))
                     about = next(each for each in sets if each.name == row)
-                    if kind_of(base, sets) == "real" and about.kind in ("generated", "mix"):
-                        (rivals if is_rival(about, suite) else tested)[row, detector] = found
+                    if kind_of(base, sets) == "real" and is_tested(about):
+                        (rivals if is_rival(about, suite, sets) else tested)[row, detector] = found
     return claims.Evidence(
         margin=margin,
         images=scored.images,
@@ -49,19 +49,31 @@ def prove(
         # Apart, so that more rivals do not make the tests of generative models stricter.
         verdicts=[*verdicts_of(tested, margin), *verdicts_of(rivals, margin)],
         equivalents=worth.equivalents(tables, sets, counts),
-        variance=worth.variance(tables, sets),
+        variance=worth.variance(tables, sets, suite.seeds),
         same=same_predictions(cells, scored),
     )
 
 
 def bases(sets: Sequence[TrainingSetInfo], suite: SuiteInfo) -> list[str]:
     """What all training sets are compared with: real images, also with automatic boxes, and what does without a generative model."""
-    return [each.name for each in sets if each.kind in ("real", "references", "labelled") or is_rival(each, suite)]
+    return [
+        each.name
+        for each in sets
+        if each.kind in ("real", "references", "labelled") or (each.kind == "generated" and is_rival(each, suite, sets))
+    ]
 
 
-def is_rival(row: TrainingSetInfo, suite: SuiteInfo) -> bool:
-    """Whether a training set comes from a generator without a generative model."""
-    return row.kind == "generated" and any(entry.rival for entry in suite.generators if entry.name == row.generator)
+def is_tested(row: TrainingSetInfo) -> bool:
+    """Whether there is a verdict on a training set: it has generated images, all that were asked for."""
+    return row.kind == "generated" or (row.kind == "mix" and row.images is not None)
+
+
+def is_rival(row: TrainingSetInfo, suite: SuiteInfo, sets: Sequence[TrainingSetInfo]) -> bool:
+    """Whether all generated images of a training set come from generators without a generative model."""
+    if row.generator:
+        return any(entry.rival for entry in suite.generators if entry.name == row.generator)
+    made = [each for each in sets if each.name in row.parts and each.images is not None and each.kind in ("generated", "mix")]
+    return bool(made) and all(is_rival(each, suite, sets) for each in made)
 
 
 def verdicts_of(tested: Mapping[tuple[str, str], evidence.Estimate], margin: float) -> list[claims.Verdict]:

@@ -12,7 +12,7 @@ from synthbench.evidence.equivalent import equivalent_images
 from synthbench.evidence.variance import Component, Kind, Replicates, split
 from synthbench.results import claims
 from synthbench.results.ap_table import Table
-from synthbench.results.model import DataInfo, SuiteInfo, TrainingSetInfo
+from synthbench.results.model import DataInfo, Seeds, SuiteInfo, TrainingSetInfo
 
 POINTS = 3
 """The fewest numbers of real images that make a curve."""
@@ -35,7 +35,8 @@ def equivalents(tables: Mapping[str, Table], sets: Sequence[TrainingSetInfo], co
     """For each detector, what every generated set, mix and part of one is worth; nothing where there is no curve to read it from."""
     found = []
     for detector, table in tables.items():
-        curve = [table.rows.index(name) for name in counts]
+        shown = {name: count for name, count in counts.items() if not np.isnan(table.values[table.rows.index(name)]).all()}
+        curve = [table.rows.index(name) for name in shown]
         if len(curve) < POINTS or table.resampled is None:
             continue
         for row in [each for each in sets if each.kind in ("generated", "mix", "part")]:
@@ -44,7 +45,7 @@ def equivalents(tables: Mapping[str, Table], sets: Sequence[TrainingSetInfo], co
             if not complete.any():
                 continue
             worth = equivalent_images(
-                tuple(counts.values()),
+                tuple(shown.values()),
                 table.values[curve],
                 table.resampled[curve],
                 table.values[number],
@@ -55,8 +56,8 @@ def equivalents(tables: Mapping[str, Table], sets: Sequence[TrainingSetInfo], co
     return found
 
 
-def variance(tables: Mapping[str, Table], sets: Sequence[TrainingSetInfo]) -> claims.Deviations | None:
-    """The parts of the variance of one AP figure, pooled over detectors; None with one replicate."""
+def variance(tables: Mapping[str, Table], sets: Sequence[TrainingSetInfo], seeds: Seeds) -> claims.Deviations | None:
+    """The parts of the variance of one AP figure, pooled over detectors; None with one replicate, a part that was drawn once too."""
     kinds: dict[str, Kind] = {each.name: each.kind for each in sets if each.kind in ("real", "references", "generated")}
     replicates = []
     for table in tables.values():
@@ -67,9 +68,9 @@ def variance(tables: Mapping[str, Table], sets: Sequence[TrainingSetInfo]) -> cl
         replicates.append(Replicates(kinds=its_kinds, values=table.values[rows], resampled=table.resampled[rows]))
     parts = split(replicates)
     return claims.Deviations(
-        detector=_deviation(parts.detector),
-        references=_deviation(parts.references),
-        generator=_deviation(parts.generator),
+        detector=_deviation(parts.detector) if len(seeds.detectors) > 1 else None,
+        references=_deviation(parts.references) if len(seeds.references) > 1 else None,
+        generator=_deviation(parts.generator) if len(seeds.generators) > 1 else None,
         test_images=None if parts.shared is None or parts.interaction is None else sqrt(parts.shared + parts.interaction),
     )
 

@@ -56,7 +56,7 @@ class Settings:
     real_counts: tuple[Annotated[int, msgspec.Meta(ge=1)], ...] = ()
     """Also trains on this many real images: the curve that tells how many of them generated images are worth."""
     generated_counts: Mapping[str, tuple[Annotated[int, msgspec.Meta(ge=1)], ...]] = field(default_factory=dict)
-    """Also trains with fewer generated images, by generated set or mix: `"sd15 x teacher" = [20, 40]`: the curve that tells
+    """Also trains with fewer images of each generator, by generated set or mix: `"sd15 x teacher" = [20, 40]`: the curve that tells
     whether more of them would help."""
     holdout: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Real training images that are in no training set: the best generated set of a detector is chosen by the AP on them. 0: by the AP

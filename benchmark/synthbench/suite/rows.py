@@ -41,9 +41,13 @@ class Rows:
             self.add_mix(mix)
         for name, counts in self.settings.generated_counts.items():
             self.add_parts(name, counts)
-        unshown = {*self.baselines} - {*self.settings.baselines}
-        left_out = {self.shown(name) for name in (*self.settings.leave_out, *unshown)}
+        left_out = self.left_out()
         return tuple(each for each in self.sets.values() if each.name not in left_out)
+
+    def left_out(self) -> set[str]:
+        """What no detector is trained on."""
+        unshown = {*self.baselines} - {*self.settings.baselines}
+        return {self.shown(name) for name in (*self.settings.leave_out, *unshown)}
 
     def check(self) -> None:
         """Whether the settings name training sets that there are."""
@@ -59,6 +63,9 @@ class Rows:
         for name in self.settings.names:
             if name not in (*self.usual, *(mix.name for mix in self.mixes)):
                 self.wrong("names", f"no training set '{name}'{suggest(name, self.usual)}")
+        for name, shown in self.settings.names.items():
+            if shown != name and shown in self.usual:
+                self.wrong(f"names.{name}", f"'{shown}' is what another training set is called")
 
     def shown(self, name: str) -> str:
         """The name of a training set in reports."""
@@ -79,9 +86,12 @@ class Rows:
     def add_parts(self, name: str, counts: Sequence[int]) -> None:
         """Adds a generated set or a mix with fewer generated images."""
         key, whole = f"generated_counts.{name}", self.known(name)
-        able = [each.name for each in self.sets.values() if each.kind == "generated" or (each.kind == "mix" and each.uses_generator)]
+        able = [each.name for each in self.sets.values() if each.generated_images]
         if whole is None or whole.name not in able:
             self.wrong(key, f"no training set '{name}' with generated images{suggest(name, able)}")
+            return
+        if whole.name in self.left_out():
+            self.wrong(key, "no detector is trained on all of its images, so fewer of them tell nothing; take it out of leave_out")
             return
         for number in counts:
             if counts.count(number) > 1 or number >= self.settings.images:

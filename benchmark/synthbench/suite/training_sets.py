@@ -78,6 +78,11 @@ class TrainingSet:
     whole: str = field(default="", compare=False)
 
     @property
+    def generated_images(self) -> int:
+        """How many of its images were generated."""
+        return (self.images or 0) if self.generator else sum(part.generated_images for part in self.parts)
+
+    @property
     def uses_references(self) -> bool:
         """Whether another draw of the references changes it."""
         return self.kind not in ("real", "mix") or any(part.uses_references for part in self.parts)
@@ -106,10 +111,10 @@ def subset(images: int) -> TrainingSet:
 
 
 def part(of: TrainingSet, images: int) -> TrainingSet:
-    """The same with the first `images` generated ones: a generated set, or a mix whose generated sets have so many each."""
-    name = f"{of.name}, {images} generated"
-    parts = tuple(part(each, images) if each.uses_generator else each for each in of.parts)
-    return replace(of, kind="part", name=name, parts=parts, images=images, whole=of.name)
+    """The same with the first `images` of each generator: a generated set, or a mix with such sets."""
+    parts = tuple(part(each, images) if each.generated_images else each for each in of.parts)
+    made = replace(of, kind="part", parts=parts, images=images if of.generator else None, whole=of.name)
+    return replace(made, name=f"{of.name}, {made.generated_images} generated")
 
 
 def labelled(annotator: str) -> TrainingSet:
