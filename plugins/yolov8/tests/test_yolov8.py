@@ -238,9 +238,9 @@ def test_a_loss_that_is_not_finite_and_an_interruption_end_the_stage(tmp_path: P
 
 
 def test_importing_it_leaves_pillow_as_it_was(tmp_path: Path) -> None:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
     from synthbench_yolov8 import library  # noqa: F401
 
     (tmp_path / "no.png").write_bytes(b"no image")
-    with pytest.raises(Image.UnidentifiedImageError):
+    with pytest.raises(UnidentifiedImageError):
         Image.open(tmp_path / "no.png")
