@@ -428,7 +428,7 @@ def test_the_best_generated_set_is_chosen_on_held_out_images() -> None:
     cells = [msgspec.structs.replace(cell, held_out_ap=aps.get(cell.training_set)) for cell in held.cells]
     held = msgspec.structs.replace(held, cells=cells, suite=msgspec.structs.replace(held.suite, holdout=20))
     assert re.search(r"\| yolo +\|.*\| `gan x native` +\|", lead(held))
-    assert "chosen by the AP on 20 held-out real images" in lead(held)
+    assert "chosen by the AP on held-out real images (20)" in lead(held)
     assert "the 140 real images" in lead(held), "those that are left"
 
 

@@ -55,7 +55,8 @@ def training_sets(results: Results, scores: Scores) -> str:
     for row in results.training_sets:
         match row.kind:
             case "real":
-                what = "all real training images with their true boxes"
+                but = f" but {results.suite.holdout} held-out ones" if results.suite.holdout else ""
+                what = f"all real training images{but} with their true boxes"
             case "references":
                 what = f"{results.suite.references} of the real training images with their true boxes; generators are fitted on them"
             case "subset":

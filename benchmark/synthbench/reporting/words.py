@@ -32,7 +32,7 @@ DECIDED = """\
 within a replicate. Higher is better; a negative difference means that real images do better."""
 """How verdicts come about."""
 
-CHOSEN = "The best generated set was chosen by the AP on {count} held-out real images, which are in no training set."
+CHOSEN = "The best generated set was chosen by the AP on held-out real images ({count}), which are in no training set."
 FLATTERED = "The best generated set is the one with the highest AP on the test images themselves, which flatters it; `holdout` avoids that."
 """How the best generated set was chosen."""
 
