@@ -18,6 +18,7 @@ def test_a_checkpoint_is_whole_and_holds_no_pickle(name: str) -> None:
     for index in folder.rglob("*.index.json"):
         shards = set(json.loads(index.read_text())["weight_map"].values())
         assert all((index.parent / shard).exists() for shard in shards)
+    assert not [file for file in folder.rglob("config.json") if "/" in json.loads(file.read_text()).get("_name_or_path", "")], "no folder"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -250,6 +250,7 @@ def save(base: Base, vae: AutoencoderKL, out: Path, device: str, prompts: list[s
         for number, image in enumerate(images):
             sheet.paste(image.resize((shown, shown)), (number % 8 * shown, number // 8 * shown))
         sheet.save(out / "samples.png")
+    pipe.vae.register_to_config(_name_or_path="vae")  # not the folder of this machine that it was read from
     pipe.to(torch.float16).save_pretrained(out, max_shard_size="7MB")
     for part, values in zip((vae, base.unet, base.encoders), kept, strict=True):
         part.float().load_state_dict(values)
