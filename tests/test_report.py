@@ -445,6 +445,15 @@ def test_what_stayed_the_same_in_all_replicates_is_told() -> None:
     assert "differ in the seeds of the generators and the seeds of the detectors (the references stayed the same in all" in told
 
 
+def test_a_choice_on_test_images_is_told_if_one_set_has_no_held_out_score() -> None:
+    values = three(0.52, 0.28, 0.31) | {("gan x native", "yolo"): [0.30]}
+    held = thrice(values, {"name": "gan x native", "kind": "generated", "generator": "gan", "annotator": "native", "images": 96})
+    cells = [msgspec.structs.replace(cell, held_out_ap=0.2 if cell.training_set == "gan x teacher" else None) for cell in held.cells]
+    held = msgspec.structs.replace(held, cells=cells, suite=msgspec.structs.replace(held.suite, holdout=20))
+    assert "flatters" in lead(held)
+    assert "held-out real images (20)" not in lead(held)
+
+
 def test_a_detector_without_held_out_scores_is_told() -> None:
     held = thrice(three(0.52, 0.28, 0.31) | {("real", "detr"): [0.6], ("gan x teacher", "detr"): [0.4]})
     cells = [msgspec.structs.replace(cell, held_out_ap=0.2 if cell.detector == "yolo" else None) for cell in held.cells]

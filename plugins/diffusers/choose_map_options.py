@@ -83,8 +83,7 @@ def measured(
             continue
         for threshold in THRESHOLDS:
             counts = precision_recall(truth, [boxes_from_map(each, threshold, recipe.min_box_area) for each in maps])
-            f1 = 2 * counts.hits / max(2 * counts.hits + counts.false_positives + counts.misses, 1)
-            found.append(((scales, blocks, times, threshold), (counts.precision or 0.0, counts.recall or 0.0, f1)))
+            found.append(((scales, blocks, times, threshold), (counts.precision or 0.0, counts.recall or 0.0, counts.f1 or 0.0)))
     return found
 
 

@@ -59,13 +59,10 @@ def select_images(task: Task) -> None:
 
 def split_train(task: Task, data: str) -> tuple[ImageSet, ImageSet]:
     """The real training images that training sets are made of, and those that none of them has; the same in all replicates."""
-    import numpy as np
-
     images, count = read_set(task.folder(data) / "train"), int(task.job.parameters.get("holdout", 0))
     if count >= len(images):
         raise SynthbenchError(f"the suite holds out {count} real training images, but there are only {len(images)}")
-    order = np.random.default_rng(HOLDOUT_SEED).permutation(len(images))
-    return images.subset(sorted(order[count:].tolist())), images.subset(sorted(order[:count].tolist()))
+    return images.split(count / len(images), HOLDOUT_SEED)
 
 
 def fit(task: Task) -> None:

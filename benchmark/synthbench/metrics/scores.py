@@ -37,6 +37,12 @@ class Counts:
         """The share of true boxes that were found."""
         return self.hits / (self.hits + self.misses) if self.hits + self.misses else None
 
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of precision and recall."""
+        total = 2 * self.hits + self.false_positives + self.misses
+        return 2 * self.hits / total if total else None
+
 
 def evaluate(truth: Sequence[Boxes], predictions: Sequence[Boxes], categories: int) -> dict[str, float | None]:
     """COCO's twelve metrics, from 0 to 1. Truth and predictions have one `Boxes` per image.

@@ -28,16 +28,16 @@ def draw_matrix(scores: Scores, path: Path) -> str:
     """A heat map of AP, training sets down and detectors across; lightness alone tells high from low."""
     rows, detectors = scores.rows(), scores.detectors
     levels = [[scores.level(row, detector) for detector in detectors] for row in rows]
-    values = [[level.mean if level else float("nan") for level in line] for line in levels]
     highest = max(0.05, *(each.figure.mean for each in scores.evidence.levels))
     figure = Figure(figsize=(min(WIDTH, 3.6 + 1.5 * len(detectors)), 0.9 + 0.34 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(values, cmap="cividis", vmin=0, vmax=highest, aspect="auto")
-    for down, line in enumerate(values):
-        for across, value in enumerate(line):
-            colour = "black" if value > LIGHT * highest else "white"
-            text = "" if value != value else f"{value:.3f}"  # noqa: PLR0124 - nan: there is no score
-            axes.text(across, down, text, ha="center", va="center", color=colour, fontsize=10)
+    means = [[level.mean if level else float("nan") for level in line] for line in levels]
+    axes.imshow(means, cmap="cividis", vmin=0, vmax=highest, aspect="auto")
+    for down, line in enumerate(levels):
+        for across, level in enumerate(line):
+            if level:
+                colour = "black" if level.mean > LIGHT * highest else "white"
+                axes.text(across, down, f"{level.mean:.3f}", ha="center", va="center", color=colour, fontsize=10)
     axes.set_xticks(range(len(detectors)), detectors)
     axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)

@@ -20,10 +20,11 @@ def decision(results: Results, scores: Scores) -> list[str]:
     band = f"bands: 95 % intervals; {best}" if several else best
     why = "one replicate" if scores.replicates == 1 else "too few test images"
     line = f"dashed: the margin of {scores.evidence.margin:g}; lines: 95 % intervals" if several else f"{why}, so no intervals"
+    means = decided(results, scores) if several else [NO_INTERVALS] if scores.replicates > 1 else []
     return [
         verdicts.by_detector(scores),
         chosen(results, scores),
-        *(decided(results, scores) if several else [] if scores.replicates == 1 else [NO_INTERVALS]),
+        *means,
         picture(results, "worth", f"AP against the number of images, by detector ({band})."),
         picture(results, "differences", f"How far each training set is from the real images, in AP, by detector ({line})."),
         *([fold("The verdict on every generated training set", verdicts.of_every_set(scores))] if several else []),
@@ -33,9 +34,9 @@ def decision(results: Results, scores: Scores) -> list[str]:
 
 def chosen(results: Results, scores: Scores) -> str:
     """How the best generated set of each detector was chosen."""
-    picks = [pick for each in scores.detectors if (pick := scores.closest(each))]
-    by_test = [pick.detector for pick in picks if scores.held_out(pick.row, pick.detector) is None]
-    if len(by_test) == len(picks):
+    detectors = [each for each in scores.detectors if scores.closest(each)]
+    by_test = [each for each in detectors if not scores.held_out(each)]
+    if by_test == detectors:
         return FLATTERED
     lost = f" For {listed(by_test)} a score on them is missing, so it was chosen on the test images." if by_test else ""
     return CHOSEN.format(count=results.suite.holdout) + lost
@@ -44,29 +45,24 @@ def chosen(results: Results, scores: Scores) -> str:
 def decided(results: Results, scores: Scores) -> list[str]:
     """How the verdicts came about, and what makes them uncertain."""
     evidence, seeds = scores.evidence, results.suite.seeds
-    rivals = {*scores.rivals}
-    counts = [sum((each.training_set in rivals) == of_rivals for each in evidence.verdicts) for of_rivals in (False, True)]
+    apart = sum(each.training_set in scores.tested_apart for each in evidence.verdicts)
+    together = len(evidence.verdicts) - apart
     drawn = {
         "the references": seeds.references,
         "the seeds of the generators": seeds.generators,
         "the seeds of the detectors": seeds.detectors,
     }
     once = [thing for thing, each in drawn.items() if len(each) == 1]
-    parts = [
-        DECIDED.format(
-            margin=evidence.margin,
-            tests=f"all {counts[0]} combinations together" + (f", rivals ({counts[1]}) apart" if counts[1] else "")
-            if counts[0]
-            else f"all {counts[1]} combinations together",
-            drawn=listed([thing for thing in drawn if thing not in once]),
-            once=f" ({listed(once)} stayed the same in all, so nothing is known of others)" if once else "",
-            replicates=scores.replicates,
-            images=evidence.images,
-            groups=f", drawn in {evidence.groups} groups" if evidence.groups != evidence.images else "",
-        )
-    ]
-    if not any(counts):
-        parts = []
+    meant = DECIDED.format(
+        margin=evidence.margin,
+        tests=f"all {together or apart} combinations together{f', rivals ({apart}) apart' if together and apart else ''}",
+        drawn=listed([thing for thing in drawn if thing not in once]),
+        once=f" ({listed(once)} stayed the same in all, so nothing is known of others)" if once else "",
+        replicates=scores.replicates,
+        images=evidence.images,
+        groups=f", drawn in {evidence.groups} groups" if evidence.groups != evidence.images else "",
+    )
+    parts = [meant] if evidence.verdicts else []
     if (spread := evidence.variance) is not None:
         known = {
             "the detector's seed": spread.detector,

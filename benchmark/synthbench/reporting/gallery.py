@@ -96,9 +96,8 @@ def opposed(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:
 
 def f1(true: Picture, found: Picture) -> float:
     """F1 of the boxes found in one image; 1 if there are none to find and none are found."""
-    counts = precision_recall([true.boxes or Boxes.none()], [found.boxes or Boxes.none()], IOU)
-    wrong = counts.false_positives + counts.misses
-    return 2 * counts.hits / (2 * counts.hits + wrong) if counts.hits or wrong else 1.0
+    value = precision_recall([true.boxes or Boxes.none()], [found.boxes or Boxes.none()], IOU).f1
+    return 1.0 if value is None else value
 
 
 def test_images(plan: Plan, state: RunState) -> ImageSet:

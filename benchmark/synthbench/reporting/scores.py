@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from synthbench.results.ap_table import Scored
 from synthbench.results.claims import Figure, Verdict
 from synthbench.results.model import Cell, Results, TrainingSetKind
-from synthbench.results.prove import is_rival, prove
+from synthbench.results.prove import prove, rival_sets
 
 NOTHING_LEARNED = 0.05
 """An AP with all real images below which a detector says nothing of the images."""
@@ -43,9 +43,9 @@ class Scores:
         self.kinds: dict[str, TrainingSetKind] = {row.name: row.kind for row in results.training_sets}
         self._sizes = {row.name: row.images or results.suite.images for row in results.training_sets}
         self._wholes = {row.name: row.whole for row in results.training_sets if row.kind == "part"}
-        self.rivals = [
-            row.name for row in results.training_sets if row.kind == "generated" and is_rival(row, results.suite, results.training_sets)
-        ]
+        self.tested_apart = rival_sets(results.training_sets, results.suite)
+        """Generated sets and mixes whose verdicts are those of rivals."""
+        self.rivals = [row for row in self.tested_apart if self.kinds[row] == "generated"]
         """Generated sets of generators without a generative model."""
         self.detectors: list[str] = [entry.name for entry in results.suite.detectors]
         self.replicates = results.suite.seeds.replicates
@@ -71,16 +71,21 @@ class Scores:
 
     def closest(self, detector: str) -> Pick | None:
         """The set that the answer is about with the highest AP of a detector: on held-out images if all have it, else on test images."""
-        rows = self.candidates()
-        picks = [pick for pick in self.picks("generated", detector=detector) if pick.row in rows]
-        held_out = {pick.row: ap for pick in picks if (ap := self.held_out(pick.row, detector)) is not None}
-        return max(picks, key=lambda pick: held_out[pick.row]) if picks and len(held_out) == len(picks) else next(iter(picks), None)
+        held_out = self.held_out(detector)
+        picks = [pick for pick in self.picks("generated", detector=detector) if pick.row in self.candidates()]
+        return max(picks, key=lambda pick: held_out[pick.row] if held_out else pick.score.mean, default=None)
 
-    def held_out(self, row: str, detector: str) -> float | None:
-        """The mean AP on the real images that no training set has; None if a replicate lacks it."""
-        found = [cell.held_out_ap for cell in self.cells(row, detector) if cell.metrics]
-        known = [ap for ap in found if ap is not None]
-        return statistics.fmean(known) if known and len(known) == len(found) else None
+    def held_out(self, detector: str) -> dict[str, float]:
+        """The mean AP of each candidate on the real images that no training set has; nothing if one that has a score lacks it there."""
+        found = {}
+        for row in self.candidates():
+            aps = [cell.held_out_ap for cell in self.cells(row, detector) if cell.metrics]
+            known = [ap for ap in aps if ap is not None]
+            if len(known) < len(aps):
+                return {}
+            if known:
+                found[row] = statistics.fmean(known)
+        return found
 
     def by_images(self, row: str) -> dict[int, str]:
         """A generated set or mix and its parts by the number of generated images, ascending; of a set without parts nothing."""

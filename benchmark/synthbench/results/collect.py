@@ -99,8 +99,8 @@ def describe_cell(cell: planner.Cell, state: RunState) -> model.Cell:
         seed=cell.seed,
         replicate=cell.replicate,
         draw=describe_draw(cell.draw),
-        metrics={name: float(value) for name, value in scored.record.facts.items() if value is not None} if scored else {},
-        held_out_ap=as_float(held_out.record.facts.get("AP")) if held_out else None,
+        metrics=figures(scored),
+        held_out_ap=figures(held_out).get("AP"),
         training=training,
         train_seconds=seconds([cell.train], state),
         predict_seconds=seconds([cell.predict], state),
@@ -109,9 +109,9 @@ def describe_cell(cell: planner.Cell, state: RunState) -> model.Cell:
     )
 
 
-def as_float(value: Any) -> float | None:
-    """A fact that may be missing."""
-    return None if value is None else float(value)
+def figures(scored: Artifact | None) -> dict[str, float]:
+    """What a score stage measured; nothing if it did not finish."""
+    return {name: float(value) for name, value in scored.record.facts.items() if value is not None} if scored else {}
 
 
 def count(value: object) -> int:

@@ -17,6 +17,7 @@ def prove(
     """Levels, differences, verdicts and equivalent real images of all training sets and detectors."""
     margin = suite.margin
     counts = worth.real_counts(sets, suite, data)
+    apart = rival_sets(sets, suite)
     detectors = list(dict.fromkeys(cell.detector for cell in cells))
     levels: list[claims.Level] = []
     differences: list[claims.Difference] = []
@@ -38,7 +39,7 @@ def prove(
                     differences.append(claims.Difference(training_set=row, detector=detector, base=base, figure=figure_of(found)))
                     about = next(each for each in sets if each.name == row)
                     if kind_of(base, sets) == "real" and is_tested(about):
-                        (rivals if is_rival(about, suite, sets) else tested)[row, detector] = found
+                        (rivals if row in apart else tested)[row, detector] = found
     return claims.Evidence(
         margin=margin,
         images=scored.images,
@@ -56,16 +57,20 @@ def prove(
 
 def bases(sets: Sequence[TrainingSetInfo], suite: SuiteInfo) -> list[str]:
     """What all training sets are compared with: real images, also with automatic boxes, and what does without a generative model."""
+    rivals = rival_sets(sets, suite)
     return [
-        each.name
-        for each in sets
-        if each.kind in ("real", "references", "labelled") or (each.kind == "generated" and is_rival(each, suite, sets))
+        each.name for each in sets if each.kind in ("real", "references", "labelled") or (each.kind == "generated" and each.name in rivals)
     ]
 
 
 def is_tested(row: TrainingSetInfo) -> bool:
     """Whether there is a verdict on a training set: it has generated images, all that were asked for."""
     return row.kind == "generated" or (row.kind == "mix" and row.images is not None)
+
+
+def rival_sets(sets: Sequence[TrainingSetInfo], suite: SuiteInfo) -> list[str]:
+    """The generated sets and mixes whose generated images all come from generators without a generative model."""
+    return [each.name for each in sets if is_tested(each) and is_rival(each, suite, sets)]
 
 
 def is_rival(row: TrainingSetInfo, suite: SuiteInfo, sets: Sequence[TrainingSetInfo]) -> bool:
