@@ -66,6 +66,13 @@ def test_a_training_set_can_be_left_out_and_still_be_part_of_a_mix(plan_of: Plan
         plan_of('leave_out=["nothing"]')
 
 
+def test_boxes_that_no_row_has_are_not_judged(plan_of: PlanOf) -> None:
+    assert ("native", "paint") in {(each.annotator, each.generator) for each in plan_of().judged}
+    judged = {(each.annotator, each.generator) for each in plan_of('leave_out=["paint x native"]', "mix=[]").judged}
+    assert ("native", "paint") not in judged
+    assert ("teacher", "") in judged
+
+
 def test_the_same_suite_has_the_same_keys_wherever_the_store_lies(plan_of: PlanOf, tmp_path: Path) -> None:
     assert keys(plan_of()) == keys(plan_of(store=LocalStore(tmp_path / "other")))
 

@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="synthbench", description="Can generated images replace the photographs you don't have?")
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_run, add_plan, add_plugins, add_report, add_new, add_check, add_env, add_stores):
+    for add in (add_run, add_plan, add_plugins, add_report, add_new, add_check, add_env, add_stores, add_bundle, add_verify):
         add(commands)
     return top
 
@@ -100,6 +100,30 @@ def add_check(commands: Any) -> None:
     check.add_argument("--make-environments", action="store_true", help="make the environment that it needs, without asking")
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(command="check:command")
+
+
+def add_bundle(commands: Any) -> None:
+    """`synthbench bundle`."""
+    bundle = commands.add_parser("bundle", help="pack a report with its predictions, so that others can check it")
+    bundle.add_argument("results", help="the JSON file beside the report")
+    bundle.add_argument("-o", "--output", required=True, help="the .zip to write")
+    bundle.add_argument("--by", default="", help="who submits it")
+    bundle.add_argument("--date", default="", help="when, as YYYY-MM-DD")
+    bundle.add_argument("--citation", default="", help="how to cite it")
+    bundle.add_argument("--url", default="", help="where more is said of it")
+    truth = bundle.add_mutually_exclusive_group()
+    truth.add_argument("--with-truth", action="store_true", default=None, help="the data may be passed on, whatever its licence is called")
+    truth.add_argument("--without-truth", dest="with_truth", action="store_false", help="leave out true boxes and real images")
+    add_store(bundle)
+    bundle.set_defaults(command="publish:bundle_command")
+
+
+def add_verify(commands: Any) -> None:
+    """`synthbench verify`."""
+    verify = commands.add_parser("verify", help="check a bundle: score its predictions again, and compare every number")
+    verify.add_argument("bundle", help="a .zip that `synthbench bundle` wrote")
+    verify.add_argument("--data", metavar="FOLDER", help="the folder of the data, if the bundle is without the true boxes or not trusted")
+    verify.set_defaults(command="publish:verify_command")
 
 
 def add_stores(commands: Any) -> None:

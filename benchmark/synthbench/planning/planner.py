@@ -372,8 +372,11 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
 
 
 def generators_of(annotator: Entry, suite: Suite) -> tuple[Entry | None, ...]:
-    """The generators whose boxes an annotator takes over; one None for an annotator that takes none over."""
-    return suite.generators if isinstance(box_source_of(annotator.plugin), FromGenerator) else (None,)
+    """The generators whose boxes an annotator takes over for a row; one None for an annotator that takes none over."""
+    if not isinstance(box_source_of(annotator.plugin), FromGenerator):
+        return (None,)
+    used = {each.generator for each in generated_sets(suite) if each.annotator == annotator.name}
+    return tuple(generator for generator in suite.generators if generator.name in used)
 
 
 def generated_sets(suite: Suite) -> list[TrainingSet]:

@@ -177,7 +177,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--without", nargs="*", default=[], help="leave out scenes whose caption has one of these")
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--queries", type=int, default=40)
@@ -188,7 +189,8 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     torch.manual_seed(given.seed)
     scenes = load(given.images, given.cache)
-    images, boxes = torch.from_numpy(scenes.images).permute(0, 3, 1, 2), [torch.from_numpy(box) for box in scenes.boxes]
+    kept = [number for number, caption in enumerate(scenes.captions) if not any(words in caption for words in given.without)]
+    images, boxes = torch.from_numpy(scenes.images[kept]).permute(0, 3, 1, 2), [torch.from_numpy(scenes.boxes[number]) for number in kept]
     known = len(images) - HELD_OUT
     every = torch.cat(boxes[:known])
     model = build(given.queries, (every[:, :2] + every[:, 2:]) / 2 / SIZE).train()

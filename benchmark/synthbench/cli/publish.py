@@ -1,0 +1,52 @@
+"""`synthbench bundle` and `synthbench verify`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from synthbench.cli.store import open_existing
+from synthbench.cli.tables import print_table
+
+FAILED = 1
+SHOWN = 20
+
+
+def bundle_command(arguments: argparse.Namespace) -> int:
+    """`synthbench bundle`."""
+    from synthbench.publishing.submission import Author
+    from synthbench.publishing.writing import contents, pack, write_bundle
+
+    store = open_existing(arguments)
+    author = Author(name=arguments.by, date=arguments.date, citation=arguments.citation, url=arguments.url)
+    packed = pack(Path(arguments.results), store, list(store.contents()), author, with_truth=arguments.with_truth)
+    test = packed.submission.test
+    print_table([("members", "kB", "what"), *((count, size // 1024, what) for what, count, size in contents(packed))])
+    if not test.included:
+        print(f"without the true boxes and any real image: {test.reason}. Whoever verifies it needs the data")
+    tries = packed.submission.tries
+    print(f"{tries.report} scores on this test set in the report, {tries.store} in the store")
+    write_bundle(packed, Path(arguments.output))
+    print(f"{arguments.output}: bundle {packed.submission.identity}, {Path(arguments.output).stat().st_size / 2**20:.1f} MB")
+    return 0
+
+
+def verify_command(arguments: argparse.Namespace) -> int:
+    """`synthbench verify`."""
+    from synthbench.publishing.verifying import verify
+
+    found = verify(Path(arguments.bundle), Path(arguments.data) if arguments.data else None)
+    print(f"bundle {found.submission.identity}: {len(found.submission.members)} members, each as stated")
+    if found.rescored is None:
+        print("self-reported: the true boxes are not in the bundle, so nothing was scored again; name the data with --data FOLDER")
+        return 0
+    for problem in found.problems[:SHOWN]:
+        print(f"does not hold: {problem}")
+    if len(found.problems) > SHOWN:
+        print(f"and {len(found.problems) - SHOWN} more")
+    if not found.holds:
+        print(f"{found.level}: of {found.rescored.numbers} numbers, {len(found.problems)} do not follow from the predictions")
+        return FAILED
+    print(f"re-scored with {found.against}: all {found.rescored.numbers} numbers of {found.rescored.cells} cells hold")
+    print(f"not scored again: {', '.join(found.unchecked)}")
+    return 0

@@ -1,0 +1,1 @@
+"""Published results that anybody can check: bundles, their verification, leaderboards."""

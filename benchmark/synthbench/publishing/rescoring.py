@@ -1,0 +1,117 @@
+"""Scores the predictions of a bundle again, and compares every number that follows from them with what the bundle states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from synthbench.metrics import Matches, errors, match, summarize
+from synthbench.publishing.opening import Bundle
+from synthbench.publishing.truth import Truth
+from synthbench.results.ap_table import Scored
+from synthbench.results.model import Cell, Results
+from synthbench.results.numbers import Differing, differing
+from synthbench.results.prove import prove
+
+NOT_SCORED_AGAIN = (
+    "AP on held-out images",
+    "precision and recall of annotators",
+    "similarity of images",
+    "numbers of images and boxes",
+    "learning curves",
+    "seconds and memory",
+)
+"""Figures that do not follow from predictions on the test images: they stay what the submitter says."""
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """What scoring again found. numbers: how many stated figures were compared. wrong: those that do not hold, with their places."""
+
+    numbers: int
+    cells: int
+    wrong: list[Differing] = field(default_factory=list)
+
+
+def rescore(bundle: Bundle, truth: Truth) -> Rescored:
+    """Compares a bundle with its own predictions, scored against the truth.
+
+    Raises SynthbenchError if a member is not what it should be, or its parts contradict each other.
+    """
+    results = bundle.results
+    if (described := results.data) is None:
+        bundle.refuse("results.json: the data could not be loaded, so nothing was scored")
+    if described.categories != truth.categories or described.test.images != len(truth.images):
+        bundle.refuse("results.json: its categories or the number of its test images are not those of the test images given")
+    matches, figures = score_again(bundle, results, truth)
+    stated = {f"cells[{number}].metrics": cell.metrics for number, cell in enumerate(results.cells)}
+    found = {f"cells[{number}].metrics": figures[cell.keys.score] if is_scored(cell) else {} for number, cell in enumerate(results.cells)}
+    wrong = [each for place, metrics in stated.items() for each in differing(metrics, found[place], place)]
+    proven = evidence_of(bundle, results, truth, matches, figures)
+    wrong += differing(_evidence(results), proven, "evidence")
+    return Rescored(
+        numbers=sum(map(len, stated.values())) + _numbers(_evidence(results)), cells=sum(map(is_scored, results.cells)), wrong=wrong
+    )
+
+
+def is_scored(cell: Cell) -> bool:
+    """Whether a cell states scores."""
+    return bool(cell.metrics)
+
+
+def score_again(bundle: Bundle, results: Results, truth: Truth) -> tuple[Mapping[str, Matches], Mapping[str, dict[str, float]]]:
+    """The matches and the figures of each score, by its key, from the predictions alone."""
+    predicted = {cell.keys.score: cell.keys.predict for cell in results.cells if is_scored(cell)}
+    true = truth.boxes
+    categories = len(truth.categories)
+
+    def one(key: str) -> tuple[Matches, dict[str, float]]:
+        boxes = bundle.predictions(predicted[key], truth)
+        matched = match(true, boxes)
+        figures = {name: value for name, value in summarize(matched, categories).items() if value is not None}
+        facts = {name: float(value) for name, value in errors(true, boxes, categories).facts.items() if value is not None}
+        return matched, {**figures, **facts}
+
+    with ThreadPoolExecutor(2) as pool:
+        scored = dict(zip(predicted, pool.map(one, predicted), strict=True))
+    return {key: each[0] for key, each in scored.items()}, {key: each[1] for key, each in scored.items()}
+
+
+def evidence_of(
+    bundle: Bundle, results: Results, truth: Truth, matches: Mapping[str, Matches], figures: Mapping[str, dict[str, float]]
+) -> dict[str, Any]:
+    """What the scores prove, from the figures that were found and not from those that are stated."""
+    cells = [structs.replace(cell, metrics=figures[cell.keys.score]) if is_scored(cell) else cell for cell in results.cells]
+    predictions = {
+        cell.keys.predict: bundle.submission.members[f"predictions/{cell.keys.predict}.npy"].sha256 for cell in cells if is_scored(cell)
+    }
+    scored = Scored(matches, len(truth.categories), truth.groups, predictions) if results.suite.seeds.replicates > 1 else Scored({}, 0)
+    try:
+        proven = prove(cells, results.training_sets, results.suite, results.data, scored)
+    except (LookupError, ValueError, StopIteration, ArithmeticError, AssertionError) as error:
+        bundle.refuse(f"results.json: its parts contradict each other ({type(error).__name__}: {error})")
+    # Detectors in which nothing is random are not told of in results, and a bundle does not say which these are.
+    kept = set(results.evidence.same) if results.evidence else set()
+    found: dict[str, Any] = msgspec.to_builtins(structs.replace(proven, same=[each for each in proven.same if each in kept]))
+    return found
+
+
+def _evidence(results: Results) -> Any:
+    return msgspec.to_builtins(results.evidence)
+
+
+def _numbers(value: Any) -> int:
+    return sum(1 for _ in _leaves(value))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
+    elif value is not None:
+        yield value
