@@ -30,6 +30,14 @@ NOT_SCORED_AGAIN = (
 
 
 @dataclass(frozen=True)
+class Found:
+    """What follows from the predictions of a bundle. figures: of each score, by its key. evidence: in JSON's types."""
+
+    figures: Mapping[str, Mapping[str, float]]
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Rescored:
     """What scoring again found. numbers: how many stated figures were compared. wrong: those that do not hold, with their places."""
 
@@ -43,20 +51,29 @@ def rescore(bundle: Bundle, truth: Truth) -> Rescored:
 
     Raises SynthbenchError if a member is not what it should be, or its parts contradict each other.
     """
+    return compare(bundle.results, score_again(bundle, truth))
+
+
+def compare(results: Results, found: Found) -> Rescored:
+    """The figures and the evidence that results state, beside what was found."""
+    wrong: list[Differing] = []
+    for number, cell in enumerate(results.cells):
+        wrong += differing(cell.metrics, found.figures.get(cell.keys.score, {}) if is_scored(cell) else {}, f"cells[{number}].metrics")
+    stated = msgspec.to_builtins(results.evidence)
+    wrong += differing(stated, found.evidence, "evidence")
+    numbers = sum(len(cell.metrics) for cell in results.cells) + sum(1 for _ in leaves(stated))
+    return Rescored(numbers, sum(map(is_scored, results.cells)), wrong)
+
+
+def score_again(bundle: Bundle, truth: Truth) -> Found:
+    """Scores every cell from its predictions alone, and proves from these scores what they prove."""
     results = bundle.results
     if (described := results.data) is None:
         bundle.refuse("results.json: the data could not be loaded, so nothing was scored")
     if described.categories != truth.categories or described.test.images != len(truth.images):
         bundle.refuse("results.json: its categories or the number of its test images are not those of the test images given")
-    matches, figures = score_again(bundle, results, truth)
-    stated = {f"cells[{number}].metrics": cell.metrics for number, cell in enumerate(results.cells)}
-    found = {f"cells[{number}].metrics": figures[cell.keys.score] if is_scored(cell) else {} for number, cell in enumerate(results.cells)}
-    wrong = [each for place, metrics in stated.items() for each in differing(metrics, found[place], place)]
-    proven = evidence_of(bundle, results, truth, matches, figures)
-    wrong += differing(_evidence(results), proven, "evidence")
-    return Rescored(
-        numbers=sum(map(len, stated.values())) + _numbers(_evidence(results)), cells=sum(map(is_scored, results.cells)), wrong=wrong
-    )
+    matches, figures = matched(bundle, results, truth)
+    return Found(figures, evidence_of(bundle, results, truth, matches, figures))
 
 
 def is_scored(cell: Cell) -> bool:
@@ -64,7 +81,7 @@ def is_scored(cell: Cell) -> bool:
     return bool(cell.metrics)
 
 
-def score_again(bundle: Bundle, results: Results, truth: Truth) -> tuple[Mapping[str, Matches], Mapping[str, dict[str, float]]]:
+def matched(bundle: Bundle, results: Results, truth: Truth) -> tuple[Mapping[str, Matches], Mapping[str, dict[str, float]]]:
     """The matches and the figures of each score, by its key, from the predictions alone."""
     predicted = {cell.keys.score: cell.keys.predict for cell in results.cells if is_scored(cell)}
     true = truth.boxes
@@ -72,10 +89,10 @@ def score_again(bundle: Bundle, results: Results, truth: Truth) -> tuple[Mapping
 
     def one(key: str) -> tuple[Matches, dict[str, float]]:
         boxes = bundle.predictions(predicted[key], truth)
-        matched = match(true, boxes)
-        figures = {name: value for name, value in summarize(matched, categories).items() if value is not None}
+        kept = match(true, boxes)
+        figures = {name: value for name, value in summarize(kept, categories).items() if value is not None}
         facts = {name: float(value) for name, value in errors(true, boxes, categories).facts.items() if value is not None}
-        return matched, {**figures, **facts}
+        return kept, {**figures, **facts}
 
     with ThreadPoolExecutor(2) as pool:
         scored = dict(zip(predicted, pool.map(one, predicted), strict=True))
@@ -101,17 +118,10 @@ def evidence_of(
     return found
 
 
-def _evidence(results: Results) -> Any:
-    return msgspec.to_builtins(results.evidence)
-
-
-def _numbers(value: Any) -> int:
-    return sum(1 for _ in _leaves(value))
-
-
-def _leaves(value: Any) -> Iterator[Any]:
+def leaves(value: Any) -> Iterator[Any]:
+    """Every value that is no list or object, and is not missing."""
     if isinstance(value, dict | list):
         for each in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(each)
+            yield from leaves(each)
     elif value is not None:
         yield value

@@ -47,7 +47,9 @@ def verify(path: Path, data: Path | None = None) -> Verification:
     with Bundle(path) as bundle:
         bundle.check()
         submission = bundle.submission
-        _ = bundle.results, bundle.artifacts
+        for cell in bundle.results.cells:
+            if cell.metrics and not {cell.keys.predict, cell.keys.score} <= {*bundle.artifacts}:
+                bundle.refuse(f"artifacts.json: lacks the stages of {cell.detector} on {cell.training_set}")
         if submission.metrics != METRICS_VERSION:
             raise SynthbenchError(
                 f"{path}: was scored with version {submission.metrics} of the metrics; this synthbench has {METRICS_VERSION}, and scores "
