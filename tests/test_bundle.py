@@ -247,7 +247,11 @@ def test_predictions_that_cannot_be_are_refused(bundle: Path, tmp_path: Path, co
 
 
 def test_predictions_are_exact() -> None:
-    images = [Boxes.of([[0.1, 0, 3.3, 7], [1, 1, 2, 2]], [1, 0], [0.3, 0.7]), Boxes.none(), Boxes.of([[0, 0, 1 / 3, 9]], [0], [1e-9])]
+    images = [
+        Boxes.of(np.array([[0.1, 0, 3.3, 7], [1, 1, 2, 2]]), [1, 0], [0.3, 0.7]),
+        Boxes.none(),
+        Boxes.of(np.array([[0, 0, 1 / 3, 9]]), [0], [1e-9]),
+    ]
     found = decode_predictions(encode_predictions(images), [(9, 9)] * 3, 2)
     for one, other in zip(images, found, strict=True):
         assert one.xyxy.tolist() == other.xyxy.tolist()
