@@ -33,9 +33,10 @@ def bundle_command(arguments: argparse.Namespace) -> int:
 
 def verify_command(arguments: argparse.Namespace) -> int:
     """`synthbench verify`."""
+    from synthbench.experiment import processors
     from synthbench.publishing.verifying import verify
 
-    found = verify(Path(arguments.bundle), Path(arguments.data) if arguments.data else None)
+    found = verify(Path(arguments.bundle), Path(arguments.data) if arguments.data else None, processes=processors())
     print(f"bundle {found.submission.identity}: {len(found.submission.members)} members, each as stated")
     if found.rescored is None:
         print("self-reported: the true boxes are not in the bundle, so nothing was scored again; name the data with --data FOLDER")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,27 +53,36 @@ def resample(matches: Sequence[Matches], categories: int, weights: Weights) -> N
     The first call compiles for seconds, or reads compiled code from the disk (see `resampling`).
     Raises ValueError if numbers of images differ, or a weight is negative, no integer or too large.
     """
-    from synthbench.metrics.resampling import LANES, add_precision
+    from synthbench.metrics.resampling import LANES
 
     packed = _packed(weights, LANES)
-    wanted = len(weights)
-    result = np.empty((len(matches), wanted))
     for cell, kept in enumerate(matches):
         if kept.images != weights.shape[1]:
             raise ValueError(f"cell {cell} has {kept.images} images, the weights are of {weights.shape[1]}")
         if max(len(kept.image), len(kept.truth_image)) * int(packed.max(initial=0)) > MOST:  # perhaps; seldom worth a look
             _refuse_large(kept, weights)
-        total, defined = np.zeros(wanted), np.zeros(wanted, np.int64)
-        for label in range(categories):
-            truths = weights.astype(np.int64) @ _counted(kept, label)
-            image, ties, hit, counted = _ordered(kept, label)
-            sums = np.zeros((len(packed), LANES))
-            add_precision(image, ties, hit, counted, packed, _needed(truths, len(packed), LANES), sums)
-            average = sums.reshape(-1)[:wanted] / (len(hit) * len(RECALLS))
-            total += np.where(truths > 0, average, 0.0)
-            defined += truths > 0
-        result[cell] = np.divide(total, defined, out=np.full(wanted, np.nan), where=defined > 0)
-    return result
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the compiled loop lets other threads go on
+        rows = pool.map(lambda kept: _resampled(kept, categories, weights, packed), matches)
+        return np.array([*rows]).reshape(len(matches), len(weights))
+
+
+def _resampled(kept: Matches, categories: int, weights: Weights, packed: NDArray[np.int32]) -> NDArray[np.float64]:
+    """AP of one cell on each resample: (R,). packed: the weights as the loop reads them."""
+    from synthbench.metrics.resampling import LANES, add_precision
+
+    wanted = len(weights)
+    packed = packed.copy()  # the loop writes into its last row
+    total, defined = np.zeros(wanted), np.zeros(wanted, np.int64)
+    for label in range(categories):
+        truths = weights.astype(np.int64) @ _counted(kept, label)
+        image, ties, hit, counted = _ordered(kept, label)
+        sums = np.zeros((len(packed), LANES))
+        add_precision(image, ties, hit, counted, packed, _needed(truths, len(packed), LANES), sums)
+        average = sums.reshape(-1)[:wanted] / (len(hit) * len(RECALLS))
+        total += np.where(truths > 0, average, 0.0)
+        defined += truths > 0
+    mean: NDArray[np.float64] = np.divide(total, defined, out=np.full(wanted, np.nan), where=defined > 0)
+    return mean
 
 
 def _packed(weights: Weights, lanes: int) -> NDArray[np.int32]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import structs
 
+from synthbench.contract.types import Boxes
 from synthbench.metrics import Matches, errors, match, summarize
 from synthbench.publishing.opening import Bundle
 from synthbench.publishing.truth import Truth
@@ -27,6 +30,9 @@ NOT_SCORED_AGAIN = (
     "seconds and memory",
 )
 """Figures that do not follow from predictions on the test images: they stay what the submitter says."""
+
+WORTH_PROCESSES = 8
+"""Fewer scores are done before another process has started."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,14 @@ class Rescored:
     wrong: list[Differing] = field(default_factory=list)
 
 
-def rescore(bundle: Bundle, truth: Truth) -> Rescored:
+def rescore(bundle: Bundle, truth: Truth, processes: int = 1) -> Rescored:
     """Compares a bundle with its own predictions, scored against the truth.
+
+    processes: above 1, only from a main module that may be imported again, as `multiprocessing` asks.
 
     Raises SynthbenchError if a member is not what it should be, or its parts contradict each other.
     """
-    return compare(bundle.results, score_again(bundle, truth))
+    return compare(bundle.results, score_again(bundle, truth, processes))
 
 
 def compare(results: Results, found: Found) -> Rescored:
@@ -65,14 +73,14 @@ def compare(results: Results, found: Found) -> Rescored:
     return Rescored(numbers, sum(map(is_scored, results.cells)), wrong)
 
 
-def score_again(bundle: Bundle, truth: Truth) -> Found:
+def score_again(bundle: Bundle, truth: Truth, processes: int = 1) -> Found:
     """Scores every cell from its predictions alone, and proves from these scores what they prove."""
     results = bundle.results
     if (described := results.data) is None:
         bundle.refuse("results.json: the data could not be loaded, so nothing was scored")
     if described.categories != truth.categories or described.test.images != len(truth.images):
         bundle.refuse("results.json: its categories or the number of its test images are not those of the test images given")
-    matches, figures = matched(bundle, results, truth)
+    matches, figures = matched(bundle, truth, processes)
     return Found(figures, evidence_of(bundle, results, truth, matches, figures))
 
 
@@ -81,22 +89,37 @@ def is_scored(cell: Cell) -> bool:
     return bool(cell.metrics)
 
 
-def matched(bundle: Bundle, results: Results, truth: Truth) -> tuple[Mapping[str, Matches], Mapping[str, dict[str, float]]]:
+def matched(bundle: Bundle, truth: Truth, processes: int) -> tuple[Mapping[str, Matches], Mapping[str, dict[str, float]]]:
     """The matches and the figures of each score, by its key, from the predictions alone."""
-    predicted = {cell.keys.score: cell.keys.predict for cell in results.cells if is_scored(cell)}
-    true = truth.boxes
-    categories = len(truth.categories)
+    predicted = {cell.keys.score: cell.keys.predict for cell in bundle.results.cells if is_scored(cell)}
+    if processes == 1 or len(predicted) < WORTH_PROCESSES:
+        scored = [score_one(bundle, truth, truth.boxes, key) for key in predicted.values()]
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, context, _open, (bundle.path, truth)) as pool:
+            scored = list(pool.map(_score, predicted.values()))
+    found = dict(zip(predicted, scored, strict=True))
+    return {key: each[0] for key, each in found.items()}, {key: each[1] for key, each in found.items()}
 
-    def one(key: str) -> tuple[Matches, dict[str, float]]:
-        boxes = bundle.predictions(predicted[key], truth)
-        kept = match(true, boxes)
-        figures = {name: value for name, value in summarize(kept, categories).items() if value is not None}
-        facts = {name: float(value) for name, value in errors(true, boxes, categories).facts.items() if value is not None}
-        return kept, {**figures, **facts}
 
-    with ThreadPoolExecutor(2) as pool:
-        scored = dict(zip(predicted, pool.map(one, predicted), strict=True))
-    return {key: each[0] for key, each in scored.items()}, {key: each[1] for key, each in scored.items()}
+def score_one(bundle: Bundle, truth: Truth, true: Sequence[Boxes], key: str) -> tuple[Matches, dict[str, float]]:
+    """Matches and figures of one `predict` stage, as `execution.stages.score` has them."""
+    boxes = bundle.predictions(key, truth)
+    matches = match(true, boxes)
+    figures = {name: value for name, value in summarize(matches, len(truth.categories)).items() if value is not None}
+    return matches, {**figures, **{name: float(value) for name, value in errors(true, boxes, len(truth.categories)).facts.items()}}
+
+
+_given: list[tuple[Bundle, Truth, list[Boxes]]] = []
+"""In a process of a pool: what it scores."""
+
+
+def _open(path: Path, truth: Truth) -> None:
+    _given.append((Bundle(path), truth, truth.boxes))
+
+
+def _score(key: str) -> tuple[Matches, dict[str, float]]:
+    return score_one(*_given[0], key)
 
 
 def evidence_of(

@@ -39,10 +39,10 @@ class Verification:
         return not self.problems
 
 
-def verify(path: Path, data: Path | None = None) -> Verification:
+def verify(path: Path, data: Path | None = None, *, processes: int = 1) -> Verification:
     """Checks every member, and scores the predictions again: with the data in a folder, or with the true boxes in the bundle.
 
-    Raises SynthbenchError if the bundle is not whole, or `data` is not the data of its test images.
+    processes: see `rescore`. Raises SynthbenchError if the bundle is not whole, or `data` is not the data of its test images.
     """
     with Bundle(path) as bundle:
         bundle.check()
@@ -65,6 +65,6 @@ def verify(path: Path, data: Path | None = None) -> Verification:
                 )
         if truth is None:
             return Verification(submission, "self-reported")
-        found = rescore(bundle, truth)
+        found = rescore(bundle, truth, processes)
     problems = [str(each) for each in found.wrong]
     return Verification(submission, "self-reported" if problems else "re-scored", against, found, problems)
