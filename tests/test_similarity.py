@@ -6,8 +6,9 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,10 +17,13 @@ from PIL import Image, ImageEnhance, ImageOps
 from synthbench.contract.types import Boxes, ImageSet, Picture, Run
 from synthbench.errors import SynthbenchError
 from synthbench.planning.planner import Plan
+from synthbench.registry import installed
 from synthbench.results.describe import describe_suite
 from synthbench.results.model import Cell, CellKeys, Comparison, Draw
 from synthbench.results.similarity import correlations, spearman
+from synthbench.results.starting_weights import trained_on
 from synthbench.similarity import box_distances, density_and_coverage, fingerprint, frechet, kernel, near_duplicates, wasserstein
+from synthbench.suite.reader import read_suite
 from synthbench_fakes import Threshold
 
 if TYPE_CHECKING:
@@ -357,6 +361,26 @@ def test_results_say_what_starting_weights_were_trained_on(tmp_path: Path) -> No
     described = describe_suite(synthbench.plan(suite, store=tmp_path / "store").suite)
     found = {entry.name: entry.trained_on for entry in described.detectors}
     assert found == {"known": {"weights": "every orchard\\x1b[1m of the world"}, "unknown": {"weights": ""}, "none": {}}
+
+
+def test_a_plugin_says_what_its_own_weights_were_trained_on_and_a_broken_answer_loses_no_report() -> None:
+    @dataclass(frozen=True)
+    class Told:
+        trained_on: ClassVar[dict[str, str]] = {"imagenet": "ImageNet\x1b[1m"}
+
+    @dataclass(frozen=True)
+    class Broken:
+        @property
+        def trained_on(self) -> dict[str, str]:
+            raise OSError("no file")
+
+    assert trained_on(Told()) == {"imagenet": "ImageNet\\x1b[1m"}
+    assert trained_on(Broken()) == {"trained_on": "OSError: no file"}
+    plugins = installed()
+    (detector,) = read_suite({"data": {"use": "fake-squares"}, "detectors": [{"use": "fasterrcnn"}]}, plugins).detectors
+    assert trained_on(detector.plugin) == {"imagenet": "ImageNet (the backbone)"}
+    (detector,) = read_suite({"data": {"use": "fake-squares"}, "detectors": [{"use": "fasterrcnn", "imagenet": False}]}, plugins).detectors
+    assert not trained_on(detector.plugin)
 
 
 def test_the_check_is_in_no_other_key_and_comes_before_what_reads_the_data(plan_of: Callable[..., Plan]) -> None:

@@ -67,6 +67,14 @@ class Extras(Protocol):
     """Of a generator: whether it does without a generative model, so that the report shows whether the others beat it. Default: False."""
 
     @property
+    def trained_on(self) -> Mapping[str, str]:
+        """What weights that it starts from with these options were trained on, by option, as results show it.
+
+        For weights that come with the plugin or its libraries; for an option of the type `Weights` a text file beside the weights says it.
+        Default: none.
+        """
+
+    @property
     def environment(self) -> Environment | None:
         """The environment of its own that the plugin runs in, with these options. Default: None, the harness's."""
 

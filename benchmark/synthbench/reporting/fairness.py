@@ -94,9 +94,9 @@ def starting_weights(results: Results) -> list[str]:
     """What starting weights have seen."""
     entries = [*results.suite.generators, *results.suite.annotators, *results.suite.detectors]
     rows = [
-        [f"`{entry.name}`", f"`{entry.options.get(option)}`", seen or "not said"]
+        [f"`{entry.name}`", f"`{value if isinstance(value, str) else option}`", seen or "not said"]
         for entry in entries
         for option, seen in entry.trained_on.items()
-        if entry.options.get(option)
+        if (value := entry.options.get(option, seen))
     ]
     return [table(["starts from weights", "which", "trained on"], rows, words=3)] if rows else []

@@ -15,7 +15,10 @@ folder, so that to correct it changes no key."""
 
 def trained_on(plugin: Any) -> dict[str, str]:
     """For each option of a configured plugin that names starting weights: what they were trained on; empty where nothing says so."""
-    found = {}
+    try:
+        found = {str(name): cut(str(text)) for name, text in dict(getattr(plugin, "trained_on", {})).items()}
+    except Exception as error:  # the plugin's own code: no reason to lose a report
+        found = {"trained_on": cut(f"{type(error).__name__}: {error}")}
     for name, kind in option_types(type(plugin)).items():
         value = getattr(plugin, name)
         if is_weights(kind) and isinstance(value, str) and Path(value).name:

@@ -103,6 +103,11 @@ class FasterRCNN:
     nms_iou: Share = option(0.5, stage="predict")
     """Of two boxes of a category with a higher IoU than this, the one with the lower score is dropped."""
 
+    @property
+    def trained_on(self) -> Mapping[str, str]:
+        """ImageNet, where the backbone starts from it."""
+        return {"imagenet": "ImageNet (the backbone)"} if self.imagenet and not self.weights and self.backbone != "small" else {}
+
     def __post_init__(self) -> None:
         """Raises SynthbenchError for options that contradict each other."""
         if self.keep == "best" and self.validation_split == 0:
