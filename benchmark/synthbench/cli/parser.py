@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="synthbench", description="Can generated images replace the photographs you don't have?")
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_run, add_plan, add_plugins, add_report, add_new, add_check, add_env, add_stores, add_bundle, add_verify):
+    for add in (add_run, add_plan, add_plugins, add_report, add_new, add_check, add_env, add_stores, add_compare, add_bundle, add_verify):
         add(commands)
     return top
 
@@ -100,6 +100,15 @@ def add_check(commands: Any) -> None:
     check.add_argument("--make-environments", action="store_true", help="make the environment that it needs, without asking")
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(command="check:command")
+
+
+def add_compare(commands: Any) -> None:
+    """`synthbench compare`."""
+    compare = commands.add_parser("compare", help="compare two runs: what differs, and whether seeds and test images explain it")
+    compare.add_argument("first", help="the JSON file beside a report")
+    compare.add_argument("second", help="that of another")
+    compare.add_argument("--json", action="store_true", help="for programs")
+    compare.set_defaults(command="compare:command")
 
 
 def add_bundle(commands: Any) -> None:

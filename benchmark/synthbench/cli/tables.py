@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from synthbench.text import printable
 
+SPACES = str.maketrans("\n\t", "  ")
+"""What would begin another line or column."""
+
 
 def print_table(rows: Sequence[Sequence[object]]) -> None:
     """Prints rows, the first of which names the columns, every column as wide as its widest cell."""
-    rows = [[printable(str(cell)) for cell in row] for row in rows]
+    rows = [[printable(str(cell)).translate(SPACES) for cell in row] for row in rows]
     widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
