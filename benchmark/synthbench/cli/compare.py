@@ -44,7 +44,7 @@ def as_json(found: Comparison, first: Results, second: Results) -> dict[str, Any
     import msgspec
 
     content: dict[str, Any] = json.loads(msgspec.json.encode(found))
-    return {"agrees": found.agrees, **content, "first_sentences": sentences(first, second)}
+    return {"agrees": found.agrees, "resolution": found.resolution, **content, "first_sentences": sentences(first, second)}
 
 
 def print_comparison(found: Comparison, first: Results, second: Results) -> None:
@@ -127,7 +127,13 @@ def conclusion(found: Comparison) -> str:
         )
     if found.count("same") == len(found.cells):
         return f"All {len(found.cells)} AP figures are the very same."
-    return f"No AP figure differs by more than seeds and test images explain ({len(found.cells)} compared)."
+    return f"No AP figure differs by more than seeds and test images explain ({len(found.cells)} compared). {limit(found)}"
+
+
+def limit(found: Comparison) -> str:
+    """How much would have been noticed: what is explained only because so little is known is no confirmation."""
+    known = found.resolution
+    return "" if known is None else f"At this spread, differences of less than about {known:.3f} AP are not told from none."
 
 
 def sentences(first: Results, second: Results) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from synthbench.cli.compare import conclusion, print_comparison
 from synthbench.cli.run import run_with_progress
-from synthbench.text import printable
+from synthbench.cli.tables import one_line
 
 if TYPE_CHECKING:
     from synthbench.publishing.rerunning import Prepared, Rerun
@@ -41,7 +41,7 @@ def rerun(found: Verification, arguments: argparse.Namespace) -> Verification:
         return replace(found, level="re-run")
     problems = problems_of(again)
     for problem in problems:
-        print(f"does not hold: {printable(problem)}")
+        print(f"does not hold: {one_line(problem)}")
     print(f"{found.level}, but not re-run")
     return replace(found, problems=problems)
 
@@ -56,7 +56,7 @@ def announce(prepared: Prepared) -> None:
         print(
             f"{len(other)} of {prepared.stages} stages of the bundle would not be the same here, even with its own seeds: other data, "
             "starting weights or version of the core, or other options than it states. "
-            f"The first: {printable(', '.join(other[:SHOWN]))}"
+            f"The first: {one_line(', '.join(other[:SHOWN]))}"
         )
     else:
         print(f"with the bundle's own seeds all its {prepared.stages} stages would be the very same here")

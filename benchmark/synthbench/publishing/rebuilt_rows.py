@@ -7,12 +7,16 @@ from typing import Any
 
 from synthbench.results.model import Results, TrainingSetInfo
 
+MOST_PAIRS = 10_000
+"""Of generators and annotators; a bundle that names more would only fill the memory."""
 SUBSET = re.compile(r"([1-9]\d{0,8}) real")
 
 
 def rebuilt_rows(results: Results) -> tuple[dict[str, Any], list[str]]:
     """`baselines`, `real_counts`, `generated_counts`, `leave_out`, `names` and `mix`; and what of them is not known."""
     suite, sets = results.suite, results.training_sets
+    if len(suite.generators) * len(suite.annotators) > MOST_PAIRS:
+        return {}, [f"{len(suite.generators)} generators with {len(suite.annotators)} annotators are too many"]
     usual = {row.name: _usual_name(row) for row in sets if row.kind not in ("mix", "part")}
     pairs = [f"{generator.name} x {annotator.name}" for generator in suite.generators for annotator in suite.annotators]
     left_out = [pair for pair in pairs if pair not in usual.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, median
 from typing import Literal
 
 import msgspec
@@ -68,6 +68,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def agrees(self) -> bool:
         """Whether something was compared, and nothing differs by more than seeds and test images explain."""
         return bool(self.cells) and all(each.finding in ("same", "explained") for each in self.cells)
+
+    @property
+    def resolution(self) -> float | None:
+        """How large a difference of one AP figure must be to be told from none: the median half width of the 95 % intervals."""
+        widths = [(each.high - each.low) / 2 for each in self.cells if each.low is not None and each.high is not None]
+        return median(widths) if widths else None
 
     def count(self, finding: Finding) -> int:
         """How many cells have this finding."""
