@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="synthbench", description="Can generated images replace the photographs you don't have?")
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_run, add_plan, add_plugins, add_report, add_new, add_check, add_env, add_stores, add_bundle, add_verify):
+    for add in (add_run, add_plan, add_plugins, add_report, add_new, add_check, add_env, add_stores, add_compare, add_bundle, add_verify):
         add(commands)
     return top
 
@@ -31,10 +31,21 @@ def add_suite(command: argparse.ArgumentParser) -> None:
     add_store(command)
 
 
-def add_store(command: argparse.ArgumentParser) -> None:
+def add_store(command: argparse._ActionsContainer) -> None:
     """The arguments of commands that open a store."""
     command.add_argument("--store", default=".synthbench", help="where artifacts are kept (default: %(default)s)")
     command.add_argument("--trust-store", action="store_true", help="use a store that another user or machine made; it may be forged")
+
+
+def add_machine(command: argparse._ActionsContainer) -> None:
+    """The arguments of commands that run experiments: where, and what is allowed."""
+    command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator where there is one)")
+    command.add_argument("--workers", type=count, help="stages at a time (default: 1 with a GPU, else 2)")
+    command.add_argument("--in-process", action="store_true", help="run stages in this process, for debugging; of one plugin distribution")
+    command.add_argument("--minutes", type=float, metavar="N", help="start no stage after N minutes; run again to go on")
+    command.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
+    command.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
+    command.add_argument("--allow-pickle", action="store_true", help="open weights that are pickles, which run code: for those you trust")
 
 
 def add_run(commands: Any) -> None:
@@ -42,13 +53,7 @@ def add_run(commands: Any) -> None:
     run = commands.add_parser("run", help="run a suite and write its report")
     add_suite(run)
     run.add_argument("--out", default="reports", help="where the report goes (default: %(default)s)")
-    run.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator where there is one)")
-    run.add_argument("--workers", type=count, help="stages at a time (default: 1 with a GPU, else 2)")
-    run.add_argument("--in-process", action="store_true", help="run stages in this process, for debugging; of one plugin distribution")
-    run.add_argument("--minutes", type=float, metavar="N", help="start no stage after N minutes; run again to go on")
-    run.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
-    run.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
-    run.add_argument("--allow-pickle", action="store_true", help="open weights that are pickles, which run code: for those you trust")
+    add_machine(run)
     run.set_defaults(command="run:run_command")
 
 
@@ -102,6 +107,15 @@ def add_check(commands: Any) -> None:
     check.set_defaults(command="check:command")
 
 
+def add_compare(commands: Any) -> None:
+    """`synthbench compare`."""
+    compare = commands.add_parser("compare", help="compare two runs: what differs, and whether seeds and test images explain it")
+    compare.add_argument("first", help="the JSON file beside a report")
+    compare.add_argument("second", help="that of another")
+    compare.add_argument("--json", action="store_true", help="for programs")
+    compare.set_defaults(command="compare:command")
+
+
 def add_bundle(commands: Any) -> None:
     """`synthbench bundle`."""
     bundle = commands.add_parser("bundle", help="pack a report with its predictions, so that others can check it")
@@ -123,6 +137,14 @@ def add_verify(commands: Any) -> None:
     verify = commands.add_parser("verify", help="check a bundle: score its predictions again, and compare every number")
     verify.add_argument("bundle", help="a .zip that `synthbench bundle` wrote")
     verify.add_argument("--data", metavar="FOLDER", help="the folder of the data, if the bundle is without the true boxes or not trusted")
+    verify.add_argument("--rerun", action="store_true", help="then run its experiment again with fresh seeds, and compare; takes long")
+    rerun = verify.add_argument_group("with --rerun")
+    rerun.add_argument("--replicates", type=count, metavar="N", help="how many times (default: as often as in the bundle)")
+    rerun.add_argument("--first-seed", type=int, metavar="N", help="the first of the fresh seeds (default: after the bundle's highest)")
+    rerun.add_argument("--set", action="append", default=[], metavar="KEY=PATH", help="where a file is that an option of the bundle names")
+    rerun.add_argument("--out", help="also write the report of the re-run to this folder")
+    add_store(rerun)
+    add_machine(rerun)
     verify.set_defaults(command="publish:verify_command")
 
 

@@ -40,7 +40,7 @@ def verify_command(arguments: argparse.Namespace) -> int:
     print(f"bundle {found.submission.identity}: {len(found.submission.members)} members, each as stated")
     if found.rescored is None:
         print("self-reported: the true boxes are not in the bundle, so nothing was scored again; name the data with --data FOLDER")
-        return 0
+        return FAILED if arguments.rerun else 0
     for problem in found.problems[:SHOWN]:
         print(f"does not hold: {problem}")
     if len(found.problems) > SHOWN:
@@ -50,4 +50,8 @@ def verify_command(arguments: argparse.Namespace) -> int:
         return FAILED
     print(f"re-scored with {found.against}: all {found.rescored.numbers} numbers of {found.rescored.cells} cells hold")
     print(f"not scored again: {', '.join(found.unchecked)}")
-    return 0
+    if arguments.rerun:
+        from synthbench.cli.rerun import rerun
+
+        found = rerun(found, arguments)
+    return 0 if found.holds else FAILED

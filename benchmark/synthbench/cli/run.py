@@ -7,9 +7,13 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synthbench.experiment import Experiment
 from synthbench.results.describe import without_folders
+
+if TYPE_CHECKING:
+    from synthbench.results.model import Results
 
 FAILED = 1
 
@@ -38,14 +42,23 @@ def run_command(arguments: argparse.Namespace) -> int:
     if experiment.is_reported(arguments.out):
         print(f"nothing to do: all {len(experiment.plan.stages)} stages are in the store, and {report} is the report of them")
         return 0
+    from synthbench.cli.progress import summary
+    from synthbench.reporting.answer import first_sentence
+
+    results = run_with_progress(experiment, arguments)
+    print(summary(first_sentence(results), report, len(results.failures), len(results.stages)))
+    return FAILED if results.failures else 0
+
+
+def run_with_progress(experiment: Experiment, arguments: argparse.Namespace) -> Results:
+    """Runs an experiment as the arguments of `add_machine` say, and shows how far it is."""
     from synthbench.cli.environments import confirm, say
     from synthbench.cli.output import Output
-    from synthbench.cli.progress import display_for, summary
-    from synthbench.reporting.answer import first_sentence
+    from synthbench.cli.progress import display_for
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a scheduler says Ctrl-C
     with display_for(experiment.plan, experiment.cached, Output(soft_wrap=True)) as display:
-        results = experiment.run(
+        return experiment.run(
             out=arguments.out,
             device=arguments.device,
             workers=arguments.workers,
@@ -58,8 +71,6 @@ def run_command(arguments: argparse.Namespace) -> int:
             minutes=arguments.minutes,
             command=typed(sys.argv[1:]),
         )
-    print(summary(first_sentence(results), report, len(results.failures), len(results.stages)))
-    return FAILED if results.failures else 0
 
 
 def typed(arguments: list[str]) -> str:
