@@ -79,9 +79,7 @@ def test_in_at_least_95_percent_of_simulated_boards_all_true_ranks_are_in_their_
     boards, held, singled = 1000, 0, 0
     for _ in range(boards):
         values = rng.normal(true, spread, (replicates, len(true)))
-        found = ranks(
-            values.mean(0).tolist(), (values.std(0, ddof=1) / replicates**0.5).tolist(), [replicates - 1.0] * len(true)
-        )
+        found = ranks(values.mean(0).tolist(), (values.std(0, ddof=1) / replicates**0.5).tolist(), [replicates - 1.0] * len(true))
         held += all(each.low <= low and high <= each.high for each, low, high in zip(found, best, worst, strict=True))
         singled += sum(each.low == each.high for each in found)
     assert held / boards >= 0.95

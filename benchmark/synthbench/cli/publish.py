@@ -18,7 +18,9 @@ def bundle_command(arguments: argparse.Namespace) -> int:
     from synthbench.publishing.writing import contents, pack, write_bundle
 
     store = open_existing(arguments)
-    author = Author(name=arguments.by, date=arguments.date, citation=arguments.citation, url=arguments.url)
+    author = Author(
+        name=arguments.by, date=arguments.date, citation=arguments.citation, url=arguments.url, contamination=arguments.weights_saw_data
+    )
     packed = pack(Path(arguments.results), store, list(store.contents()), author, with_truth=arguments.with_truth)
     test = packed.submission.test
     print_table([("members", "kB", "what"), *((count, size // 1024, what) for what, count, size in contents(packed))])
@@ -37,6 +39,10 @@ def verify_command(arguments: argparse.Namespace) -> int:
     from synthbench.publishing.verifying import verify
 
     found = verify(Path(arguments.bundle), Path(arguments.data) if arguments.data else None, processes=processors())
+    if arguments.receipt:
+        from synthbench.publishing.receipts import write_receipt
+
+        write_receipt(found, Path(arguments.receipt))
     print(f"bundle {found.submission.identity}: {len(found.submission.members)} members, each as stated")
     if found.rescored is None:
         print("self-reported: the true boxes are not in the bundle, so nothing was scored again; name the data with --data FOLDER")

@@ -1,15 +1,15 @@
 """Ranks as intervals: which places in a ranking the scores leave open to each row.
 
-Row i is *surely better* than row j if the hypothesis that it is not can be rejected. All these one-sided hypotheses, two a pair of rows, are
-tested together with Holm's step-down (1979), so that with 95 % probability none is rejected wrongly. Then the true rank of every
-row lies between 1 + the number of rows surely better than it, and n - the number of rows surely worse, for all rows at once. These
-are the simultaneous confidence sets for ranks of Mogstad, Romano, Shaikh and Wilhelm, "Inference for Ranks with Applications to
-Mobility across Neighbourhoods and Academic Achievement across Countries", Review of Economic Studies 91(1), 2024,
-https://doi.org/10.1093/restud/rdad006, with Welch's t (1947) and Satterthwaite's degrees of freedom in place of their bootstrap, since a
-board has means and standard errors and no samples.
+Row i is *surely better* than row j if the hypothesis that it is not can be rejected. All these one-sided hypotheses, two a pair
+of rows, are tested together with Holm's step-down (1979), so that with 95 % probability none is rejected wrongly. Then the true
+rank of every row lies between 1 + the number of rows surely better than it, and n - the number of rows surely worse, for all rows
+at once. These are the simultaneous confidence sets for ranks of Mogstad, Romano, Shaikh and Wilhelm, "Inference for Ranks with
+Applications to Mobility across Neighbourhoods and Academic Achievement across Countries", Review of Economic Studies 91(1), 2024,
+https://doi.org/10.1093/restud/rdad006, with Welch's t (1947) and Satterthwaite's degrees of freedom in place of their bootstrap,
+since a board has means and standard errors and no samples.
 
-The errors of two rows are taken as independent. Rows of one board share their test images, which moves them up and down together, so the true
-error of a difference is smaller, and the intervals are rather too wide than too narrow.
+The errors of two rows are taken as independent. Rows of one board share their test images, which moves them up and down together,
+so the true error of a difference is smaller, and the intervals are rather too wide than too narrow.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ NORMAL = 1e9
 
 @dataclass(frozen=True)
 class Ranked:
-    """The ranks that are open to a row: from `low` to `high`, 1 is the best. group: from 1; rows whose ranks overlap, directly or
-    through others, are in one group, and every rank in a group is below every rank in the next."""
+    """The ranks that are open to a row: from `low` to `high`, 1 is the best.
+
+    group: from 1; rows whose ranks overlap, directly or through rows between them, are in one group.
+    """
 
     low: int
     high: int
