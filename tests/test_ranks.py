@@ -51,8 +51,8 @@ def test_what_cannot_be_ranked_is_an_error(wrong: tuple[list[float], list[float]
 def test_the_p_value_is_that_of_welchs_test() -> None:
     rng = np.random.default_rng(4)
     one, other = rng.normal(0.4, 0.02, 5), rng.normal(0.38, 0.05, 7)
-    errors = [np.array([each.std(ddof=1) / len(each) ** 0.5]) for each in (one, other)]
-    ours = p_values(np.array([one.mean() - other.mean()]), *errors, np.array([4.0]), np.array([6.0]))
+    error, other_error = (np.array([each.std(ddof=1) / len(each) ** 0.5]) for each in (one, other))
+    ours = p_values(np.array([one.mean() - other.mean()]), error, other_error, np.array([4.0]), np.array([6.0]))
     assert ours[0] == pytest.approx(stats.ttest_ind(one, other, equal_var=False, alternative="greater").pvalue, rel=1e-9)
 
 

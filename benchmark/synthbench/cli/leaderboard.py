@@ -14,7 +14,7 @@ def command(arguments: argparse.Namespace) -> int:
     receipts = Path(arguments.receipts) if arguments.receipts else None
     merged = merge([Path(each) for each in arguments.bundle], folder, receipts, arguments.title)
     levels: dict[str, int] = {}
-    for part in merged.board.tables():
+    for part in merged.board.tables:
         rows = len(part.ranked) + len(part.unranked)
         name = f"closed division, {part.detector.name}" if part.detector else "open division"
         print(f"{name}: {rows} rows, {len(part.unranked)} of them without a rank (one replicate), in {len(part.groups)} groups")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from synthbench.evidence.ranks import Ranked, degrees_of_freedom, ranks
 from synthbench.publishing.entries import REFERENCE_KINDS, BoardEntry, Row
@@ -75,6 +76,7 @@ class Board:
     entries: Mapping[str, BoardEntry]
     receipts: Mapping[str, Receipt] = field(default_factory=dict)
 
+    @cached_property
     def tables(self) -> list[Table]:
         """A table for each detector of the closed division, and one for all others; none that has no row."""
         found: dict[int | None, list[Line]] = {number: [] for number in (*range(len(self.season.detectors)), None)}

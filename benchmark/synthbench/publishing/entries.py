@@ -34,10 +34,11 @@ REFERENCE_KINDS = ("real", "references")
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A training set and a detector.
 
-    ranked: whether it competes: a generated set, or a mix with generated images. rival: without a generative model. detector: position in
-    the suite's. images: generated ones, or real ones of a subset; whole: what a part is of. real_images: how many real images the row has,
-    if it is one of the curve of real images. verdict: as in the report; empty where there is none. seconds: to make the training set, as
-    measured by whoever made it. weights: starting weights, what they were trained on. licenses: of all plugins it needs.
+    ranked: whether it competes: a generated set, or a mix with generated images. rival: without a generative model. detector: its
+    position in the suite. images: generated ones, or real ones of a subset; whole: what a part is of. real_images: how many real
+    images the row has, if it is one of the curve of real images. verdict: as in the report; empty where there is none. seconds: to
+    make generated images and boxes, as measured by whoever made them. weights: starting weights, what they were trained on.
+    licenses: of all plugins it needs.
     """
 
     number: int
@@ -153,7 +154,7 @@ def rows_of(results: Results) -> list[Row]:
                     else None,
                     verdict=word,
                     worth=scores.evidence.equivalent(row.name, detector.name),
-                    seconds=sum(results.costs[row.name].values()) if row.name in results.costs else None,
+                    seconds=seconds_of(row, results),
                     weights=weights_of([*used, detector]),
                     licenses=sorted({each.license for each in (*used, detector) if each.license}),
                 )
@@ -163,6 +164,13 @@ def rows_of(results: Results) -> list[Row]:
     if len(rows) > MOST_ROWS:
         raise ValueError(f"{len(rows)} rows, more than {MOST_ROWS}")
     return rows
+
+
+def seconds_of(row: TrainingSetInfo, results: Results) -> float | None:
+    """Seconds to make a training set; None of real images, which only look free, and where it is unknown."""
+    if row.kind in ("real", "references", "subset") or row.name not in results.costs:
+        return None
+    return sum(results.costs[row.name].values())
 
 
 def checked(figure: Figure, least: int, what: str) -> Figure:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -75,13 +76,19 @@ def images_of(bundle: Bundle, rows: Sequence[Row]) -> tuple[Images, dict[str, by
 def checked(bundle: Bundle, name: str, content: bytes, largest: int) -> tuple[int, int]:
     """The size of a picture, which is a WebP that opens."""
     try:
-        with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
-            if max(image.size) > largest:
-                bundle.refuse(f"{name}: {image.width} x {image.height} pixels are too many")
-            image.load()
-            return image.size
+        return size_of(content, largest)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         bundle.refuse(f"{name}: no picture that opens ({error})")
+
+
+@lru_cache(maxsize=64)
+def size_of(content: bytes, largest: int) -> tuple[int, int]:
+    """The size of a WebP, which is decoded once: bundles of one test set have the same thumbnails. Raises ValueError if it is larger."""
+    with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
+        if max(image.size) > largest:
+            raise ValueError(f"{image.width} x {image.height} pixels are too many")
+        image.load()
+        return image.size
 
 
 def kept(content: bytes, files: dict[str, bytes]) -> str:

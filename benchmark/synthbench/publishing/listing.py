@@ -75,7 +75,7 @@ def name_of(part: Table) -> str:
 
 def records(board: Board) -> list[dict[str, Any]]:
     """All lines of all tables, references last in each."""
-    return [record(line, part) for part in board.tables() for line in (*part.ranked, *part.unranked, *part.references)]
+    return [record(line, part) for part in board.tables for line in (*part.ranked, *part.unranked, *part.references)]
 
 
 def as_json(board: Board, rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -104,7 +104,7 @@ def _cell(value: object) -> object:
 def as_markdown(board: Board) -> bytes:
     """`leaderboard.md`."""
     parts = [f"# {inline(board.season.title)}", protocol(board.season)]
-    for part in board.tables():
+    for part in board.tables:
         if part.detector:
             parts.append(f"## Closed division: `{inline(part.detector.name)}`")
         else:

@@ -27,7 +27,7 @@ LINK = re.compile(r"https?://[^\s\"'<>\\^`{|}]{1,500}", re.ASCII)
 
 def pages(board: Board) -> dict[str, bytes]:
     """All files of the site, by their names in the folder of the leaderboard."""
-    tables = board.tables()
+    tables = board.tables
     found = {f"site/{name}": (files(__package__) / "static" / name).read_bytes() for name in STATIC}
     views = [view_of(part, number) for number, part in enumerate(tables)]
     found["index.html"] = rendered("index.html", board=board, views=views, protocol=protocol(board.season), bundles=len(board.entries))
@@ -103,6 +103,7 @@ def compared(board: Board) -> bytes:
             "label": shown(f"{row.training_set}, {entry.suite.detectors[row.detector].name}", 120),
             "by": shown(entry.author.name or entry.suite.title or entry.suite.name, 60),
             "bundle": entry.identity,
+            "ranked": row.ranked,
         }
         for _, entry in sorted(board.entries.items())
         if entry.images.compared
@@ -117,7 +118,7 @@ def badges(tables: list[Table]) -> dict[str, bytes]:
     found = {}
     for part in tables:
         for line in (*part.ranked, *part.unranked):
-            rank = f"rank {rank_text(line)} of {len(part.ranked)}, " if line.rank else ""
+            rank = f"rank {rank_text(line)}, " if line.rank else ""
             text = f"{rank}AP {line.row.ap.mean:.3f}, {line.level}"
             found[f"entries/{line.entry.identity}/badge-{line.row.number}.svg"] = svg.badge(text)
     return found

@@ -40,7 +40,7 @@ function fromAddress() {
   const asked = new URLSearchParams(location.hash.slice(1));
   const known = (id, otherwise) => (entries.some((entry) => entry.id === id) ? id : otherwise);
   sides[0].value = known(asked.get("a"), entries[0].id);
-  sides[1].value = known(asked.get("b"), entries[Math.min(1, entries.length - 1)].id);
+  sides[1].value = known(asked.get("b"), (entries.find((entry) => entry.ranked) ?? entries[0]).id);
   const score = Number(asked.get("s") ?? NaN);
   if (score >= 0 && score <= 1 && asked.get("s")) byId("score").value = String(score);
   load();
