@@ -6,6 +6,8 @@ import csv
 import io
 import itertools
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from boards import changed, fake_bundle, members_of, nasty, submitted
 from msgspec import structs
 from synthbench import SynthbenchError
 from synthbench.cli import main
+from synthbench.cli.parser import parser
 from synthbench.publishing.merging import merge
 from synthbench.publishing.receipts import Receipt
 from synthbench.publishing.submission import Author
@@ -33,6 +36,9 @@ def bundle() -> Path:
 @pytest.fixture(scope="module")
 def others(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return submitted(bundle, tmp_path_factory.mktemp("others"), ["Ada", "Ben", "Cyd"])
+
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -291,3 +297,19 @@ def test_no_cell_of_a_csv_file_is_a_formula(bundle: Path, tmp_path: Path, name: 
     assert {row["author"] for row in rows} == {f"'{name.strip()}"}
     assert all(float(row["ap"]) >= 0 for row in rows)
     assert any(row["difference"].startswith("-") for row in rows), "a negative number is no formula"
+
+
+@pytest.mark.parametrize("name", ["leaderboards.md", "leaderboard-ci.yml"])
+def test_the_commands_of_the_documents_are_commands(name: str) -> None:
+    commands = re.findall(r"(?:^|[ ;])synthbench ((?:bundle|verify|leaderboard) [^\n;#`]*[\w\"}])", (DOCS / name).read_text(), re.MULTILINE)
+    assert len(commands) >= 3
+    for command in commands:
+        words = [word for word in shlex.split(command) if word not in ("$DATA", "BUNDLE...")]
+        assert parser().parse_args(words).command.partition(":")[2] in ("bundle_command", "verify_command", "command")
+
+
+def test_what_the_submitter_says_of_the_weights_is_on_the_board(bundle: Path, tmp_path: Path) -> None:
+    assert main(["bundle", str(bundle.parent / "reports" / "squares.json"), "-o", str(tmp_path / "said.zip"), "--store",
+                 str(bundle.parent / "store"), "--weights-saw-data", "yes"]) == 0  # fmt: skip
+    merge([tmp_path / "said.zip", bundle], tmp_path / "board")
+    assert {row["weights_saw_data"] for row in rows_of(tmp_path / "board") if row["kind"] == "generated"} == {"yes", "unknown"}

@@ -65,7 +65,10 @@ def test_degrees_of_freedom_come_back_from_an_interval(freedom: float, error: fl
 def test_an_interval_that_no_t_distribution_has_is_an_error() -> None:
     with pytest.raises(ValueError, match="too narrow"):
         degrees_of_freedom(0.1, 0.1)
+    with pytest.raises(ValueError, match="error of 0"):
+        degrees_of_freedom(0.0, 0.1)
     assert degrees_of_freedom(0.0, 0.0) == NORMAL
+    assert degrees_of_freedom(1e-17, 0.0) == NORMAL
     assert degrees_of_freedom(0.1, 0.1 * 1.959964) == NORMAL
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NORMAL = 1e9
 """Degrees of freedom from which on Student's t is the normal distribution."""
+ROUNDING = 1e-9
+"""Below this, an error and its interval are what is left of sums that should be 0: their ratio means nothing."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,16 @@ class Ranked:
 
 
 def degrees_of_freedom(error: float, half_width: float) -> float:
-    """The degrees of freedom of a 95 % interval `mean ± half_width` with a standard error; `NORMAL` if the error is 0.
+    """The degrees of freedom of a 95 % interval `mean ± half_width` with a standard error; `NORMAL` if both are 0.
 
     Raises ValueError if the interval is narrower than that of a normal distribution, as no t interval is.
     """
     from scipy.special import stdtr, stdtridf, stdtrit
 
-    if error == 0:
+    if error < ROUNDING and half_width < ROUNDING:
         return NORMAL
+    if error == 0:
+        raise ValueError(f"an interval of ±{half_width:g} for a standard error of 0")
     quantile = half_width / error
     normal = float(stdtrit(NORMAL, 1 - LEVEL / 2))
     if quantile < normal * (1 - 1e-6):

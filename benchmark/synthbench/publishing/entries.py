@@ -156,7 +156,7 @@ def rows_of(results: Results) -> list[Row]:
                     worth=scores.evidence.equivalent(row.name, detector.name),
                     seconds=seconds_of(row, results),
                     weights=weights_of([*used, detector]),
-                    licenses=sorted({each.license for each in (*used, detector) if each.license}),
+                    licenses=sorted({part for each in (*used, detector) if each.license for part in each.license.split(" AND ")}),
                 )
             )
     if not any(row.ranked for row in rows):

@@ -92,9 +92,9 @@ def forest(rows: Sequence[tuple[str, Figure]], margin: float, title: str) -> Mar
     for position, (label, figure) in enumerate(rows):
         parts.append(tag("text", short(label), x=8, y=ROW * position + 14, class_="label"))
         parts.append(whisker(figure, axis, ROW * position + 24))
-    parts += [
-        tag("text", f"{tick:+.2f}".replace("-", "\N{MINUS SIGN}"), x=axis.at(tick), y=bottom + 14, class_="tick") for tick in axis.ticks()
-    ]
+    for tick in axis.ticks():
+        label = f"{tick:+.2f}".replace("-", "\N{MINUS SIGN}") if tick else "0"
+        parts.append(tag("text", label, x=axis.at(tick), y=bottom + 14, class_="tick"))
     parts.append(tag("text", "AP more (right) or less (left) than with all real images", x=WIDTH / 2, y=bottom + 30, class_="tick"))
     return chart(title, bottom + 36, parts)
 
