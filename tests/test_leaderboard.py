@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import itertools
 import json
@@ -21,8 +22,9 @@ from synthbench import SynthbenchError
 from synthbench.cli import main
 from synthbench.cli.parser import parser
 from synthbench.publishing.merging import merge
-from synthbench.publishing.receipts import Receipt
+from synthbench.publishing.receipts import Receipt, receipt_of
 from synthbench.publishing.submission import Author
+from synthbench.publishing.verifying import verify
 from synthbench.results.model import Results
 
 pytestmark = pytest.mark.xdist_group("leaderboard")  # in one process the bundle is made once
@@ -313,3 +315,10 @@ def test_what_the_submitter_says_of_the_weights_is_on_the_board(bundle: Path, tm
                  str(bundle.parent / "store"), "--weights-saw-data", "yes"]) == 0  # fmt: skip
     merge([tmp_path / "said.zip", bundle], tmp_path / "board")
     assert {row["weights_saw_data"] for row in rows_of(tmp_path / "board") if row["kind"] == "generated"} == {"yes", "unknown"}
+
+
+def test_a_receipt_names_no_folder_of_the_maintainer(bundle: Path, tmp_path: Path) -> None:
+    found = verify(bundle)
+    assert receipt_of(found).against == "the true boxes in the bundle"
+    with_data = receipt_of(dataclasses.replace(found, against="the true boxes in /home/me/bundles"))
+    assert with_data.against == "the maintainer's copy of the data"

@@ -13,7 +13,7 @@ import msgspec
 from synthbench import __version__
 from synthbench.errors import SynthbenchError
 from synthbench.files import write_bytes
-from synthbench.publishing.verifying import Level, Verification
+from synthbench.publishing.verifying import IN_BUNDLE, Level, Verification
 
 SCHEMA = 1
 LEVELS: tuple[Level, ...] = ("self-reported", "re-scored", "re-run")
@@ -46,7 +46,7 @@ def receipt_of(found: Verification) -> Receipt:
     return Receipt(
         checksum=found.submission.checksum,
         level=found.level,
-        against=found.against if "bundle" in found.against or not found.against else "the maintainer's copy of the data",
+        against=found.against if found.against in ("", IN_BUNDLE) else "the maintainer's copy of the data",
         synthbench=__version__,
         numbers=found.rescored.numbers if found.rescored else 0,
         problems=len(found.problems),
