@@ -19,7 +19,20 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="synthbench", description="Can generated images replace the photographs you don't have?")
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_run, add_plan, add_plugins, add_report, add_new, add_check, add_env, add_stores, add_compare, add_bundle, add_verify):
+    for add in (
+        add_run,
+        add_plan,
+        add_plugins,
+        add_report,
+        add_new,
+        add_check,
+        add_env,
+        add_stores,
+        add_compare,
+        add_bundle,
+        add_verify,
+        add_leaderboard,
+    ):
         add(commands)
     return top
 
@@ -125,6 +138,12 @@ def add_bundle(commands: Any) -> None:
     bundle.add_argument("--date", default="", help="when, as YYYY-MM-DD")
     bundle.add_argument("--citation", default="", help="how to cite it")
     bundle.add_argument("--url", default="", help="where more is said of it")
+    bundle.add_argument(
+        "--weights-saw-data",
+        choices=("yes", "no", "unknown"),
+        default="unknown",
+        help="whether the starting weights saw this data set or its like (default: %(default)s)",
+    )
     truth = bundle.add_mutually_exclusive_group()
     truth.add_argument("--with-truth", action="store_true", default=None, help="the data may be passed on, whatever its licence is called")
     truth.add_argument("--without-truth", dest="with_truth", action="store_false", help="leave out true boxes and real images")
@@ -137,6 +156,7 @@ def add_verify(commands: Any) -> None:
     verify = commands.add_parser("verify", help="check a bundle: score its predictions again, and compare every number")
     verify.add_argument("bundle", help="a .zip that `synthbench bundle` wrote")
     verify.add_argument("--data", metavar="FOLDER", help="the folder of the data, if the bundle is without the true boxes or not trusted")
+    verify.add_argument("--receipt", metavar="FOLDER", help="write what was found there, for `synthbench leaderboard --receipts`")
     verify.add_argument("--rerun", action="store_true", help="then run its experiment again with fresh seeds, and compare; takes long")
     rerun = verify.add_argument_group("with --rerun")
     rerun.add_argument("--replicates", type=count, metavar="N", help="how many times (default: as often as in the bundle)")
@@ -146,6 +166,18 @@ def add_verify(commands: Any) -> None:
     add_store(rerun)
     add_machine(rerun)
     verify.set_defaults(command="publish:verify_command")
+
+
+def add_leaderboard(commands: Any) -> None:
+    """`synthbench leaderboard`."""
+    board = commands.add_parser("leaderboard", help="merge bundles of one season into a leaderboard: Markdown, JSON, CSV and a static site")
+    board.add_argument("bundle", nargs="*", help="what `synthbench bundle` wrote; those merged earlier need not be named again")
+    board.add_argument("--out", required=True, metavar="FOLDER", help="the leaderboard; the first bundle of an empty one sets its season")
+    board.add_argument(
+        "--receipts", metavar="FOLDER", help="what `synthbench verify --receipt` wrote; without it an entry is self-reported"
+    )
+    board.add_argument("--title", default="", help="of a new leaderboard (default: the title of the first bundle's suite)")
+    board.set_defaults(command="leaderboard:command")
 
 
 def add_stores(commands: Any) -> None:

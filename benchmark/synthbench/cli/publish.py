@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synthbench.cli.store import open_existing
 from synthbench.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from synthbench.publishing.verifying import Verification
 
 FAILED = 1
 SHOWN = 20
@@ -18,7 +22,9 @@ def bundle_command(arguments: argparse.Namespace) -> int:
     from synthbench.publishing.writing import contents, pack, write_bundle
 
     store = open_existing(arguments)
-    author = Author(name=arguments.by, date=arguments.date, citation=arguments.citation, url=arguments.url)
+    author = Author(
+        name=arguments.by, date=arguments.date, citation=arguments.citation, url=arguments.url, contamination=arguments.weights_saw_data
+    )
     packed = pack(Path(arguments.results), store, list(store.contents()), author, with_truth=arguments.with_truth)
     test = packed.submission.test
     print_table([("members", "kB", "what"), *((count, size // 1024, what) for what, count, size in contents(packed))])
@@ -38,20 +44,29 @@ def verify_command(arguments: argparse.Namespace) -> int:
 
     found = verify(Path(arguments.bundle), Path(arguments.data) if arguments.data else None, processes=processors())
     print(f"bundle {found.submission.identity}: {len(found.submission.members)} members, each as stated")
+    print_rescored(found)
+    if arguments.rerun and found.rescored is not None and found.holds:
+        from synthbench.cli.rerun import rerun
+
+        found = rerun(found, arguments)
+    if arguments.receipt:
+        from synthbench.publishing.receipts import write_receipt
+
+        write_receipt(found, Path(arguments.receipt))
+    return FAILED if not found.holds or (arguments.rerun and found.level != "re-run") else 0
+
+
+def print_rescored(found: Verification) -> None:
+    """What scoring the predictions again gave."""
     if found.rescored is None:
         print("self-reported: the true boxes are not in the bundle, so nothing was scored again; name the data with --data FOLDER")
-        return FAILED if arguments.rerun else 0
+        return
     for problem in found.problems[:SHOWN]:
         print(f"does not hold: {problem}")
     if len(found.problems) > SHOWN:
         print(f"and {len(found.problems) - SHOWN} more")
     if not found.holds:
         print(f"{found.level}: of {found.rescored.numbers} numbers, {len(found.problems)} do not follow from the predictions")
-        return FAILED
+        return
     print(f"re-scored with {found.against}: all {found.rescored.numbers} numbers of {found.rescored.cells} cells hold")
     print(f"not scored again: {', '.join(found.unchecked)}")
-    if arguments.rerun:
-        from synthbench.cli.rerun import rerun
-
-        found = rerun(found, arguments)
-    return 0 if found.holds else FAILED

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Literal
 
 import msgspec
 from msgspec import structs
@@ -30,6 +31,9 @@ LARGEST_JSON, LARGEST_MEMBER, LARGEST_BUNDLE = 2**26, 2**28, 2**30
 """Bytes, unpacked. A bundle of 54 cells with 100 boxes on each of 331 images has about 90 MB."""
 
 
+Contamination = Literal["yes", "no", "unknown"]
+
+
 class Member(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A file of a bundle. size: bytes."""
 
@@ -38,12 +42,16 @@ class Member(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class Author(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who submits, and when, as they say. citation: how to cite the entry; url: where more is said of it; date: YYYY-MM-DD."""
+    """Who submits, and when, as they say. citation: how to cite the entry; url: where more is said of it; date: YYYY-MM-DD.
+
+    contamination: whether the starting weights saw this data set or its like.
+    """
 
     name: str = ""
     date: str = ""
     citation: str = ""
     url: str = ""
+    contamination: Contamination = "unknown"
 
 
 class TestData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

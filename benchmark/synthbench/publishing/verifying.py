@@ -15,6 +15,8 @@ from synthbench.publishing.submission import Submission
 from synthbench.registry import installed
 
 Level = Literal["self-reported", "re-scored", "re-run"]
+IN_BUNDLE = "the true boxes in the bundle"
+"""What a bundle's predictions are scored with where no data is named."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def verify(path: Path, data: Path | None = None, *, processes: int = 1) -> Verif
                 f"{path}: was scored with version {submission.metrics} of the metrics; this synthbench has {METRICS_VERSION}, and scores "
                 "of different versions are not comparable"
             )
-        truth, against = bundle.truth, "the true boxes in the bundle"
+        truth, against = bundle.truth, IN_BUNDLE
         if data is not None:
             truth, against = truth_from(bundle.results.suite.data, data, installed()), f"the true boxes in {data}"
             if truth.fingerprint != submission.test.fingerprint:

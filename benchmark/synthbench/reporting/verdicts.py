@@ -5,7 +5,7 @@ from __future__ import annotations
 from synthbench.reporting.answer import word_of
 from synthbench.reporting.scores import Pick, Scores, spanned
 from synthbench.reporting.tables import UNKNOWN, table
-from synthbench.results.claims import Figure, Settling, Verdict
+from synthbench.results.claims import Equivalent, Figure, Settling, Verdict
 
 WORDS = {"replaces": "**replaces**", "does not": "does not", "not settled": "not settled"}
 
@@ -44,7 +44,11 @@ def _is(word: str, verdict: Verdict | None) -> bool:
 
 def in_real_images(scores: Scores, row: str, detector: str) -> str:
     """`34 [22, 51]`: how many real images give the same AP."""
-    worth = scores.evidence.equivalent(row, detector)
+    return worth_of(scores.evidence.equivalent(row, detector))
+
+
+def worth_of(worth: Equivalent | None) -> str:
+    """`34 [22, 51]`: how many real images give the same AP; a dash where that is unknown."""
     if worth is None:
         return UNKNOWN
     ends = ""
