@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from synthbench.evidence.ranks import NORMAL, degrees_of_freedom, p_values, ranks
+from synthbench.evidence.ranks import ranks
+from synthbench.evidence.welch import NORMAL, degrees_of_freedom, p_values
 
 
 def spans(*arguments: list[float]) -> list[tuple[int, int, int]]:

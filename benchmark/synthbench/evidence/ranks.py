@@ -21,16 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthbench.evidence.intervals import LEVEL
+from synthbench.evidence.welch import NORMAL, p_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-NORMAL = 1e9
-"""Degrees of freedom from which on Student's t is the normal distribution."""
-ROUNDING = 1e-9
-"""Below this, an error and its interval are what is left of sums that should be 0: their ratio means nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,30 +39,6 @@ class Ranked:
     low: int
     high: int
     group: int
-
-
-def degrees_of_freedom(error: float, half_width: float) -> float:
-    """The degrees of freedom of a 95 % interval `mean ± half_width` with a standard error; `NORMAL` if both are 0.
-
-    Raises ValueError if the interval is narrower than that of a normal distribution, as no t interval is.
-    """
-    from scipy.special import stdtr, stdtridf, stdtrit
-
-    if error < ROUNDING and half_width < ROUNDING:
-        return NORMAL
-    if error == 0:
-        raise ValueError(f"an interval of ±{half_width:g} for a standard error of 0")
-    quantile = half_width / error
-    normal = float(stdtrit(NORMAL, 1 - LEVEL / 2))
-    if quantile < normal * (1 - 1e-6):
-        raise ValueError(f"an interval of ±{half_width:g} is too narrow for a standard error of {error:g}")
-    # Close to the normal distribution the inverse has no digits left.
-    if quantile < normal * (1 + 1e-6):
-        return NORMAL
-    found = float(stdtridf(1 - LEVEL / 2, quantile))
-    if not abs(float(stdtr(found, quantile)) - (1 - LEVEL / 2)) < 1e-6:
-        raise ValueError(f"an interval of ±{half_width:g} has no degrees of freedom for a standard error of {error:g}")
-    return min(found, NORMAL)
 
 
 def ranks(means: Sequence[float], errors: Sequence[float], freedoms: Sequence[float]) -> list[Ranked]:
@@ -106,15 +78,3 @@ def surely_better(mean: Floats, error: Floats, freedom: Floats) -> NDArray[np.bo
     passed = order[: fails[0]] if len(fails) else order
     found[first[passed], second[passed]] = True
     return found
-
-
-def p_values(gap: Floats, one: Floats, other: Floats, freedom: Floats, other_freedom: Floats) -> Floats:
-    """One-sided p-values of the claims that the truth of each gap is above 0, by Welch's test. one, other: the two standard errors."""
-    from scipy.special import stdtr
-
-    parts, other_parts = one**2, other**2
-    variance = parts + other_parts
-    with np.errstate(divide="ignore", invalid="ignore"):
-        degrees = variance**2 / (parts**2 / freedom + other_parts**2 / other_freedom)
-        tested = stdtr(np.minimum(degrees, NORMAL), -gap / np.sqrt(variance))
-    return np.where(variance > 0, tested, np.where(gap > 0, 0.0, 1.0))

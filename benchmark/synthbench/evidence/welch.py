@@ -10,14 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import isfinite
+from typing import TYPE_CHECKING
 
 from synthbench.evidence.intervals import LEVEL
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
 NORMAL = 1e9
 """Degrees of freedom that stand for infinitely many: from here on `stdtrit` gives the normal quantile."""
-FEWEST = 0.1
-"""The fewest degrees of freedom that are told apart; Satterthwaite's are never fewer than those of a part, which are 1 or more."""
+ROUNDING = 1e-9
+"""Below this, an error and its interval are what is left of sums that should be 0: their ratio means nothing."""
 
 
 @dataclass(frozen=True)
@@ -58,38 +65,71 @@ def mean_of(mean: float, low: float | None, high: float | None, error: float | N
         return None
     if error < 0 or not low <= mean <= high:
         return None
-    return Mean(mean, error, freedom_of((high - low) / (2 * error)) if error > 0 else NORMAL)
+    try:
+        return Mean(mean, error, degrees_of_freedom(error, (high - low) / 2))
+    except ValueError:
+        return None
 
 
-def freedom_of(quantile: float) -> float:
-    """The degrees of freedom for which Student's t has this quantile at 97.5 %: the fewer, the higher it is."""
-    from scipy.optimize import brentq
-    from scipy.special import stdtrit
+def degrees_of_freedom(error: float, half_width: float) -> float:
+    """The degrees of freedom of a 95 % interval `mean ± half_width` with a standard error; `NORMAL` if both are 0.
 
-    def above(freedom: float) -> float:
-        return float(stdtrit(freedom, 1 - LEVEL / 2)) - quantile
+    Raises ValueError if the interval is narrower than that of a normal distribution, as no t interval is.
+    """
+    from scipy.special import stdtr, stdtridf, stdtrit
 
-    if above(NORMAL) >= 0:
+    if error < ROUNDING and half_width < ROUNDING:
         return NORMAL
-    return FEWEST if above(FEWEST) <= 0 else float(brentq(above, FEWEST, NORMAL, rtol=1e-10))
+    if error == 0:
+        raise ValueError(f"an interval of ±{half_width:g} for a standard error of 0")
+    quantile = half_width / error
+    normal = float(stdtrit(NORMAL, 1 - LEVEL / 2))
+    if quantile < normal * (1 - 1e-6):
+        raise ValueError(f"an interval of ±{half_width:g} is too narrow for a standard error of {error:g}")
+    # Close to the normal distribution the inverse has no digits left.
+    if quantile < normal * (1 + 1e-6):
+        return NORMAL
+    found = float(stdtridf(1 - LEVEL / 2, quantile))
+    if not abs(float(stdtr(found, quantile)) - (1 - LEVEL / 2)) < 1e-6:
+        raise ValueError(f"an interval of ±{half_width:g} has no degrees of freedom for a standard error of {error:g}")
+    return min(found, NORMAL)
 
 
 def compare_means(pairs: Sequence[tuple[Mean, Mean]]) -> list[Change]:
     """The change from the first to the second mean of each pair, tested together."""
-    from scipy.special import stdtr, stdtrit
+    import numpy as np
+    from scipy.special import stdtrit
 
-    changes, p_values = [], []
-    for first, second in pairs:
-        mean, variance = second.mean - first.mean, first.error**2 + second.error**2
-        below = first.error**4 / first.freedom + second.error**4 / second.freedom
-        freedom = min(variance**2 / below, NORMAL) if below > 0 else NORMAL
-        reach = float(stdtrit(freedom, 1 - LEVEL / 2)) * sqrt(variance)
-        changes.append((mean, mean - reach, mean + reach))
-        if variance == 0:  # nothing in either is random
-            p_values.append(1.0 if mean == 0 else 0.0)
-        else:
-            p_values.append(min(2 * float(stdtr(freedom, -abs(mean) / sqrt(variance))), 1.0))
-    return [Change(*change, p) for change, p in zip(changes, holm(p_values), strict=True)]
+    if not pairs:
+        return []
+    first, second = (np.array([[each.mean, each.error, each.freedom] for each in side]).T for side in zip(*pairs, strict=True))
+    gap = second[0] - first[0]
+    error, freedom = difference_error(first[1], second[1], first[2], second[2])
+    reach = stdtrit(freedom, 1 - LEVEL / 2) * error
+    p = np.minimum(2 * p_values(np.abs(gap), first[1], second[1], first[2], second[2]), 1.0)
+    return [Change(*each) for each in zip(gap.tolist(), (gap - reach).tolist(), (gap + reach).tolist(), holm(p.tolist()), strict=True)]
+
+
+def difference_error(one: Floats, other: Floats, freedom: Floats, other_freedom: Floats) -> tuple[Floats, Floats]:
+    """The standard errors of differences of two means, and Satterthwaite's degrees of freedom. one, other: the two standard errors."""
+    import numpy as np
+
+    parts, other_parts = one**2, other**2
+    variance = parts + other_parts
+    below = parts**2 / freedom + other_parts**2 / other_freedom
+    degrees = np.divide(variance**2, below, out=np.full_like(variance, NORMAL), where=below > 0)
+    return np.sqrt(variance), np.minimum(degrees, NORMAL)
+
+
+def p_values(gap: Floats, one: Floats, other: Floats, freedom: Floats, other_freedom: Floats) -> Floats:
+    """One-sided p-values of the claims that the truth of each gap is above 0. one, other: the two standard errors."""
+    import numpy as np
+    from scipy.special import stdtr
+
+    error, degrees = difference_error(one, other, freedom, other_freedom)
+    tested = stdtr(degrees, np.divide(-gap, error, out=np.zeros_like(gap), where=error > 0))
+    found: Floats = np.where(error > 0, tested, np.where(gap > 0, 0.0, 1.0))
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from synthbench.evidence.ranks import Ranked, degrees_of_freedom, ranks
+from synthbench.evidence.ranks import Ranked, ranks
+from synthbench.evidence.welch import degrees_of_freedom
 from synthbench.publishing.entries import REFERENCE_KINDS, BoardEntry, Row
 from synthbench.publishing.receipts import Receipt
 from synthbench.publishing.season import ClosedDetector, Season

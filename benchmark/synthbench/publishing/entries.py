@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from synthbench.errors import SynthbenchError
-from synthbench.evidence.ranks import degrees_of_freedom
+from synthbench.evidence.welch import degrees_of_freedom
 from synthbench.publishing.images import Images, images_of
 from synthbench.publishing.opening import Bundle
 from synthbench.publishing.season import Season, season_of
