@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from synthbench.reporting.scores import Scores, listed, spanned
+from synthbench.reporting.words import more
 from synthbench.results.claims import Figure
 from synthbench.results.model import Results
 from synthbench.results.worth import real_images
@@ -124,8 +125,7 @@ def _settling(scores: Scores, detectors: Sequence[str]) -> str:
     known = [each for each in found if each]
     replicates = min((each.replicates for each in known if each.replicates), default=None)
     images = min((each.images for each in known if each.images), default=None)
-    ways = [f"{replicates} more replicates"] if replicates else []
-    ways += [f"{images} more test images"] if images else []
+    ways = more(replicates, images)
     return f": at the present spread it takes about {' or '.join(ways)} to settle one of them" if ways else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from synthbench.reporting.answer import word_of
 from synthbench.reporting.scores import Pick, Scores, spanned
 from synthbench.reporting.tables import UNKNOWN, table
+from synthbench.reporting.words import more
 from synthbench.results.claims import Equivalent, Figure, Settling, Verdict
 
 WORDS = {"replaces": "**replaces**", "does not": "does not", "not settled": "not settled"}
@@ -100,6 +101,6 @@ def _ways(verdict: Verdict | None) -> str:
     if verdict is None or verdict.word != "not settled":
         return ""
     settling = verdict.settling or Settling(replicates=None, images=None)
-    ways = [f"{settling.replicates} more replicates"] if settling.replicates else []
-    ways += [f"{settling.images} more test images"] if settling.images else []
-    return " or ".join(ways) or ("nothing feasible" if verdict.settling else "more replicates or test images")
+    return " or ".join(more(settling.replicates, settling.images)) or (
+        "nothing feasible" if verdict.settling else "more replicates or test images"
+    )

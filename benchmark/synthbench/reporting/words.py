@@ -49,3 +49,9 @@ Each annotator was also run on the test images, whose true boxes are known. Prec
 (IoU 0.5). Recall: the share of the objects that it found. On generated images it may do better or worse: their true boxes are
 not known."""
 """What an annotator's figures mean."""
+
+
+def more(replicates: int | None, images: int | None) -> list[str]:
+    """How many more of one or of the other it takes; nothing where no number is known."""
+    numbers = {"replicate": replicates, "test image": images}
+    return [f"{count} more {what}{'s' * (count > 1)}" for what, count in numbers.items() if count]
