@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from math import isfinite
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 
 from synthbench.errors import SynthbenchError
-from synthbench.evidence.welch import degrees_of_freedom
+from synthbench.publishing.figures import checked, not_finite
 from synthbench.publishing.images import Images, images_of
 from synthbench.publishing.opening import Bundle
 from synthbench.publishing.season import Season, season_of
@@ -173,22 +172,6 @@ def seconds_of(row: TrainingSetInfo, results: Results) -> float | None:
     return sum(results.costs[row.name].values())
 
 
-def checked(figure: Figure, least: int, what: str) -> Figure:
-    """A figure that may stand on a board. Raises ValueError if it is out of range, or its interval is not one."""
-    error, low, high = figure.error, figure.low, figure.high
-    if not least <= figure.mean <= 1:
-        raise ValueError(f"{what} is {figure.mean}")
-    if error is None or low is None or high is None:
-        if not error is low is high is None:
-            raise ValueError(f"{what} has half an interval")
-        return figure
-    half = (high - low) / 2
-    if not (isfinite(half) and 0 <= error <= 1 and abs((high + low) / 2 - figure.mean) < 1e-6):
-        raise ValueError(f"{what} is {figure.mean}, and its interval [{low}, {high}] is not around it")
-    degrees_of_freedom(error, half)
-    return figure
-
-
 def plugins_of(row: TrainingSetInfo, results: Results, above: frozenset[str] = frozenset()) -> list[EntryInfo]:
     """The generators and annotators that a training set needs, and the detectors of teachers.
 
@@ -219,15 +202,6 @@ def weights_of(used: Iterable[EntryInfo]) -> dict[str, str]:
 def platform_of(environment: Environment) -> str:
     """The machine and what ran on it, in a line."""
     return cut(f"{environment.platform}, Python {environment.python}", LONGEST_NAME)
-
-
-def not_finite(value: Any, place: str = "entry") -> Iterator[str]:
-    """The places of numbers that are not finite: JSON's 1e999 is infinite."""
-    if isinstance(value, dict | list):
-        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from not_finite(each, f"{place}.{str(key)[:60]}")
-    elif isinstance(value, float) and not isfinite(value):
-        yield place
 
 
 def read_entry(path: Path) -> BoardEntry:
