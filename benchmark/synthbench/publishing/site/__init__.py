@@ -18,7 +18,7 @@ from synthbench.publishing.site.bundle_page import bundle_page
 from synthbench.reporting.scores import spanned
 from synthbench.reporting.tables import duration
 from synthbench.reporting.verdicts import worth_of
-from synthbench.text import cut
+from synthbench.text import cut, printable
 
 STATIC = ("style.css", "board.js", "compare.js")
 LINK = re.compile(r"https?://[^\s\"'<>\\^`{|}]{1,500}", re.ASCII)
@@ -64,7 +64,8 @@ def rendered(template: str, **values: object) -> bytes:
 
 def shown(text: str, longest: int = 400) -> str:
     """A stranger's text in one line, short and printable."""
-    return cut(" ".join(text.split()), longest)
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
 
 
 def link(text: str) -> str:
