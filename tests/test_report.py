@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 from synthbench.contract.images import write_image
 from synthbench.contract.types import Boxes, Picture
@@ -17,8 +18,10 @@ from synthbench.errors import SynthbenchError
 from synthbench.reporting import render_file, write_report
 from synthbench.reporting.markdown import render
 from synthbench.reporting.pictures import MACHINE, TRUE, draw_pictures
+from synthbench.reporting.scores import Scores
 from synthbench.reporting.tiles import Gallery, TileRow
-from synthbench.results.claims import Difference, Evidence, Figure, Level, Settling, Verdict, Word
+from synthbench.reporting.verdicts import in_real_images
+from synthbench.results.claims import Difference, Equivalent, Evidence, Figure, Level, Settling, Verdict, Word
 from synthbench.results.files import read_results, write_results
 from synthbench.results.model import Results
 
@@ -180,7 +183,7 @@ def thrice(values: Values, *more: dict[str, Any]) -> Results:
         (
             0.47,
             "**Whether generated images replace the 160 real images is not settled** for yolo: at the present spread it takes about 7 more "
-            "replicates to settle one of them.",
+            "replicates for `yolo` to settle the best set.",
         ),
     ],
 )
@@ -192,16 +195,47 @@ def test_the_answer_for_one_detector(generated: float, said: str) -> None:
     assert "and over 80 test images" in told
 
 
+def test_where_more_real_images_bring_nothing_the_answer_says_so() -> None:
+    told = lead(thrice(three(0.52, 0.51, 0.47)))
+    assert (
+        "**The 20 references alone did as well as the 160 real images**, as far as can be told, for `yolo` (AP −0.010 [−0.030, +0.010])"
+        in told
+    )
+    assert "there is nothing that generated ones could stand in for" in told
+    assert "did as well as" not in lead(thrice(three(0.52, 0.28, 0.47)))
+
+
+def test_what_an_image_is_worth_is_not_told_where_the_curve_is_flat() -> None:
+    def shown(references: float, high: float) -> str:
+        held = thrice(three(0.52, references, 0.47))
+        assert held.evidence is not None
+        worth = Equivalent(
+            training_set="gan x teacher",
+            detector="yolo",
+            images=34.0,
+            position="within",
+            low=22.0,
+            high=high,
+            bounded=True,
+            smallest=20,
+            largest=160,
+        )
+        return in_real_images(
+            Scores(structs.replace(held, evidence=structs.replace(held.evidence, equivalents=[worth]))), "gan x teacher", "yolo"
+        )
+
+    assert shown(0.28, 51.0) == "34 [22, 51]"
+    assert shown(0.51, 51.0) == "not told"
+    assert shown(0.51, 20.0) != "not told", "it is below the references all the same"
+
+
 def test_detectors_that_disagree_are_all_named() -> None:
     values = three(0.52, 0.28, 0.31) | {("real", "detr"): [0.6], ("references", "detr"): [0.59], ("gan x teacher", "detr"): [0.6]}
     told = lead(thrice(values))
     assert "depends on the detector**: they do for `detr` and they do not for `yolo` (at most 0.05 AP worse counts)." in told
-    assert (
-        "Compared with the 20 references alone, which the generators were fitted on, the best generated set is better for `yolo` and"
-        in told
-    )
+    assert "Compared with the 20 references alone, the best generated set is better for `yolo` and" in told
     assert "not distinguishable for `detr`." in told
-    assert re.search(r"\| yolo +\| +0\.520 \[0\.500, 0\.540\] \| `gan x teacher` +\| +.0\.210 \[.0\.230, .0\.190\] \|", told)
+    assert re.search(r"\| yolo +\| +0\.520 \[0\.500, 0\.540\] \| `gan x teacher` \(96 images\) +\| +.0\.210 \[.0\.230, .0\.190\] \|", told)
     assert "does not" in told
 
 
@@ -422,12 +456,12 @@ def test_fewer_generated_images_are_a_curve_and_no_candidates(tmp_path: Path) ->
 def test_the_best_generated_set_is_chosen_on_held_out_images() -> None:
     values = three(0.52, 0.28, 0.31) | {("gan x native", "yolo"): [0.30]}
     held = thrice(values, {"name": "gan x native", "kind": "generated", "generator": "gan", "annotator": "native", "images": 96})
-    assert re.search(r"\| yolo +\|.*\| `gan x teacher` +\|", lead(held))
+    assert re.search(r"\| yolo +\|.*\| `gan x teacher` \(96 images\) +\|", lead(held))
     assert "flatters" in lead(held)
     aps = {"gan x teacher": 0.2, "gan x native": 0.25}
     cells = [msgspec.structs.replace(cell, held_out_ap=aps.get(cell.training_set)) for cell in held.cells]
     held = msgspec.structs.replace(held, cells=cells, suite=msgspec.structs.replace(held.suite, holdout=20))
-    assert re.search(r"\| yolo +\|.*\| `gan x native` +\|", lead(held))
+    assert re.search(r"\| yolo +\|.*\| `gan x native` \(96 images\) +\|", lead(held))
     assert "chosen by the AP on held-out real images (20)" in lead(held)
     assert "the 140 real images" in lead(held), "those that are left"
 

@@ -203,15 +203,16 @@ class Experiment:
             self.store.sweep()  # what killed workers left
             state.cached &= cached
             took: float | None = round(time.monotonic() - started, 1)
-            if len(state.cached) == len(self.plan.stages) and earlier is not None:  # nothing ran: the earlier run's figures stay true
-                workers, took = earlier.environment.workers or workers, earlier.environment.wall_seconds
+            if len(state.cached) == len(self.plan.stages):  # nothing ran: an earlier run's figures stay true
+                machine = earlier.environment if earlier else None
+                facts["workers"], took = (machine.workers, machine.wall_seconds) if machine else (None, None)
             if (complete := self.plan.complete(state.is_settled)) == 0:
                 raise SynthbenchError(
                     f"{minutes:g} minutes were over before the first replicate was complete: {state.settled} of {len(self.plan.stages)} "
                     "stages are done; run again to go on"
                 )
             try:
-                return self._report(self.plan.first(complete), state, out, **facts | {"workers": workers, "wall_seconds": took})
+                return self._report(self.plan.first(complete), state, out, **facts | {"wall_seconds": took})
             except DamagedArtifact as damage:  # what only the report reads
                 attempts += 1
                 if attempts > RENEWED:

@@ -195,7 +195,8 @@ def weights_of(used: Iterable[EntryInfo]) -> dict[str, str]:
     found = {}
     for entry in used:
         for option, text in entry.trained_on.items():
-            found[cut(f"{entry.name}: {entry.options.get(option, '')}", LONGEST_NAME)] = cut(" ".join(text.split()), 500)
+            value = entry.options.get(option)
+            found[cut(f"{entry.name}: {value if isinstance(value, str) else option}", LONGEST_NAME)] = cut(" ".join(text.split()), 500)
     return found
 
 

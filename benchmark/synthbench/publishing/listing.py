@@ -109,7 +109,7 @@ def as_markdown(board: Board) -> bytes:
             parts.append(f"## Closed division: `{inline(part.detector.name)}`")
         else:
             parts.append("## Open division: any detector")
-        headers = ["rank", "training set", *(["detector"] if not part.detector else []), "AP", "AP more than real", "replaces real?"]
+        headers = ["rank", "training set", *(["detector"] if not part.detector else []), "AP", "AP minus that of real", "replaces real?"]
         headers += ["worth real images", "cost", "checked", "weights saw the data?", "licences", "tries", "date", "by", "bundle"]
         lines = [_markdown(line, part) for line in (*part.ranked, *part.unranked, *part.references)]
         parts.append(table(headers, lines, words=2))

@@ -35,7 +35,8 @@ class Season(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     fingerprint: of the test images' true boxes (`Truth.fingerprint`); test_images, test_boxes: how many, for readers. metrics: version of
     the scores. references: how many real images generators are fitted on. real: how many the row `real` has; with fewer of them it is
-    easier to replace. margin: AP that may be lost to `real` by what replaces it. detectors: the closed division.
+    easier to replace. margin: AP that may be lost to `real` by what replaces it. rendered: a program drew the images. detectors: the
+    closed division.
     """
 
     schema: int = SCHEMA
@@ -47,6 +48,7 @@ class Season(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     references: int
     real: int
     margin: float
+    rendered: bool = False
     detectors: list[ClosedDetector]
 
     def division(self, detector: EntryInfo) -> int | None:
@@ -84,6 +86,7 @@ def season_of(submission: Submission, results: Results, title: str = "") -> Seas
         references=suite.references,
         real=real,
         margin=suite.margin,
+        rendered=results.data is not None and results.data.rendered,
         detectors=detectors,
     )
 

@@ -52,7 +52,7 @@ def _sentences(results: Results, scores: Scores) -> list[str]:
         best = scores.picks("real")[0]
         return [f"**No detector learned much here**: with all real images the highest AP is {best.score.mean:.3f}, so there is no answer."]
     idle = [each for each in scores.detectors if each not in learned]
-    told = [_against_real(results, scores, learned), _against_references(results, scores, learned)]
+    told = [_against_real(results, scores, learned), _against_references(results, scores, learned), _ceiling(results, scores, learned)]
     if idle:
         told.append(f"{_names(idle)} learned next to nothing from the real images, and is left out of this.")
     return [each for each in told if each]
@@ -120,23 +120,36 @@ def _gap(figure: Figure | None) -> str:
 
 
 def _settling(scores: Scores, detectors: Sequence[str]) -> str:
-    """What would settle most, from the present spread."""
-    found = [verdict.settling for row in scores.candidates() for each in detectors if (verdict := scores.verdict(row, each))]
-    known = [each for each in found if each]
-    replicates = min((each.replicates for each in known if each.replicates), default=None)
-    images = min((each.images for each in known if each.images), default=None)
-    ways = more(replicates, images)
-    return f": at the present spread it takes about {' or '.join(ways)} to settle one of them" if ways else ""
+    """What would settle the best set of each detector, from the present spread."""
+    found = []
+    for pick in [pick for each in detectors if (pick := scores.closest(each))]:
+        verdict = scores.verdict(pick.row, pick.detector)
+        if verdict and verdict.settling and (ways := more(verdict.settling.replicates, verdict.settling.images)):
+            found.append(f"{' or '.join(ways)} for `{pick.detector}`")
+    return f": at the present spread it takes about {listed(found)} to settle the best set" if found else ""
+
+
+def _ceiling(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
+    """That all real images did no better than the references: then there was nothing for generated images to stand in for."""
+    row, real = scores.of_kind("references"), scores.of_kind("real")
+    flat = [each for each in detectors if scores.is_flat(each)]
+    if not flat or row is None or real is None:
+        return ""
+    told = [f"`{each}` (AP {spanned(figure, sign=True)})" for each in flat if (figure := scores.difference(row, each, real))]
+    return (
+        f"**The {results.suite.references} references alone did as well as {describe(results, 'real')}**, as far as can be told, for "
+        f"{listed(told)}: where more real images bring nothing, there is nothing that generated ones could stand in for."
+    )
 
 
 def _against_references(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
     """The comparison that tells whether generating was worth it: the references are what the generator was fitted on."""
     row = scores.of_kind("references")
-    what = f"the {results.suite.references} references alone, which the generators were fitted on"
+    what = f"the {results.suite.references} references alone"
     picks = [pick for each in detectors if (pick := scores.closest(each))]
     figures = {pick.detector: figure for pick in picks if (figure := scores.difference(pick.row, pick.detector, row))}
     if not figures:
-        return f"What {what}, give was not measured, so whether generating added anything is not known." if picks else ""
+        return f"What {what} give was not measured, so whether generating added anything is not known." if picks else ""
     if scores.replicates == 1:
         return ""
     better = [each for each, figure in figures.items() if figure.low is not None and figure.low > 0]

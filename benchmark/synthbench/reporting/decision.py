@@ -70,7 +70,7 @@ def decided(results: Results, scores: Scores) -> list[str]:
             "the generator's seed": spread.generator,
             "the choice of test images": spread.test_images,
         }
-        told = [f"{thing} by {value:.3f}" for thing, value in known.items() if value is not None]
+        told = [f"{thing} by {_deviation(value)}" for thing, value in known.items() if value is not None]
         parts += [f"What moves a single AP (standard deviations, rough with few replicates): {listed(told)}."] if told else []
     if evidence.same:
         parts.append(
@@ -78,6 +78,11 @@ def decided(results: Results, scores: Scores) -> list[str]:
             "Does that plugin use its seed?"
         )
     return parts
+
+
+def _deviation(value: float) -> str:
+    """A standard deviation; an estimate of 0 says only that it is too small to be told from the others."""
+    return f"{value:.3f}" if value >= 0.0005 else "too little to be told"
 
 
 def simpler(scores: Scores) -> list[str]:

@@ -57,7 +57,9 @@ def view_of(planned: PlannedSet, state: RunState) -> tuple[View, str]:
 
 def found_in(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:
     """Test images with true boxes, then with those of the best detector trained on real, generated and reference images."""
-    picks = [pick for kind in ("real", "generated", "references") if (pick := scores.best(kind))]
+    closest = [pick for each in scores.detectors if (pick := scores.closest(each))]
+    generated = max(closest, key=lambda pick: pick.score.mean, default=None)
+    picks = [pick for pick in (scores.best("real"), generated, scores.best("references")) if pick]
     if plan.data.key not in state.artifacts or not picks:
         return []
     test = test_images(plan, state)

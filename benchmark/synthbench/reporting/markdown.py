@@ -79,10 +79,7 @@ def predictions(results: Results) -> list[str]:
         return []
     score = f"a score of at least {drawn['threshold']}"
     caption = f"Test images, taken at even steps through the set: the true boxes, then the boxes with {score} of each detector named."
-    opposed = (
-        f"Test images on which a detector that was trained on one set does much better than after the other, with {score}; the true boxes "
-        "above."
-    )
+    opposed = f"Test images on which training on one set does much better than training on the other, with {score}; the true boxes above."
     return ["## What the detectors find", picture(results, "predictions", caption), picture(results, "opposed", opposed)]
 
 

@@ -18,7 +18,7 @@ def compared(scores: Scores) -> list[str]:
             gap = scores.difference(pick.row, detector, rival)
             figures = [spanned(level) if level else UNKNOWN, f"`{pick.row}`", spanned(gap, sign=True) if gap else UNKNOWN]
             rows.append([f"`{rival}`", detector, *figures])
-    headers = ["without a generative model", "detector", "its AP", "best set of a generative model", "AP more than the rival"]
+    headers = ["without a generative model", "detector", "its AP", "best set of a generative model", "AP minus that of the rival"]
     return [sentence(scores, pairs), table(headers, rows, words=2)]
 
 

@@ -109,6 +109,16 @@ class Scores:
         """How much higher the AP is than with `base`, within each replicate; None if no replicate has both."""
         return self.evidence.difference(row, detector, base) if base else None
 
+    def is_flat(self, detector: str) -> bool:
+        """Whether all real images did no better with a detector than the references, as far as can be told; false if that is unknown."""
+        references, real = self.of_kind("references"), self.of_kind("real")
+        figure = self.difference(references, detector, real) if references else None
+        return figure is not None and figure.high is not None and figure.high >= 0
+
+    def generated_images(self, row: str) -> int:
+        """How many generated images a generated set or a mix has."""
+        return self._sizes[row]
+
     def verdict(self, row: str, detector: str) -> Verdict | None:
         """Whether a training set replaces the real images; None for the real images, and where nothing was learned from them."""
         return self.evidence.verdict(row, detector) if self.learned(detector) else None

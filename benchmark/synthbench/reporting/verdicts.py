@@ -24,9 +24,18 @@ def by_detector(scores: Scores) -> str:
         gaps = [_shown(scores.difference(pick.row, detector, base), sign=True) for base in (real, references)]
         word = WORDS[word_of(scores, detector)] if scores.learned(detector) else "nothing learned"
         worth = [in_real_images(scores, pick.row, detector)] if scores.evidence.equivalents else []
-        rows.append([detector, _shown(level), f"`{pick.row}`", *gaps, *worth, word if scores.has_intervals else "not settled"])
-    headers = ["detector", f"AP with `{real}`" if real else "AP with real images", "best generated set", "AP more than real"]
-    headers += ["AP more than the references", *(["worth real images"] if scores.evidence.equivalents else [])]
+        rows.append(
+            [
+                detector,
+                _shown(level),
+                f"`{pick.row}` ({scores.generated_images(pick.row)} images)",
+                *gaps,
+                *worth,
+                word if scores.has_intervals else "not settled",
+            ]
+        )
+    headers = ["detector", f"AP with `{real}`" if real else "AP with real images", "best generated set", "AP minus that of real"]
+    headers += ["AP minus that of the references", *(["worth real images"] if scores.evidence.equivalents else [])]
     return table([*headers, "do generated images replace real ones?"], rows, words=3)
 
 
@@ -44,8 +53,11 @@ def _is(word: str, verdict: Verdict | None) -> bool:
 
 
 def in_real_images(scores: Scores, row: str, detector: str) -> str:
-    """`34 [22, 51]`: how many real images give the same AP."""
-    return worth_of(scores.evidence.equivalent(row, detector))
+    """`34 [22, 51]`: how many real images give the same AP; where more real images bring no more AP, only that it is below them all."""
+    worth = scores.evidence.equivalent(row, detector)
+    if worth and scores.is_flat(detector) and not (worth.bounded and worth.high is not None and worth.high <= worth.smallest):
+        return "not told"
+    return worth_of(worth)
 
 
 def worth_of(worth: Equivalent | None) -> str:
@@ -74,7 +86,7 @@ def of_every_set(scores: Scores) -> str:
                 worth = [in_real_images(scores, row, detector)] if scores.evidence.equivalents else []
                 rows.append([f"`{row}`", detector, _shown(difference, sign=True), *worth, _word(verdict), _ways(verdict)])
     worth = ["worth real images"] if scores.evidence.equivalents else []
-    headers = ["training set", "detector", "AP more than real", *worth, "replaces?", "would be settled by"]
+    headers = ["training set", "detector", "AP minus that of real", *worth, "replaces?", "would be settled by"]
     return table(headers, rows, words=2) if rows else ""
 
 

@@ -29,7 +29,8 @@ DECIDED = """\
 *Replaces*: the AP is less than {margin:g} below that of the real images, with an error rate of 5 % over {tests} \
 (Holm's correction). *Does not*: it is more than {margin:g} below, likewise. In brackets: 95 % intervals over \
 {replicates} replicates, which differ in {drawn}{once}, and over {images} test images{groups}; differences are taken \
-within a replicate. Higher is better; a negative difference means that real images do better."""
+within a replicate. Each interval is of one comparison alone, and the verdicts allow for all of them, so a set whose interval lies beyond \
+the margin can still be *not settled*. Higher is better; a negative difference means that real images do better."""
 """How verdicts come about."""
 
 CHOSEN = "The best generated set was chosen by the AP on held-out real images ({count}), which are in no training set."

@@ -84,7 +84,8 @@ def curve_of(entry: BoardEntry, detector: int) -> Chart | None:
     if len({count for count, _, _ in real}) < 2:
         return None
     found = [svg.Curve("real images", "real", [(count, ap) for count, _, ap in real])]
-    ranked = [row for row in rows if row.ranked and not row.rival] or [row for row in rows if row.ranked]
+    ranked = [row for row in rows if row.ranked and row.kind == "generated"]
+    ranked = [row for row in ranked if not row.rival] or ranked
     best = max(ranked, key=lambda row: row.ap.mean, default=None)
     if best:
         grown = [(row.images, row.number, row.ap) for row in rows if row.images and (row.whole == best.training_set or row is best)]
