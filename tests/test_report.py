@@ -198,7 +198,7 @@ def test_the_answer_for_one_detector(generated: float, said: str) -> None:
 def test_where_more_real_images_bring_nothing_the_answer_says_so() -> None:
     told = lead(thrice(three(0.52, 0.51, 0.47)))
     assert (
-        "**The 20 references alone did as well as the 160 real images**, as far as can be told, for `yolo` (AP −0.010 [−0.030, +0.010])"
+        "**The 20 references alone did as well as the 160 real images**, as far as can be told, for `yolo` (AP \N{MINUS SIGN}0.010 [\N{MINUS SIGN}0.030, +0.010])"
         in told
     )
     assert "there is nothing that generated ones could stand in for" in told
