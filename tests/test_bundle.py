@@ -246,6 +246,84 @@ def test_predictions_that_cannot_be_are_refused(bundle: Path, tmp_path: Path, co
     assert name in str(caught.value)
 
 
+def borrowed_scores(results: Any) -> None:
+    """One set's cells name the scores of the real images', and keep their own predictions."""
+    real = {(cell["detector"], cell["replicate"]): cell for cell in results["cells"] if cell["training_set"] == "real"}
+    for cell in results["cells"]:
+        if cell["training_set"] == "paint x native":
+            cell["keys"]["score"] = real[cell["detector"], cell["replicate"]]["keys"]["score"]
+    results["cells"].sort(key=lambda cell: cell["training_set"] == "real")
+
+
+def two_real_rows(results: Any) -> None:
+    worst = [cell for cell in results["cells"] if cell["training_set"] == "paint x native"]
+    results["training_sets"].append({"name": "real (b)", "kind": "real"})
+    results["cells"] += [{**cell, "training_set": "real (b)"} for cell in worst]
+
+
+def one_training_thrice(results: Any) -> None:
+    cells = [cell for cell in results["cells"] if (cell["training_set"], cell["detector"]) == ("paint x native", "strict")]
+    for cell in cells[1:]:
+        cell.update({name: cells[0][name] for name in ("keys", "metrics", "training")})
+
+
+def without_the_worst(results: Any) -> None:
+    mine = [cell for cell in results["cells"] if (cell["training_set"], cell["detector"]) == ("paint x native", "strict")]
+    results["cells"].remove(min(mine, key=lambda cell: cell["metrics"]["AP"]))
+
+
+def more_replicates(results: Any) -> None:
+    mine = next(cell for cell in results["cells"] if (cell["training_set"], cell["detector"]) == ("paint x native", "strict"))
+    results["cells"] += [{**mine, "replicate": number} for number in range(3, 30)]
+
+
+def no_rival(results: Any) -> None:
+    results["suite"]["generators"][0]["rival"] = not results["suite"]["generators"][0]["rival"]
+
+
+def paid_for_it(results: Any) -> None:
+    results["costs"]["paint x native"]["fit"] = -1e6
+
+
+def more_test_boxes(results: Any) -> None:
+    results["data"]["test"]["boxes"] += 1000
+
+
+def nobody(results: Any) -> None:
+    next(each for each in results["training_sets"] if each["kind"] == "generated")["generator"] = "nobody"
+
+
+@pytest.mark.parametrize(
+    ("forge", "problem"),
+    [
+        (borrowed_scores, "also those of another training"),
+        (two_real_rows, "2 of the kind 'real'"),
+        (one_training_thrice, "or of other seeds"),
+        (without_the_worst, "is there 0 times"),
+        (more_replicates, "is none of the suite's"),
+        (no_rival, "rival is"),
+        (paid_for_it, "less than no seconds"),
+        (more_test_boxes, "the test set has"),
+        (nobody, "is not in the suite"),
+    ],
+)
+def test_what_predictions_cannot_tell_must_not_contradict_itself(bundle: Path, tmp_path: Path, forge: Change, problem: str) -> None:
+    members = members_of(bundle)
+    results = json.loads(members["results.json"])
+    forge(results)
+    found = verify(sealed({**members, "results.json": json.dumps(results).encode()}, tmp_path / "x.zip"))
+    assert found.level == "self-reported"
+    assert any(problem in each for each in found.problems), found.problems
+
+
+def test_fewer_tries_than_scores_are_a_contradiction(bundle: Path, tmp_path: Path) -> None:
+    members = members_of(bundle)
+    submission = msgspec.json.decode(members["bundle.json"], type=Submission)
+    fewer = structs.replace(submission, tries=structs.replace(submission.tries, report=1, store=0)).sealed
+    found = verify(zipped({**members, "bundle.json": msgspec.json.encode(fewer)}, tmp_path / "x.zip"))
+    assert any("tries" in each for each in found.problems)
+
+
 def test_predictions_are_exact() -> None:
     images = [
         Boxes.of(np.array([[0.1, 0, 3.3, 7], [1, 1, 2, 2]]), [1, 0], [0.3, 0.7]),
@@ -306,6 +384,8 @@ def test_members_that_do_not_belong_are_refused(bundle: Path, tmp_path: Path, ad
         (b'{"a": 1, "a": 2}', "the key 'a' is there twice"),
         (b"\xff\xfe", ""),
         (b'{"schema": ' + b"9" * 5000 + b"}", ""),
+        (b'{"schema": 99999999999999999}', "is too large a number"),
+        (b'{"schema": "\\ud800"}', "half of a character"),
     ],
 )
 def test_json_that_cannot_be_is_refused(bundle: Path, tmp_path: Path, name: str, content: bytes, problem: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthbench.cli.store import open_existing
-from synthbench.cli.tables import print_table
+from synthbench.cli.tables import one_line, print_table
 
 if TYPE_CHECKING:
     from synthbench.publishing.verifying import Verification
@@ -58,13 +58,16 @@ def verify_command(arguments: argparse.Namespace) -> int:
 
 def print_rescored(found: Verification) -> None:
     """What scoring the predictions again gave."""
+    for problem in found.problems[:SHOWN]:
+        print(f"does not hold: {one_line(problem)}")
+    if len(found.problems) > SHOWN:
+        print(f"and {len(found.problems) - SHOWN} more")
+    if found.rescored is None and not found.holds:
+        print("self-reported: its parts contradict each other, so nothing was scored again")
+        return
     if found.rescored is None:
         print("self-reported: the true boxes are not in the bundle, so nothing was scored again; name the data with --data FOLDER")
         return
-    for problem in found.problems[:SHOWN]:
-        print(f"does not hold: {problem}")
-    if len(found.problems) > SHOWN:
-        print(f"and {len(found.problems) - SHOWN} more")
     if not found.holds:
         print(f"{found.level}: of {found.rescored.numbers} numbers, {len(found.problems)} do not follow from the predictions")
         return

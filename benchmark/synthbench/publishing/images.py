@@ -28,8 +28,10 @@ SHOWN = "shown.js"
 TEST = re.compile(r"pictures/test-(\d{1,9})\.webp")
 MOST_TESTS, MOST_BOXES, MOST_ROWS = 12, 60, 40
 """Test images of an entry, boxes that are shown of each, the ones with the highest scores, and rows that are shown of samples."""
-LARGEST_SHEET = 10_000
+LARGEST_SHEET = 4_000
 """Pixels of a side."""
+LARGEST_FILE = 2_000_000
+"""Bytes of a picture."""
 
 
 class Images(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,9 +86,13 @@ def checked(bundle: Bundle, name: str, content: bytes, largest: int) -> tuple[in
 @lru_cache(maxsize=64)
 def size_of(content: bytes, largest: int) -> tuple[int, int]:
     """The size of a WebP, which is decoded once: bundles of one test set have the same thumbnails. Raises ValueError if it is larger."""
+    if len(content) > LARGEST_FILE or len(content) != int.from_bytes(content[4:8], "little") + 8:  # RIFF's own length
+        raise ValueError(f"{len(content)} bytes are too many, or more than the picture has")
     with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
         if max(image.size) > largest:
             raise ValueError(f"{image.width} x {image.height} pixels are too many")
+        if getattr(image, "n_frames", 1) > 1:
+            raise ValueError("it moves")
         image.load()
         return image.size
 

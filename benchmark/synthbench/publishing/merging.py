@@ -47,7 +47,7 @@ def merge(bundles: Sequence[Path], folder: Path, receipts: Path | None = None, t
     added = []
     for path in bundles:
         try:
-            entry, found = opened(path, entries)
+            entry, found = opened(path, entries, folder)
             season = season or (named(entry.season, title))
             if wrong := list(differences(season, entry.season)):
                 problems.append(f"{path}: is of another season: {'; '.join(wrong)}")
@@ -58,6 +58,7 @@ def merge(bundles: Sequence[Path], folder: Path, receipts: Path | None = None, t
         if entry.identity not in entries:
             entries[entry.identity] = entry
             added.append(entry.identity)
+        if found:
             files |= {name if name.startswith(f"{PICTURES}/") else f"{ENTRIES}/{entry.identity}/{name}": found[name] for name in found}
     if season is None:
         raise SynthbenchError("\n".join(problems) or f"{folder}: an empty leaderboard, and no bundle to begin it with")
@@ -68,15 +69,17 @@ def merge(bundles: Sequence[Path], folder: Path, receipts: Path | None = None, t
     return Merged(board, added, write(board, files, folder))
 
 
-def opened(path: Path, entries: Mapping[str, BoardEntry]) -> tuple[BoardEntry, dict[str, bytes]]:
-    """The entry of a bundle; the known one, if it was merged before."""
+def opened(path: Path, entries: Mapping[str, BoardEntry], folder: Path) -> tuple[BoardEntry, dict[str, bytes]]:
+    """The entry of a bundle and its files; the known one, if it was merged before and its pictures are there."""
     with Bundle(path) as bundle:
         known = entries.get(bundle.submission.identity)
     if known is None:
         return entry_of(path)
     if known.checksum != bundle.submission.checksum:
         raise SynthbenchError(f"{path}: its identity {known.identity} is that of another bundle")
-    return known, {}
+    pictures = [known.images.sheet, *known.images.tests.values()]
+    whole = all((folder / name).is_file() for name in pictures if name)
+    return known, {} if whole else entry_of(path)[1]
 
 
 def named(season: Season, title: str) -> Season:
@@ -109,8 +112,8 @@ def read_folder(folder: Path) -> tuple[Season | None, dict[str, BoardEntry]]:
     """The season and entries of a leaderboard; nothing of an empty one. Raises SynthbenchError if it is damaged."""
     path = folder / SEASON
     if not path.is_file():
-        if there := [name for name in ("index.html", ENTRIES, "leaderboard.json") if (folder / name).exists()]:
-            raise SynthbenchError(f"{folder}: has no {SEASON}, but {there[0]}, which would be written over; name a new folder")
+        if there := sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []:
+            raise SynthbenchError(f"{folder}: has no {SEASON}, so it is no leaderboard, but {there[0]}; name a new or an empty folder")
         return None, {}
     try:
         season = msgspec.json.decode(path.read_bytes(), type=Season)
@@ -124,8 +127,7 @@ def read_folder(folder: Path) -> tuple[Season | None, dict[str, BoardEntry]]:
 
 def write(board: Board, files: Mapping[str, bytes], folder: Path) -> int:
     """Writes what differs from what is there, and removes pictures that no entry has any more. The number of files that changed."""
-    wanted = dict(files)
-    wanted[SEASON] = _json(board.season)
+    wanted = {SEASON: _json(board.season), **files}  # the season first: without it nobody goes on with what is there
     for identity, entry in sorted(board.entries.items()):
         wanted[f"{ENTRIES}/{identity}/{ENTRY}"] = _json(entry)
         if receipt := board.receipts.get(entry.checksum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import stat
 import zipfile
 import zlib
@@ -35,8 +36,11 @@ from synthbench.publishing.submission import (
 from synthbench.publishing.truth import Truth
 from synthbench.results.model import SCHEMA as RESULTS_SCHEMA
 from synthbench.results.model import Results
+from synthbench.text import printable
 
 Content = TypeVar("Content")
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""`synthbench bundle` writes all characters as UTF-8."""
 
 
 class Bundle:
@@ -47,6 +51,8 @@ class Bundle:
         try:
             if path.stat().st_size > LARGEST_BUNDLE:
                 self.refuse(f"larger than {LARGEST_BUNDLE >> 20} MB")
+            if (listed := members_listed(path)) > MOST_MEMBERS:
+                self.refuse(f"{listed} members, more than {MOST_MEMBERS}")
             self._zip = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeError) as error:
             raise SynthbenchError(f"{path}: no bundle that can be opened ({error}); `synthbench bundle` writes them") from None
@@ -65,7 +71,7 @@ class Bundle:
 
     def refuse(self, what: str) -> NoReturn:
         """Raises SynthbenchError with the bundle's name."""
-        raise SynthbenchError(f"{self.path}: {what}")
+        raise SynthbenchError(f"{self.path}: {' '.join(printable(what).split())}")
 
     @cached_property
     def results(self) -> Results:
@@ -167,9 +173,21 @@ class Bundle:
     def _parsed(self, name: str, content: bytes, kind: type[Content]) -> Content:
         """Strict JSON: no key twice, no NaN, no other fields than those that are known."""
         try:
-            return msgspec.convert(json.loads(content, object_pairs_hook=_unique, parse_constant=_no_constant), kind)
+            if SURROGATE.search(content):
+                raise ValueError("half of a character, written as \\ud800 or the like")
+            read = json.loads(content, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_exact)
+            return msgspec.convert(read, kind)
         except (ValueError, TypeError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
             self.refuse(f"{name}: {error}")
+
+
+def members_listed(path: Path) -> int:
+    """At most how many members the list at the end of an archive has room for: `zipfile` reads all of it before it can be asked."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 65_557))
+        end = file.read()
+    place = end.rfind(b"PK\x05\x06")
+    return 0 if place < 0 or len(end) < place + 16 else int.from_bytes(end[place + 12 : place + 16], "little") // 46
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -180,6 +198,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {key[:100]!r} is there twice")
         found[key] = value
     return found
+
+
+def _exact(text: str) -> int:
+    """A whole number that every reader reads alike. Raises ValueError for a larger one."""
+    if len(text) > 17 or abs(int(text)) > 2**53:
+        raise ValueError(f"{text[:20]}… is too large a number")
+    return int(text)
 
 
 def _no_constant(text: str) -> NoReturn:

@@ -27,7 +27,7 @@ MEMBER = re.compile(
 )
 """The names that members may have; none leads out of a folder."""
 MOST_MEMBERS = 20_000
-LARGEST_JSON, LARGEST_MEMBER, LARGEST_BUNDLE = 2**26, 2**28, 2**30
+LARGEST_JSON, LARGEST_MEMBER, LARGEST_BUNDLE = 2**24, 2**28, 2**30
 """Bytes, unpacked. A bundle of 54 cells with 100 boxes on each of 331 images has about 90 MB."""
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from synthbench.errors import SynthbenchError
 from synthbench.planning.stage import METRICS_VERSION
+from synthbench.publishing.consistency import contradictions
 from synthbench.publishing.opening import Bundle
 from synthbench.publishing.rescoring import NOT_SCORED_AGAIN, Rescored, rescore
 from synthbench.publishing.sources import truth_from
@@ -65,8 +66,9 @@ def verify(path: Path, data: Path | None = None, *, processes: int = 1) -> Verif
                     f"{data}: other test images than those of {path}: sizes or boxes differ ({len(truth.images)} images, "
                     f"{submission.test.images} in the bundle)"
                 )
-        if truth is None:
-            return Verification(submission, "self-reported")
+        wrong = contradictions(bundle, truth, installed())
+        if truth is None or wrong:
+            return Verification(submission, "self-reported", problems=wrong)
         found = rescore(bundle, truth, processes)
     problems = [str(each) for each in found.wrong]
     return Verification(submission, "self-reported" if problems else "re-scored", against, found, problems)

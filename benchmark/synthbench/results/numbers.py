@@ -31,7 +31,11 @@ def differing(first: Any, second: Any, place: str, tolerance: float = EXACT) -> 
         for number, (one, other) in enumerate(zip(first, second, strict=True)):
             yield from differing(one, other, f"{place}[{number}]", tolerance)
     elif is_number(first) and is_number(second):
-        if not abs(first - second) <= tolerance * max(1.0, abs(first), abs(second)):
+        try:
+            close = abs(first - second) <= tolerance * max(1.0, abs(first), abs(second))
+        except OverflowError:  # a whole number that no float holds
+            close = first == second
+        if not close:
             yield Differing(place, first, second)
     elif first != second or type(first) is not type(second):
         yield Differing(place, first, second)

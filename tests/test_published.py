@@ -1,0 +1,41 @@
+"""The published leaderboard: what the command makes of its entries, and the same figures as the published reports."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from synthbench.cli import main
+from synthbench.results.files import read_results
+
+REPORTS = Path(__file__).parents[1] / "reports"
+BOARD = REPORTS / "leaderboard"
+
+
+def test_the_leaderboard_is_what_the_command_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = tmp_path / "leaderboard"
+    shutil.copytree(BOARD, made)
+    kept = {"season.json", "entry.json", "receipt.json", "figures.csv"}
+    for path in made.rglob("*"):
+        if path.is_file() and path.name not in kept and path.parent.name != "pictures":
+            path.unlink()
+    assert main(["leaderboard", "--out", str(made)]) == 0
+    capsys.readouterr()
+    files = [{str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()} for folder in (BOARD, made)]
+    assert files[0].keys() == files[1].keys()
+    assert [name for name in files[0] if files[0][name] != files[1][name]] == [], (
+        "renew it: synthbench leaderboard --out reports/leaderboard"
+    )
+
+
+def test_its_figures_are_those_of_the_published_report() -> None:
+    results = read_results(REPORTS / "apples.json")
+    assert results.evidence is not None
+    stated = {(each.training_set, each.detector): each.figure.mean for each in results.evidence.levels}
+    rows = json.loads((BOARD / "leaderboard.json").read_bytes())["rows"]
+    assert rows
+    for row in rows:
+        assert row["ap"] == stated[row["training_set"], row["detector"]]
+        assert row["level"] == "re-scored"
