@@ -260,7 +260,7 @@ def test_all_that_is_wrong_is_said_at_once(bundle: Path, tmp_path: Path) -> None
 
 def test_a_folder_with_something_else_in_it_is_left_alone(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("my page")
-    with pytest.raises(SynthbenchError, match=r"has no season\.json, but index\.html"):
+    with pytest.raises(SynthbenchError, match=r"so it is no leaderboard, but index\.html"):
         merge([bundle], tmp_path)
     with pytest.raises(SynthbenchError, match="an empty leaderboard, and no bundle"):
         merge([], tmp_path / "new")

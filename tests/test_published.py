@@ -17,7 +17,7 @@ BOARD = REPORTS / "leaderboard"
 def test_the_leaderboard_is_what_the_command_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = tmp_path / "leaderboard"
     shutil.copytree(BOARD, made)
-    kept = {"season.json", "entry.json", "receipt.json", "figures.csv"}
+    kept = {"season.json", "entry.json", "receipt.json", "shown.js"}
     for path in made.rglob("*"):
         if path.is_file() and path.name not in kept and path.parent.name != "pictures":
             path.unlink()

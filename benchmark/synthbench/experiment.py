@@ -205,7 +205,7 @@ class Experiment:
             took: float | None = round(time.monotonic() - started, 1)
             if len(state.cached) == len(self.plan.stages):  # nothing ran: an earlier run's figures stay true
                 machine = earlier.environment if earlier else None
-                facts["workers"], took = (machine.workers, machine.wall_seconds) if machine else (None, None)
+                facts["workers"], took = (machine.workers or workers, machine.wall_seconds) if machine else (workers, None)
             if (complete := self.plan.complete(state.is_settled)) == 0:
                 raise SynthbenchError(
                     f"{minutes:g} minutes were over before the first replicate was complete: {state.settled} of {len(self.plan.stages)} "

@@ -166,8 +166,11 @@ def misbehave(how: Failure) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "hang":
         time.sleep(600)
-    if how == "fork" and os.fork():  # the child holds the worker's pipe
-        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "fork":
+        if os.fork():
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)  # the child holds the worker's pipe; it must not finish the stage in the worker's place
+        os._exit(0)
     if how == "daemon":
         subprocess.Popen(["sleep", "600"], start_new_session=True)
     if how == "nonsense":

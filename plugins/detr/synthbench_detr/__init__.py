@@ -33,7 +33,7 @@ class Detr:
     smoke_options: ClassVar[Mapping[str, object]] = {
         "weights": "small-detr",
         "image_size": 64,
-        "max_train_steps": 60,
+        "max_train_steps": 100,
         "learning_rate": 0.001,
     }
     renamed_options: ClassVar[Mapping[str, str]] = {
