@@ -44,3 +44,18 @@ def plan_of(store: LocalStore) -> Callable[..., Plan]:
         return make_plan(read_suite(SUITE, installed(), changes), installed(), store)
 
     return plan_of
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder that looks like a data set, as far as a plan looks."""
+    import json
+
+    from synthbench.contract.types import Boxes, ImageSet, Picture
+    from synthbench.storage.coco import annotations_of
+
+    (tmp_path / "photos").mkdir()
+    held = annotations_of(ImageSet(("apple",), (Picture(Path("a.jpg"), 8, 8, Boxes.of([[0, 0, 4, 4]])),)))
+    for split in ("train", "test"):
+        (tmp_path / "photos" / f"{split}.json").write_text(json.dumps(held))
+    return tmp_path / "photos"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import msgspec
 import pytest
 from msgspec import structs
 from synthbench.cli import main
-from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.errors import SynthbenchError
 from synthbench.execution.state import look_up
 from synthbench.experiment import Experiment
@@ -24,7 +22,6 @@ from synthbench.registry import installed
 from synthbench.results.collect import collect
 from synthbench.results.files import read_results, write_results
 from synthbench.results.model import Comparison, Draw, Results, Seeds, Similarity, SplitCheck
-from synthbench.storage.coco import annotations_of
 from synthbench.storage.local import LocalStore
 from synthbench.suite.reader import read_suite
 from synthbench_fakes import SUITE
@@ -56,16 +53,6 @@ CHANGES: dict[str, list[str]] = {
     ],
     "mixed": ['mix=[{name = "m", parts = ["4 real", "paint x native"]}]', "real_counts=[4]", 'leave_out=["4 real"]', "baselines=[]"],
 }
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A folder that looks like a data set, as far as a plan looks."""
-    (tmp_path / "photos").mkdir()
-    held = annotations_of(ImageSet(("apple",), (Picture(Path("a.jpg"), 8, 8, Boxes.of([[0, 0, 4, 4]])),)))
-    for split in ("train", "test"):
-        (tmp_path / "photos" / f"{split}.json").write_text(json.dumps(held))
-    return tmp_path / "photos"
 
 
 def planned(source: Path | dict[str, Any], store: LocalStore, *changes: str) -> Plan:

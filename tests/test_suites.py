@@ -8,25 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.planning.planner import make_plan
 from synthbench.registry import installed
-from synthbench.storage.coco import annotations_of
 from synthbench.storage.local import LocalStore
 from synthbench.suite.reader import read_suite
 
 SUITES = Path(__file__).parents[1] / "suites"
 SYNTHBENCH = Path(sys.executable).with_name("synthbench")
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A folder that looks like a data set, as far as a plan looks."""
-    (tmp_path / "photos").mkdir()
-    held = annotations_of(ImageSet(("apple",), (Picture(Path("a.jpg"), 8, 8, Boxes.of([[0, 0, 4, 4]])),)))
-    for split in ("train", "test"):
-        (tmp_path / "photos" / f"{split}.json").write_text(json.dumps(held))
-    return tmp_path / "photos"
 
 
 @pytest.mark.parametrize(("name", "count"), [("apples", 2), ("smoke", 5), ("detectors", 7)])

@@ -23,6 +23,11 @@ def cut(text: str, longest: int = LONGEST) -> str:
     return printable(text)
 
 
+def shortened(text: str, longest: int) -> str:
+    """The text, with its end cut off where it is longer."""
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
 def without_machine(text: str) -> str:
     """The text with absolute paths cut to their last parts: the others say more of a machine than of an error, and may be private."""
     for folder in (Path.cwd(), Path(tempfile.gettempdir()), Path.home()):

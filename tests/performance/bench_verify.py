@@ -21,7 +21,7 @@ from synthbench.publishing.opening import Bundle
 from synthbench.publishing.predictions import encode_predictions
 from synthbench.publishing.rescoring import score_again
 from synthbench.publishing.submission import Author, Member, StageFiles, Submission, TestData, Tries
-from synthbench.publishing.truth import Seen, Truth, truth_of
+from synthbench.publishing.truth import TrueImage, Truth
 from synthbench.publishing.verifying import verify
 from synthbench.publishing.writing import Packed, write_bundle
 from synthbench.results.claims import Evidence
@@ -54,7 +54,10 @@ def main() -> None:
 def honest(draft: Path) -> Packed:
     """A bundle whose numbers are those of its predictions: `draft` is a file to score them from."""
     rng = np.random.default_rng(0)
-    truth = truth_of(["apple"], [Seen(f"{number}.jpg", SIDE, SIDE, "", Boxes.of(apples(rng, APPLES))) for number in range(IMAGES)])
+    truth = Truth(
+        categories=["apple"],
+        images=[TrueImage.of(f"{number}.jpg", (SIDE, SIDE), "", Boxes.of(apples(rng, APPLES))) for number in range(IMAGES)],
+    )
     cells = [(row, column, seed) for row in range(SETS) for column in range(DETECTORS) for seed in range(REPLICATES)]
     predictions = {key_of(*cell): encode_predictions(guesses(truth, rng)) for cell in cells}
     results = results_of(cells, truth)
@@ -74,7 +77,7 @@ def packed(results: Results, truth: Truth, predictions: dict[str, bytes]) -> Pac
         "artifacts.json": msgspec.json.encode(stages),
         **{f"predictions/{key}.npy": content for key, content in predictions.items()},
     }
-    stated = {name: Member(len(content), hashlib.sha256(content).hexdigest()) for name, content in members.items()}
+    stated = {name: Member.of(content) for name, content in members.items()}
     boxes = sum(len(image.boxes) for image in truth.images)
     test = TestData(fingerprint=truth.fingerprint, images=IMAGES, boxes=boxes, included=True)
     submission = Submission(

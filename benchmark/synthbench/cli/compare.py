@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthbench.cli.tables import print_table
-from synthbench.text import cut
+from synthbench.text import cut, shortened
 
 if TYPE_CHECKING:
     from synthbench.results.compare import ComparedCell, Comparison
@@ -148,5 +148,4 @@ def value(found: Any) -> str:
     if isinstance(found, dict):  # an entry or a training set that the other has not
         found = found.get("plugin") or found.get("kind")
     text = "" if found is None else found if isinstance(found, str) else json.dumps(found)
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return shortened(" ".join(text.split()), LONGEST)

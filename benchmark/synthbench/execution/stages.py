@@ -11,7 +11,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.execution.border import Border, counted
 from synthbench.execution.jobs import DATA
 from synthbench.execution.perform import Task
-from synthbench.metrics import errors, match, precision_recall, summarize
+from synthbench.metrics import measure, precision_recall
 from synthbench.storage.boxes import read_boxes, write_boxes
 from synthbench.storage.coco import read_samples, read_set, write_set
 from synthbench.storage.matches import MATCHES, write_matches
@@ -128,10 +128,9 @@ def score(task: Task) -> None:
     Stores the matches as well, from which AP of resampled test images is computed (`metrics.bootstrap`).
     """
     truth, predicted, categories = against_truth(task)
-    matches = match(truth, predicted)
+    matches, figures = measure(truth, predicted, categories)
     write_matches(task.run.workdir / MATCHES, matches)
-    task.facts.update({name: value for name, value in summarize(matches, categories).items() if value is not None})
-    task.facts.update(errors(truth, predicted, categories).facts)
+    task.facts.update(figures)
 
 
 def judge(task: Task) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
+from synthbench.contract.stages import PluginKind
 from synthbench.publishing.opening import Bundle
 from synthbench.publishing.truth import Truth
 from synthbench.registry import Registry
-from synthbench.results.model import Cell, Draw, Results
+from synthbench.results.model import Cell, Draw, EntryInfo, Results
 from synthbench.results.worth import real_images
 from synthbench.suite.training_sets import Replicate, Seeds
 
@@ -125,7 +126,8 @@ def counts(bundle: Bundle, results: Results, truth: Truth | None) -> Iterator[st
 
 def plugins(results: Results, registry: Registry) -> Iterator[str]:
     """What installed plugins of the same version say of themselves otherwise."""
-    for kind, entries in (("generator", results.suite.generators), ("detector", results.suite.detectors)):
+    kinds: dict[PluginKind, list[EntryInfo]] = {"generator": results.suite.generators, "detector": results.suite.detectors}
+    for kind, entries in kinds.items():
         for entry in entries:
             info = _installed(kind, entry.plugin, registry)
             if info is None or getattr(info, "version", None) != entry.version:
@@ -137,6 +139,6 @@ def plugins(results: Results, registry: Registry) -> Iterator[str]:
             )
 
 
-def _installed(kind: str, plugin: str, registry: Registry) -> type | None:
-    found: Sequence[type] = [info.cls for (its_kind, name), info in registry.found.items() if (its_kind, name) == (kind, plugin)]
-    return next(iter(found), None)
+def _installed(kind: PluginKind, plugin: str, registry: Registry) -> type | None:
+    info = registry.found.get((kind, plugin))
+    return None if info is None else info.cls

@@ -13,7 +13,7 @@ from synthbench.publishing.figures import checked, not_finite
 from synthbench.publishing.images import Images, images_of
 from synthbench.publishing.opening import Bundle
 from synthbench.publishing.season import Season, season_of
-from synthbench.publishing.submission import Author, TestData, Tries
+from synthbench.publishing.submission import Author, TestData, Tries, identity_of
 from synthbench.reporting.scores import Scores
 from synthbench.results.claims import Equivalent, Figure
 from synthbench.results.model import DataInfo, EntryInfo, Environment, Results, SuiteInfo, TrainingSetInfo, TrainingSetKind
@@ -78,7 +78,7 @@ class BoardEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     @property
     def identity(self) -> str:
         """The bundle's, and the name of the entry's folder."""
-        return self.checksum[:12]
+        return identity_of(self.checksum)
 
     def row_id(self, row: Row) -> str:
         """The permanent address of a row, the same in every leaderboard."""

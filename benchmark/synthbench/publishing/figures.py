@@ -8,6 +8,7 @@ from typing import Any
 
 from synthbench.evidence.welch import degrees_of_freedom
 from synthbench.results.claims import Figure
+from synthbench.results.numbers import leaves
 
 
 def checked(figure: Figure, least: int, what: str) -> Figure:
@@ -26,10 +27,6 @@ def checked(figure: Figure, least: int, what: str) -> Figure:
     return figure
 
 
-def not_finite(value: Any, place: str = "entry") -> Iterator[str]:
+def not_finite(value: Any) -> Iterator[str]:
     """The places of numbers that are not finite: JSON's 1e999 is infinite."""
-    if isinstance(value, dict | list):
-        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from not_finite(each, f"{place}.{str(key)[:60]}")
-    elif isinstance(value, float) and not isfinite(value):
-        yield place
+    return (place for place, each in leaves(value, "entry") if isinstance(each, float) and not isfinite(each))

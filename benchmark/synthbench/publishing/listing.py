@@ -7,14 +7,14 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from synthbench.publishing.board import Board, Line, Table
+from synthbench.publishing.entries import Row
 from synthbench.publishing.season import Season
 from synthbench.reporting.harmless import inline
 from synthbench.reporting.scores import spanned
 from synthbench.reporting.tables import UNKNOWN, duration, table
 from synthbench.reporting.verdicts import worth_of
+from synthbench.results.files import indented_json
 from synthbench.text import printable
 
 SCHEMA = 1
@@ -25,7 +25,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULL
 def record(line: Line, part: Table) -> dict[str, Any]:
     """One line of a table as flat values, for programs."""
     entry, row, author = line.entry, line.row, line.entry.author
-    gap, worth = row.difference, row.worth
+    worth = row.worth
     return {
         "id": line.id,
         "division": part.division,
@@ -39,14 +39,7 @@ def record(line: Line, part: Table) -> dict[str, Any]:
         "detector": line.detector.name,
         "detector_plugin": line.detector.plugin,
         "detector_version": line.detector.version,
-        "ap": row.ap.mean,
-        "ap_low": row.ap.low,
-        "ap_high": row.ap.high,
-        "replicates": row.ap.replicates,
-        "difference": gap.mean if gap else None,
-        "difference_low": gap.low if gap else None,
-        "difference_high": gap.high if gap else None,
-        "verdict": row.verdict,
+        **figures_of(row),
         "real_images_worth": worth.images if worth else None,
         "real_images_worth_low": worth.low if worth else None,
         "real_images_worth_high": worth.high if worth else None,
@@ -78,9 +71,24 @@ def records(board: Board) -> list[dict[str, Any]]:
     return [record(line, part) for part in board.tables for line in (*part.ranked, *part.unranked, *part.references)]
 
 
+def figures_of(row: Row) -> dict[str, Any]:
+    """The AP of a row, its difference to the real images, and the verdict, as columns."""
+    gap = row.difference
+    return {
+        "ap": row.ap.mean,
+        "ap_low": row.ap.low,
+        "ap_high": row.ap.high,
+        "replicates": row.ap.replicates,
+        "difference": gap.mean if gap else None,
+        "difference_low": gap.low if gap else None,
+        "difference_high": gap.high if gap else None,
+        "verdict": row.verdict,
+    }
+
+
 def as_json(board: Board, rows: Sequence[Mapping[str, Any]]) -> bytes:
     """`leaderboard.json`."""
-    return msgspec.json.format(msgspec.json.encode({"schema": SCHEMA, "season": board.season, "rows": rows}), indent=1) + b"\n"
+    return indented_json({"schema": SCHEMA, "season": board.season, "rows": rows})
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:

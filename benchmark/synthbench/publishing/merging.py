@@ -20,6 +20,7 @@ from synthbench.publishing.entries import ENTRY, BoardEntry, entry_of, read_entr
 from synthbench.publishing.opening import Bundle
 from synthbench.publishing.receipts import Receipt, read_receipt, read_receipts
 from synthbench.publishing.season import SCHEMA, Season, differences
+from synthbench.results.files import indented_json
 
 SEASON, ENTRIES, RECEIPT, PICTURES = "season.json", "entries", "receipt.json", "pictures"
 PICTURE = re.compile(r"[0-9a-f]{20}\.webp")
@@ -127,11 +128,11 @@ def read_folder(folder: Path) -> tuple[Season | None, dict[str, BoardEntry]]:
 
 def write(board: Board, files: Mapping[str, bytes], folder: Path) -> int:
     """Writes what differs from what is there, and removes pictures that no entry has any more. The number of files that changed."""
-    wanted = {SEASON: _json(board.season), **files}  # the season first: without it nobody goes on with what is there
+    wanted = {SEASON: indented_json(board.season), **files}  # the season first: without it nobody goes on with what is there
     for identity, entry in sorted(board.entries.items()):
-        wanted[f"{ENTRIES}/{identity}/{ENTRY}"] = _json(entry)
+        wanted[f"{ENTRIES}/{identity}/{ENTRY}"] = indented_json(entry)
         if receipt := board.receipts.get(entry.checksum):
-            wanted[f"{ENTRIES}/{identity}/{RECEIPT}"] = _json(receipt)
+            wanted[f"{ENTRIES}/{identity}/{RECEIPT}"] = indented_json(receipt)
     rows = listing.records(board)
     wanted |= {"leaderboard.json": listing.as_json(board, rows), "leaderboard.csv": listing.as_csv(rows)}
     wanted["leaderboard.md"] = listing.as_markdown(board)
@@ -148,7 +149,3 @@ def write(board: Board, files: Mapping[str, bytes], folder: Path) -> int:
             path.unlink()
             changed += 1
     return changed
-
-
-def _json(value: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"

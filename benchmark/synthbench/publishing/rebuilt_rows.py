@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from synthbench.results.model import Results, TrainingSetInfo
+from synthbench.suite.training_sets import generated, labelled, subset
 
 MOST_PAIRS = 10_000
 """Of generators and annotators; a bundle that names more would only fill the memory."""
@@ -18,18 +19,26 @@ def rebuilt_rows(results: Results) -> tuple[dict[str, Any], list[str]]:
     if len(suite.generators) * len(suite.annotators) > MOST_PAIRS:
         return {}, [f"{len(suite.generators)} generators with {len(suite.annotators)} annotators are too many"]
     usual = {row.name: _usual_name(row) for row in sets if row.kind not in ("mix", "part")}
-    pairs = [f"{generator.name} x {annotator.name}" for generator in suite.generators for annotator in suite.annotators]
+    pairs = [
+        generated(generator.name, annotator.name, suite.images).name for generator in suite.generators for annotator in suite.annotators
+    ]
     left_out = [pair for pair in pairs if pair not in usual.values()]
     counts = [row.images for row in sets if row.kind == "subset"]
     problems = []
     # Parts of mixes that are no rows themselves.
-    known = {"real", "references", *(f"real x {annotator.name}" for annotator in suite.annotators), *left_out, *(row.name for row in sets)}
+    known = {
+        "real",
+        "references",
+        *(labelled(annotator.name).name for annotator in suite.annotators),
+        *left_out,
+        *(row.name for row in sets),
+    }
     for mix in (row for row in sets if row.kind == "mix"):
         for part in mix.parts:
             if part in known:
                 continue
-            if subset := SUBSET.fullmatch(part):
-                counts.append(int(subset[1]))
+            if of_real := SUBSET.fullmatch(part):
+                counts.append(int(of_real[1]))
                 left_out.append(part)
                 known.add(part)
             else:
@@ -49,11 +58,11 @@ def _usual_name(row: TrainingSetInfo) -> str:
     """What a training set is called if a suite gives it no other name."""
     match row.kind:
         case "labelled":
-            return f"real x {row.annotator}"
+            return labelled(row.annotator).name
         case "subset":
-            return f"{row.images} real"
+            return subset(row.images or 0).name
         case "generated":
-            return f"{row.generator} x {row.annotator}"
+            return generated(row.generator, row.annotator, row.images or 0).name
         case kind:
             return kind
 

@@ -13,7 +13,9 @@ import msgspec
 from synthbench import __version__
 from synthbench.errors import SynthbenchError
 from synthbench.files import write_bytes
+from synthbench.publishing.submission import identity_of
 from synthbench.publishing.verifying import IN_BUNDLE, Level, Verification
+from synthbench.results.files import indented_json
 
 SCHEMA = 1
 LEVELS: tuple[Level, ...] = ("self-reported", "re-scored", "re-run")
@@ -38,7 +40,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def identity(self) -> str:
         """The bundle's."""
-        return self.checksum[:12]
+        return identity_of(self.checksum)
 
 
 def receipt_of(found: Verification) -> Receipt:
@@ -57,7 +59,7 @@ def write_receipt(found: Verification, folder: Path) -> Path:
     """Writes `<identity>.json` into a folder."""
     receipt = receipt_of(found)
     path = folder / f"{receipt.identity}.json"
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(receipt), indent=1) + b"\n")
+    write_bytes(path, indented_json(receipt))
     return path
 
 

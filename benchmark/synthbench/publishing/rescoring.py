@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,12 @@ import msgspec
 from msgspec import structs
 
 from synthbench.contract.types import Boxes
-from synthbench.metrics import Matches, errors, match, summarize
+from synthbench.metrics import Matches, measure
 from synthbench.publishing.opening import Bundle
 from synthbench.publishing.truth import Truth
 from synthbench.results.ap_table import Scored
 from synthbench.results.model import Cell, Results
-from synthbench.results.numbers import Differing, differing
+from synthbench.results.numbers import Differing, differing, leaves
 from synthbench.results.prove import prove
 
 NOT_SCORED_AGAIN = (
@@ -69,7 +69,7 @@ def compare(results: Results, found: Found) -> Rescored:
         wrong += differing(cell.metrics, found.figures.get(cell.keys.score, {}) if is_scored(cell) else {}, f"cells[{number}].metrics")
     stated = msgspec.to_builtins(results.evidence)
     wrong += differing(stated, found.evidence, "evidence")
-    numbers = sum(len(cell.metrics) for cell in results.cells) + sum(1 for _ in leaves(stated))
+    numbers = sum(len(cell.metrics) for cell in results.cells) + sum(value is not None for _, value in leaves(stated))
     return Rescored(numbers, sum(map(is_scored, results.cells)), wrong)
 
 
@@ -103,11 +103,9 @@ def matched(bundle: Bundle, truth: Truth, processes: int) -> tuple[Mapping[str, 
 
 
 def score_one(bundle: Bundle, truth: Truth, true: Sequence[Boxes], key: str) -> tuple[Matches, dict[str, float]]:
-    """Matches and figures of one `predict` stage, as `execution.stages.score` has them."""
-    boxes = bundle.predictions(key, truth)
-    matches = match(true, boxes)
-    figures = {name: value for name, value in summarize(matches, len(truth.categories)).items() if value is not None}
-    return matches, {**figures, **{name: float(value) for name, value in errors(true, boxes, len(truth.categories)).facts.items()}}
+    """Matches and figures of one `predict` stage, as results have them."""
+    matches, figures = measure(true, bundle.predictions(key, truth), len(truth.categories))
+    return matches, {name: float(value) for name, value in figures.items()}
 
 
 _given: list[tuple[Bundle, Truth, list[Boxes]]] = []
@@ -139,12 +137,3 @@ def evidence_of(
     kept = set(results.evidence.same) if results.evidence else set()
     found: dict[str, Any] = msgspec.to_builtins(structs.replace(proven, same=[each for each in proven.same if each in kept]))
     return found
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    """Every value that is no list or object, and is not missing."""
-    if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from leaves(each)
-    elif value is not None:
-        yield value

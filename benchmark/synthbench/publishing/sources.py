@@ -6,13 +6,15 @@ import tempfile
 from dataclasses import fields
 from pathlib import Path
 
+from msgspec import structs
+
 from synthbench.contract.images import read_header
 from synthbench.contract.options import configure
 from synthbench.contract.types import Boxes
 from synthbench.errors import SynthbenchError
 from synthbench.execution.border import Border
 from synthbench.execution.stage_run import StageRun
-from synthbench.publishing.truth import Seen, Truth, truth_of
+from synthbench.publishing.truth import TrueImage, Truth
 from synthbench.registry import Registry
 from synthbench.results.model import EntryInfo
 
@@ -40,7 +42,7 @@ def truth_from(source: EntryInfo, folder: Path | None, registry: Registry) -> Tr
             else:
                 height, width = sample.image.shape[:2]
             name, group = str(sample.about.get("file", f"image {number}")), str(sample.about.get("group", ""))
-            seen.append(Seen(name, width, height, group, sample.boxes or Boxes.none()))
+            seen.append(TrueImage.of(name, (width, height), group, sample.boxes or Boxes.none()))
     if not all(image.group for image in seen):  # as `read_groups` has it: all or none
-        seen = [Seen(image.name, image.width, image.height, "", image.boxes) for image in seen]
-    return truth_of(splits.categories, seen)
+        seen = [structs.replace(image, group="") for image in seen]
+    return Truth(categories=list(splits.categories), images=seen)

@@ -34,11 +34,21 @@ LARGEST_JSON, LARGEST_MEMBER, LARGEST_BUNDLE = 2**24, 2**28, 2**30
 Contamination = Literal["yes", "no", "unknown"]
 
 
+def identity_of(checksum: str) -> str:
+    """A short name of a bundle's content, from its checksum: the same however it is packed."""
+    return checksum[:12]
+
+
 class Member(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A file of a bundle. size: bytes."""
 
     size: int
     sha256: str
+
+    @classmethod
+    def of(cls, content: bytes) -> Member:
+        """What is stated of a file with this content."""
+        return cls(len(content), hashlib.sha256(content).hexdigest())
 
 
 class Author(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,8 +111,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def identity(self) -> str:
-        """A short name of the bundle's content, the same however it is packed."""
-        return self.checksum[:12]
+        """See `identity_of`."""
+        return identity_of(self.checksum)
 
 
 class StageFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -33,6 +31,19 @@ class TrueImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     boxes: list[tuple[float, float, float, float]]
     labels: list[int]
     crowd: list[bool]
+
+    @classmethod
+    def of(cls, name: str, size: tuple[int, int], group: str, boxes: Boxes) -> TrueImage:
+        """A test image as a store or a data source gives it. size: width and height."""
+        return cls(
+            name=name,
+            width=size[0],
+            height=size[1],
+            group=group,
+            boxes=[(x1, y1, x2, y2) for x1, y1, x2, y2 in boxes.xyxy.tolist()],
+            labels=boxes.labels.tolist(),
+            crowd=boxes.crowd.tolist(),
+        )
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,36 +81,6 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             for array, kind in ((boxes.xyxy, "<f8"), (boxes.labels, "<i8"), (boxes.crowd, "?")):
                 digest.update(array.astype(kind).tobytes())
         return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A test image as a store or a data source gives it."""
-
-    name: str
-    width: int
-    height: int
-    group: str
-    boxes: Boxes
-
-
-def truth_of(categories: Sequence[str], images: Sequence[Seen]) -> Truth:
-    """The truth as a bundle carries it."""
-    return Truth(
-        categories=list(categories),
-        images=[
-            TrueImage(
-                name=image.name,
-                width=image.width,
-                height=image.height,
-                group=image.group,
-                boxes=[(x1, y1, x2, y2) for x1, y1, x2, y2 in image.boxes.xyxy.tolist()],
-                labels=image.boxes.labels.tolist(),
-                crowd=image.boxes.crowd.tolist(),
-            )
-            for image in images
-        ],
-    )
 
 
 def may_be_passed_on(license: str) -> bool:

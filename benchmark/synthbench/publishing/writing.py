@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from synthbench.publishing.submission import (
     TestData,
     Tries,
 )
-from synthbench.publishing.truth import Seen, Truth, may_be_passed_on, truth_of
+from synthbench.publishing.truth import TrueImage, Truth, may_be_passed_on
 from synthbench.results.files import read_results
 from synthbench.results.model import Results
 from synthbench.storage.boxes import read_boxes
@@ -88,7 +87,7 @@ def pack(path: Path, store: Store, keys: list[tuple[str, str]], author: Author, 
             reason=reason,
         ),
         tries=tries(results, store, keys, data.record.key),
-        members={name: Member(len(content), hashlib.sha256(content).hexdigest()) for name, content in sorted(members.items())},
+        members={name: Member.of(content) for name, content in sorted(members.items())},
     ).sealed
     packed = Packed(submission, members)
     if packed.size > LARGEST_BUNDLE:
@@ -120,11 +119,11 @@ def truth_in(data: Artifact) -> Truth:
     images = read_set(folder)
     groups = read_groups(folder) or [""] * len(images)
     seen = [
-        Seen(name, picture.width, picture.height, group, picture.boxes)
+        TrueImage.of(name, (picture.width, picture.height), group, picture.boxes)
         for name, group, picture in zip(names_of(folder), groups, images, strict=True)
         if picture.boxes is not None  # always: a test image without boxes is refused when it is loaded
     ]
-    return truth_of(images.categories, seen)
+    return Truth(categories=list(images.categories), images=seen)
 
 
 def artifacts_of(results: Results, store: Store) -> bytes:

@@ -42,7 +42,12 @@ def is_current(path: Path) -> bool:
 
 def write_results(path: Path, results: Results) -> None:
     """Writes results by one rename, so that nobody reads half of them."""
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    write_bytes(path, indented_json(results))
+
+
+def indented_json(value: object) -> bytes:
+    """A value as the lines of a JSON file."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
 
 
 def json_schema() -> dict[str, Any]:

@@ -41,6 +41,15 @@ def differing(first: Any, second: Any, place: str, tolerance: float = EXACT) -> 
         yield Differing(place, first, second)
 
 
+def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is no list or object, with its place."""
+    if isinstance(value, dict | list):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(each, f"{place}.{str(key)[:60]}")
+    else:
+        yield place, value
+
+
 def is_number(value: Any) -> bool:
     """Whether a value of JSON is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)

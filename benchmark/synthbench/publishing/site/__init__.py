@@ -18,7 +18,7 @@ from synthbench.publishing.site.bundle_page import bundle_page
 from synthbench.reporting.scores import spanned
 from synthbench.reporting.tables import duration
 from synthbench.reporting.verdicts import worth_of
-from synthbench.text import cut, printable
+from synthbench.text import cut, printable, shortened
 
 STATIC = ("style.css", "board.js", "compare.js")
 LINK = re.compile(r"https?://[^\s\"'<>\\^`{|}]{1,500}", re.ASCII)
@@ -64,8 +64,7 @@ def rendered(template: str, **values: object) -> bytes:
 
 def shown(text: str, longest: int = 400) -> str:
     """A stranger's text in one line, short and printable."""
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
+    return shortened(printable(" ".join(text.split())), longest)
 
 
 def link(text: str) -> str:

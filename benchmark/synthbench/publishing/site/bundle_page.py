@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthbench.publishing.board import Board
 from synthbench.publishing.entries import BoardEntry, Row
+from synthbench.publishing.listing import figures_of
 from synthbench.publishing.receipts import Receipt
 from synthbench.publishing.site import svg
 from synthbench.results.model import EntryInfo
@@ -130,7 +131,6 @@ def plugins_of(entry: BoardEntry) -> list[tuple[str, EntryInfo, list[tuple[str, 
 
 def record(entry: BoardEntry, row: Row) -> dict[str, Any]:
     """A row as flat values, for `figures.csv`."""
-    gap = row.difference
     return {
         "id": entry.row_id(row),
         "training_set": row.training_set,
@@ -138,13 +138,6 @@ def record(entry: BoardEntry, row: Row) -> dict[str, Any]:
         "rival": row.rival,
         "images": row.images,
         "detector": entry.suite.detectors[row.detector].name,
-        "ap": row.ap.mean,
-        "ap_low": row.ap.low,
-        "ap_high": row.ap.high,
-        "replicates": row.ap.replicates,
-        "difference": gap.mean if gap else None,
-        "difference_low": gap.low if gap else None,
-        "difference_high": gap.high if gap else None,
-        "verdict": row.verdict,
+        **figures_of(row),
         "seconds": row.seconds,
     }

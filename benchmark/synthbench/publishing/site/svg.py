@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from synthbench.reporting.tiles import Tile
 from synthbench.results.claims import Figure
+from synthbench.text import shortened
 
 WIDTH = 400
 """Of a chart, in its own units; the page scales it."""
@@ -31,7 +32,7 @@ def number(value: object) -> object:
 
 def short(text: str, longest: int = LABEL) -> str:
     """Text that fits."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return shortened(text, longest)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,20 @@
+"""Everything that is measured of predictions on the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from synthbench.metrics.errors import errors
+from synthbench.metrics.matching import Matches, match
+from synthbench.metrics.scores import summarize
+
+if TYPE_CHECKING:
+    from synthbench.contract.types import Boxes
+
+
+def measure(truth: Sequence[Boxes], predictions: Sequence[Boxes], categories: int) -> tuple[Matches, dict[str, float]]:
+    """The matches, COCO's figures where there is anything to divide by, and TIDE's errors. One `Boxes` per image on both sides."""
+    matches = match(truth, predictions)
+    figures = {name: value for name, value in summarize(matches, categories).items() if value is not None}
+    return matches, {**figures, **errors(truth, predictions, categories).facts}
