@@ -26,13 +26,13 @@ def test_a_suite_that_brings_everything_can_be_planned(name: str, count: int, tm
     assert {"real", "references", "sd15-dreambooth x teacher"} <= {row.name for row in plan.suite.rows}
 
 
-@pytest.mark.parametrize(("name", "generators", "others", "replicates"), [("minneapple", 2, 0, 3), ("photos", 6, 4, 3)])
+@pytest.mark.parametrize(("name", "generators", "others", "detectors", "replicates"), [("minneapple", 2, 0, 3, 3), ("photos", 6, 4, 2, 3)])
 def test_a_suite_on_photographs_can_be_planned_with_their_folder(
-    name: str, generators: int, others: int, replicates: int, tmp_path: Path, photos: Path
+    name: str, generators: int, others: int, detectors: int, replicates: int, tmp_path: Path, photos: Path
 ) -> None:
     suite = read_suite(SUITES / f"{name}.toml", installed(), [f"data.path={photos}"])
     plan = make_plan(suite, installed(), LocalStore(tmp_path / "store"))
-    assert len(plan.cells) == (2 + 2 * generators - len(suite.settings.leave_out) + others) * 3 * replicates
+    assert len(plan.cells) == (2 + 2 * generators - len(suite.settings.leave_out) + others) * detectors * replicates
     fits = [stage for stage in plan.stages if stage.kind == "fit"]
     assert len(fits) == generators * replicates, "once a replicate"
 
