@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synthbench.metrics.matching import AREAS, LIMITS, Matches, match_both, ranked, stack
-from synthbench.metrics.overlap import iou_matrix
+from synthbench.metrics.matching import AREAS, Matches, Matching, match_fully
+from synthbench.metrics.overlap import Overlaps
 from synthbench.metrics.scores import check_labels, precision_curve
 
 if TYPE_CHECKING:
@@ -72,17 +72,20 @@ def errors(truth: Sequence[Boxes], predictions: Sequence[Boxes], categories: int
     Raises ValueError if truth and predictions differ in length or a label is not from 0 to `categories` - 1.
     """
     check_labels(truth, predictions, categories)
-    matches, found = match_both(truth, predictions, np.array([FOREGROUND]), AREAS[:1])
-    real, made = stack(truth)[0], stack(predictions)
-    kept, _ = ranked(*made, LIMITS[-1])
-    missed = matches.truth_counts[0] & ~found[0, 0]
-    same, other = _nearest(matches, made[0].keep(kept), real)
+    return errors_of(match_fully(truth, predictions, np.array([FOREGROUND]), AREAS[:1]), categories)
+
+
+def errors_of(matching: Matching, categories: int) -> Errors:
+    """What `errors` returns, from matches whose first IoU is 0.5 and whose first range of areas has all boxes."""
+    matches = matching.matches
+    missed = matches.truth_counts[0] & ~matching.taken[0, 0]
+    same, other = _nearest(matching)
     kinds = _kinds(matches, same.iou, other.iou)
     aims = np.select([kinds == PLACE, kinds == CLASS], [same.truth, other.truth], -1)
     aims[aims >= 0] = np.where(missed[aims[aims >= 0]], aims[aims >= 0], -1)
     uncovered = missed.copy()
     uncovered[aims[aims >= 0]] = False
-    costs = _Costs(matches, kinds, np.where(_first(aims, matches.score, kept), aims, -1), missed, uncovered)
+    costs = _Costs(matches, kinds, np.where(_first(aims, matches.score, matching.position), aims, -1), missed, uncovered)
     base, rises = costs.means(categories)
     counts = {name: int((kinds == kind).sum()) for kind, name in enumerate(FALSE)}
     return Errors(base, counts | {"missed": int(uncovered.sum())}, rises)
@@ -95,24 +98,24 @@ class _Nearest:
     iou: NDArray[np.float64]
     truth: NDArray[np.int64]
 
+    @classmethod
+    def among(cls, pairs: Overlaps, detections: int, counts: NDArray[np.bool_]) -> _Nearest:
+        """From the pairs of that sort. Of true boxes with equal IoU the first that counts, (G,), else the first."""
+        order = np.lexsort((~counts[pairs.other], -pairs.iou, pairs.box))
+        box, first = np.unique(pairs.box[order], return_index=True)
+        best = order[first]
+        nearest = cls(np.zeros(detections), np.full(detections, -1))
+        nearest.iou[box], nearest.truth[box] = pairs.iou[best], pairs.other[best]
+        return nearest
 
-def _nearest(matches: Matches, boxes: Boxes, real: Boxes) -> tuple[_Nearest, _Nearest]:
-    """The nearest true box of the same label, and that of another label, crowds left out. Of equal ones the first that counts."""
-    pair = _Nearest(np.zeros(len(boxes)), np.full(len(boxes), -1)), _Nearest(np.zeros(len(boxes)), np.full(len(boxes), -1))
-    order = np.lexsort((~matches.truth_counts[0], matches.truth_image))
-    edges, other_edges = (np.searchsorted(each, np.arange(matches.images + 1)) for each in (matches.image, matches.truth_image))
-    for number in range(matches.images):
-        here, there = slice(*edges[number : number + 2]), order[slice(*other_edges[number : number + 2])]
-        if here.start == here.stop or not len(there):
-            continue
-        iou = iou_matrix(boxes.xyxy[here], real.xyxy[there], real.crowd[there])
-        alike = boxes.labels[here, None] == real.labels[there]
-        for nearest, eligible in zip(pair, (alike, ~alike & ~real.crowd[there]), strict=True):
-            overlap = np.where(eligible, iou, 0)
-            best = overlap.argmax(axis=1)
-            nearest.iou[here] = overlap.max(axis=1)
-            nearest.truth[here] = np.where(nearest.iou[here] > 0, there[best], -1)
-    return pair
+
+def _nearest(matching: Matching) -> tuple[_Nearest, _Nearest]:
+    """The nearest true box of the same label, and that of another label, crowds left out."""
+    matches, pairs = matching.matches, matching.overlaps
+    alike = matches.label[pairs.box] == matches.truth_label[pairs.other]
+    sorts = alike, ~alike & ~matching.crowd[pairs.other]
+    same, other = (_Nearest.among(pairs.keep(sort), len(matches.image), matches.truth_counts[0]) for sort in sorts)
+    return same, other
 
 
 def _kinds(matches: Matches, same: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthbench.contract.types import Boxes
-from synthbench.metrics.overlap import box_areas, iou_matrix
+from synthbench.metrics.overlap import Overlaps, box_areas, overlaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,25 +61,43 @@ def match(
     ious: (T,), ascending, above 0. areas: (A, 2), both bounds inclusive. A * T is at most 62.
     Raises ValueError if truth and predictions differ in length.
     """
-    return match_both(truth, predictions, ious, areas, limit)[0]
+    return match_fully(truth, predictions, ious, areas, limit).matches
 
 
-def match_both(
+@dataclass(frozen=True, eq=False)
+class Matching:
+    """Matches, and what they were found from.
+
+    taken: bool (A, T, G), the true boxes that a detection matched; of crowds always False.
+    position: int64 (D,), where each detection stood among those of all images, as they were given.
+    crowd: bool (G,), of the true boxes.
+    overlaps: of detections and true boxes of any label.
+    """
+
+    matches: Matches
+    taken: NDArray[np.bool_]
+    position: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
+    overlaps: Overlaps
+
+
+def match_fully(
     truth: Sequence[Boxes],
     predictions: Sequence[Boxes],
     ious: NDArray[np.float64] = IOUS,
     areas: NDArray[np.float64] = AREAS,
     limit: int | None = LIMITS[-1],
-) -> tuple[Matches, NDArray[np.bool_]]:
-    """What `match` returns, and which true boxes a detection matched: bool (A, T, G), for crowds always False."""
+) -> Matching:
+    """What `match` returns, with what it was found from."""
     if len(truth) != len(predictions):
         raise ValueError(f"{len(truth)} images with true boxes, {len(predictions)} with predictions")
-    real, real_image = stack(truth)
-    found, found_image = stack(predictions)
-    kept, rank = ranked(found, found_image, limit)
+    real, real_image = _stack(truth)
+    found, found_image = _stack(predictions)
+    kept, rank = _ranked(found, found_image, limit)
     found, found_image = found.keep(kept), found_image[kept]
     counts = _within(real, areas) & ~real.crowd
-    pairs = _pairs((found, found_image), (real, real_image), len(truth), min(ious[0], 1 - 1e-10))
+    near = overlaps((found.xyxy, found_image), (real.xyxy, real_image), real.crowd, len(truth))
+    pairs = near.keep((near.iou >= min(ious[0], 1 - 1e-10)) & (found.labels[near.box] == real.labels[near.other]))
     bits = _assign(pairs, counts, real.crowd, len(found), ious)
     hit, ignored, free = (_flags(each, len(areas), len(ious)) for each in bits)
     ignored |= ~hit & ~_within(found, areas)[:, None]
@@ -95,7 +113,7 @@ def match_both(
         truth_label=real.labels,
         truth_counts=counts,
     )
-    return matches, ~free
+    return Matching(matches, ~free, kept, real.crowd, near)
 
 
 def ranks(image: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -106,16 +124,7 @@ def ranks(image: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int6
     return position - np.maximum.accumulate(np.where(first, position, 0))
 
 
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    """P pairs of a detection and a true box of the same image and label that overlap enough to match."""
-
-    detection: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    iou: NDArray[np.float64]
-
-
-def stack(images: Sequence[Boxes]) -> tuple[Boxes, NDArray[np.int64]]:
+def _stack(images: Sequence[Boxes]) -> tuple[Boxes, NDArray[np.int64]]:
     """The boxes of all images as one `Boxes`, and the image number of each box."""
     rows = (Boxes.none(), *images)
     stacked = Boxes(
@@ -127,7 +136,7 @@ def stack(images: Sequence[Boxes]) -> tuple[Boxes, NDArray[np.int64]]:
     return stacked, np.repeat(np.arange(len(images)), [len(boxes) for boxes in images])
 
 
-def ranked(boxes: Boxes, image: NDArray[np.int64], limit: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _ranked(boxes: Boxes, image: NDArray[np.int64], limit: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which detections `match` keeps: their positions in `boxes`, in the order of `Matches`, and their ranks; int64 (D,)."""
     order = np.lexsort((-boxes.scores, boxes.labels, image))
     rank = ranks(image[order], boxes.labels[order])
@@ -135,25 +144,9 @@ def ranked(boxes: Boxes, image: NDArray[np.int64], limit: int | None) -> tuple[N
     return order[kept], rank[kept]
 
 
-def _pairs(found: tuple[Boxes, NDArray[np.int64]], real: tuple[Boxes, NDArray[np.int64]], images: int, floor: float) -> _Pairs:
-    """All pairs whose IoU is at least `floor`."""
-    (boxes, image), (others, other_image) = found, real
-    edges, other_edges = (np.searchsorted(column, np.arange(images + 1)).tolist() for column in (image, other_image))
-    near: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-    for number in range(images):
-        here, there = slice(*edges[number : number + 2]), slice(*other_edges[number : number + 2])
-        # All labels of the image at once: the extra pairs cost less than one call per label.
-        iou = iou_matrix(boxes.xyxy[here], others.xyxy[there], others.crowd[there])
-        rows, columns = np.nonzero((iou >= floor) & (boxes.labels[here, None] == others.labels[there]))
-        near.append((rows + here.start, columns + there.start, iou[rows, columns]))
-    if not near:
-        return _Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    return _Pairs(*(np.concatenate(column) for column in zip(*near, strict=True)))
-
-
 def _assign(
-    pairs: _Pairs, counts: NDArray[np.bool_], crowd: NDArray[np.bool_], detections: int, ious: NDArray[np.float64]
-) -> tuple[list[int], list[int], list[int]]:
+    pairs: Overlaps, counts: NDArray[np.bool_], crowd: NDArray[np.bool_], detections: int, ious: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """COCO's matching for all area ranges and thresholds at once: each of these settings is a bit of an integer.
 
     In each setting the detections are matched greedily by descending score: each takes the unmatched true box of highest IoU
@@ -161,31 +154,29 @@ def _assign(
     Returns for each detection the bits of the settings in which it took a box that counts, and in which it took another, and
     for each true box the bits of the settings in which it stayed free.
     """
+    from synthbench.metrics.pairing import assign
+
     # A pair is a candidate in the settings whose threshold it reaches: first where its true box counts, then where it does not.
     width = len(ious)
     shifts = width * np.arange(len(counts))
     levels = np.searchsorted(np.minimum(ious, 1 - 1e-10), pairs.iou, side="right")
     reached = ((1 << levels) - 1) * (1 << shifts).sum()
-    regular = (((1 << width) - 1 << shifts) @ counts)[pairs.truth]
+    regular = (((1 << width) - 1 << shifts) @ counts)[pairs.other]
     bids = np.concatenate([reached & regular, reached & ~regular])
     second = np.repeat([0, 1], len(pairs.iou))
-    detection, truth, iou = (np.tile(column, 2) for column in (pairs.detection, pairs.truth, pairs.iou))
+    detection, truth, iou = (np.tile(column, 2) for column in (pairs.box, pairs.other, pairs.iou))
     order = np.lexsort((-truth, -iou, second, detection))
     order = order[bids[order] != 0]
 
-    free, reusable = [(1 << width * len(counts)) - 1] * len(crowd), crowd.tolist()
-    taken = [0] * detections, [0] * detections
-    for bid, late, one, other in zip(*(column[order].tolist() for column in (bids, second, detection, truth)), strict=True):
-        take = bid & free[other] & ~(taken[0][one] | taken[1][one])
-        taken[late][one] |= take
-        if not reusable[other]:
-            free[other] &= ~take
-    return *taken, free
+    taken = np.zeros((2, detections), np.int64)
+    free = np.full(len(crowd), (1 << width * len(counts)) - 1)
+    assign(*(column[order] for column in (bids, second, detection, truth)), crowd, taken, free)
+    return taken[0], taken[1], free
 
 
-def _flags(bits: list[int], areas: int, ious: int) -> NDArray[np.bool_]:
+def _flags(bits: NDArray[np.int64], areas: int, ious: int) -> NDArray[np.bool_]:
     """The bits of each of D integers as bool (areas, ious, D)."""
-    flags = np.array(bits, np.int64) >> np.arange(areas * ious)[:, None]
+    flags = bits >> np.arange(areas * ious)[:, None]
     return (flags & 1).astype(np.bool_).reshape(areas, ious, -1)
 
 

@@ -1,16 +1,12 @@
-"""The compiled loop of `bootstrap.resample`; importing this module imports numba, which takes most of a second.
-
-Compiled code is kept in `__pycache__` beside this file; if that folder cannot be written, in numba's cache folder of the user
-(`NUMBA_CACHE_DIR` names another); if there is none either, each process compiles again.
-"""
+"""The compiled loop of `bootstrap.resample`; see `compiling` for what importing this module costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
+
+from synthbench.metrics.compiling import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,16 +16,7 @@ FALSE, TRUE, TRUE_BEFORE_TRUE = 0, 1, 2
 SPACING = float(np.spacing(1))  # as in `summarize`, against a division by 0
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        result: Callable[..., Any] = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # "no locator available": no folder can be written
-        result = numba.njit(**options)(function)
-    return result
-
-
-@_compiled
+@compiled
 def add_precision(
     image: NDArray[np.int32],
     ties: NDArray[np.int32],
@@ -47,20 +34,20 @@ def add_precision(
     """
     kinds = np.empty(len(image), np.int8)
     rows, repeated = np.empty(len(image), np.int32), np.empty(len(image), np.int32)
-    recalls, lanes = needed.shape[1] - 1, weights.shape[2]
-    at_recall, best = np.empty((recalls, lanes)), np.empty(lanes)
+    recalls = needed.shape[1] - 1
+    at_recall, best = np.empty((recalls, LANES)), np.empty(LANES)
     for threshold in range(len(hit)):
         steps = _plan(image, ties, hit[threshold], counted[threshold], kinds, rows, repeated)
         for group in range(len(weights)):
             _walk(kinds[:steps], rows, repeated, weights[group], needed[group], at_recall)
             best[:] = 0.0
             for recall in range(recalls - 1, -1, -1):
-                for lane in range(lanes):
+                for lane in range(LANES):
                     best[lane] = max(best[lane], at_recall[recall, lane])
                     sums[group, lane] += best[lane]
 
 
-@_compiled
+@compiled
 def _walk(  # noqa: PLR0912 - a call for each step costs more than the step
     kinds: NDArray[np.int8],
     rows: NDArray[np.int32],
@@ -75,9 +62,9 @@ def _walk(  # noqa: PLR0912 - a call for each step costs more than the step
     counts for every recall that any of them reaches, so a single step stands for all. Where an image has hits and misses of one
     score, its copies repeat their sequence, so these are run through copy by copy.
     """
-    lanes, spare = weight.shape[1], len(weight) - 1
-    hits, seen, reached = np.zeros(lanes, np.int32), np.zeros(lanes, np.int32), np.full(lanes, -1, np.int32)
-    bar, best, precision = need[0].copy(), np.zeros(lanes), np.empty(lanes)
+    spare = len(weight) - 1
+    hits, seen, reached = np.zeros(LANES, np.int32), np.zeros(LANES, np.int32), np.full(LANES, -1, np.int32)
+    bar, best, precision = need[0].copy(), np.zeros(LANES), np.empty(LANES)
     at_recall[:] = 0.0
     step = 0
     while step < len(kinds):
@@ -87,23 +74,23 @@ def _walk(  # noqa: PLR0912 - a call for each step costs more than the step
             for member in range(step, step + run):
                 row = rows[member]
                 if run > 1:
-                    for lane in range(lanes):
+                    for lane in range(LANES):
                         weight[spare, lane] = weight[row, lane] > copy
                     row = spare
-                for lane in range(lanes):
+                for lane in range(LANES):
                     seen[lane] += weight[row, lane]
                 if kinds[member] == FALSE:
                     continue
-                for lane in range(lanes):
+                for lane in range(LANES):
                     hits[lane] += weight[row, lane]
                 if kinds[member] == TRUE_BEFORE_TRUE:
                     continue
                 crossed = 0
-                for lane in range(lanes):
+                for lane in range(LANES):
                     crossed += hits[lane] >= bar[lane]
                     precision[lane] = hits[lane] / (seen[lane] + SPACING)
                 if crossed:
-                    for lane in range(lanes):
+                    for lane in range(LANES):
                         if hits[lane] >= bar[lane]:
                             if reached[lane] >= 0:
                                 at_recall[reached[lane], lane] = best[lane]
@@ -111,15 +98,15 @@ def _walk(  # noqa: PLR0912 - a call for each step costs more than the step
                             while need[reached[lane] + 1, lane] <= hits[lane]:
                                 reached[lane] += 1
                             bar[lane] = need[reached[lane] + 1, lane]
-                for lane in range(lanes):
+                for lane in range(LANES):
                     best[lane] = max(best[lane], precision[lane])
         step += run
-    for lane in range(lanes):
+    for lane in range(LANES):
         if reached[lane] >= 0:
             at_recall[reached[lane], lane] = best[lane]
 
 
-@_compiled
+@compiled
 def _plan(
     image: NDArray[np.int32],
     ties: NDArray[np.int32],
