@@ -21,7 +21,8 @@ from msgspec import structs
 from synthbench import SynthbenchError
 from synthbench.cli import main
 from synthbench.cli.parser import parser
-from synthbench.publishing.merging import merge
+from synthbench.publishing import board
+from synthbench.publishing.merging import alone, merge
 from synthbench.publishing.receipts import Receipt, receipt_of
 from synthbench.publishing.submission import Author
 from synthbench.publishing.verifying import verify
@@ -169,6 +170,29 @@ def test_without_a_receipt_an_entry_is_self_reported_and_receipts_stay(bundle: P
     assert {row["level"] for row in rows_of(folder) if row["bundle"] != identity} == {"self-reported"}
 
 
+def test_what_nobody_checked_does_not_move_the_ranks_of_what_was(bundle: Path, others: list[Path], tmp_path: Path) -> None:
+    def ranks_in(folder: Path) -> dict[str, tuple[int | None, int | None]]:
+        return {row["id"]: (row["rank_low"], row["rank_high"]) for row in rows_of(folder) if row["rank_low"] or row["kind"] == "generated"}
+
+    receipts, folder = tmp_path / "receipts", tmp_path / "board"
+    merge([bundle, *others], folder)
+    assert all(low for low, _ in ranks_in(folder).values()), "nothing was checked, so all are alike"
+    assert main(["verify", str(bundle), "--receipt", str(receipts)]) == 0
+    merge([], folder, receipts)
+    merge([bundle], tmp_path / "single", receipts)
+    found, single = ranks_in(folder), ranks_in(tmp_path / "single")
+    assert {key: found[key] for key in single} == single
+    assert {places for key, places in found.items() if key not in single} == {(None, None)}
+
+
+def test_of_thousands_of_rows_the_best_are_ranked(bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(board, "MOST_RANKED", 1)
+    part = merge([bundle], tmp_path).board.tables[0]
+    assert len(part.ranked) == 1
+    assert part.unranked
+    assert part.ranked[0].row.ap.mean >= max(line.row.ap.mean for line in part.unranked)
+
+
 def test_a_bundle_whose_numbers_do_not_hold_is_refused(bundle: Path, others: list[Path], tmp_path: Path) -> None:
     receipts = tmp_path / "receipts"
     assert main(["verify", str(others[0]), "--receipt", str(receipts)]) == 1, "its scores were made up"
@@ -266,15 +290,46 @@ def test_a_folder_with_something_else_in_it_is_left_alone(bundle: Path, tmp_path
         merge([], tmp_path / "new")
 
 
+def test_two_merges_do_not_work_on_one_folder_at_once(bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "board"
+    with alone(folder), pytest.raises(SynthbenchError, match="another merge is at work there"):
+        merge([bundle], folder)
+    merge([bundle], folder)
+    (tmp_path / "file").touch()
+    with pytest.raises(SynthbenchError, match="no folder for a leaderboard"):
+        merge([bundle], tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [("detector", 99, "a row names a detector"), ("number", 5, "not numbered from 0"), ("training_set", 3, "Expected `str`")],
+)
+def test_an_entry_that_somebody_edited_is_refused(bundle: Path, tmp_path: Path, field: str, value: object, reason: str) -> None:
+    merge([bundle], tmp_path)
+    path = next(tmp_path.glob("entries/*/entry.json"))
+    content = json.loads(path.read_bytes())
+    content["rows"][0][field] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(SynthbenchError, match=rf"entry\.json.*{reason}.*merge the bundle again"):
+        merge([], tmp_path)
+
+
+def test_a_title_mentions_nobody_and_links_nowhere(bundle: Path, tmp_path: Path) -> None:
+    merge([bundle], tmp_path, title="@team www.a.example https://b.example $x$ #12 Rows & images")
+    title = (tmp_path / "leaderboard.md").read_text().splitlines()[0]
+    assert title.replace("\N{WORD JOINER}", "") == "# @team www.a.example https://b.example $x$ #12 Rows & images"
+    assert not re.search(r"@\w|www\.\w|://\w|\$\w|#\d", title)
+
+
 def test_an_entry_that_was_removed_is_gone_with_its_pictures(bundle: Path, others: list[Path], tmp_path: Path) -> None:
-    folder, alone = tmp_path / "board", tmp_path / "alone"
+    folder, single = tmp_path / "board", tmp_path / "single"
     found = merge([bundle, others[0]], folder)
-    merge([bundle], alone)
+    merge([bundle], single)
     gone = json.loads(members_of(others[0])["bundle.json"])["checksum"][:12]
     assert gone in found.added
     shutil.rmtree(folder / "entries" / gone)
     merge([], folder)
-    assert files_of(folder) == files_of(alone)
+    assert files_of(folder) == files_of(single)
 
 
 def test_names_of_strangers_change_neither_markdown_nor_tables(bundle: Path, tmp_path: Path) -> None:

@@ -27,9 +27,8 @@ WORDS = {
 def command(arguments: argparse.Namespace) -> int:
     """`synthbench compare`."""
     from synthbench.results.compare import compare
-    from synthbench.results.files import read_results
 
-    first, second = (read_results(Path(each)) for each in (arguments.first, arguments.second))
+    first, second = (results_in(Path(each)) for each in (arguments.first, arguments.second))
     found = compare(first, second)
     if arguments.json:
         print(json.dumps(as_json(found, first, second), indent=1))
@@ -37,6 +36,18 @@ def command(arguments: argparse.Namespace) -> int:
         print_table([("A", arguments.first), ("B", arguments.second)])
         print_comparison(found, first, second)
     return 0 if found.agrees else DIFFERS
+
+
+def results_in(path: Path) -> Results:
+    """The results in a report's JSON, or in a bundle."""
+    if path.suffix == ".zip":
+        from synthbench.publishing.opening import Bundle
+
+        with Bundle(path) as bundle:
+            return bundle.results
+    from synthbench.results.files import read_results
+
+    return read_results(path)
 
 
 def as_json(found: Comparison, first: Results, second: Results) -> dict[str, Any]:

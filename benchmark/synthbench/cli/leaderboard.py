@@ -17,7 +17,7 @@ def command(arguments: argparse.Namespace) -> int:
     for part in merged.board.tables:
         rows = len(part.ranked) + len(part.unranked)
         name = f"closed division, {part.detector.name}" if part.detector else "open division"
-        print(f"{name}: {rows} rows, {len(part.unranked)} of them without a rank (one replicate), in {len(part.groups)} groups")
+        print(f"{name}: {rows} rows, {len(part.unranked)} of them without a rank, in {len(part.groups)} groups")
         for line in (*part.ranked, *part.unranked):
             levels[line.level] = levels.get(line.level, 0) + 1
     print(f"{', '.join(f'{number} rows {level}' for level, number in sorted(levels.items()))}")

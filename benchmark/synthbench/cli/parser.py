@@ -123,7 +123,7 @@ def add_check(commands: Any) -> None:
 def add_compare(commands: Any) -> None:
     """`synthbench compare`."""
     compare = commands.add_parser("compare", help="compare two runs: what differs, and whether seeds and test images explain it")
-    compare.add_argument("first", help="the JSON file beside a report")
+    compare.add_argument("first", help="the JSON file beside a report, or a bundle")
     compare.add_argument("second", help="that of another")
     compare.add_argument("--json", action="store_true", help="for programs")
     compare.set_defaults(command="compare:command")

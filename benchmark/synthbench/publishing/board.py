@@ -14,12 +14,15 @@ from synthbench.publishing.season import ClosedDetector, Season
 from synthbench.publishing.verifying import Level
 from synthbench.results.model import EntryInfo
 
+MOST_RANKED = 3000
+"""Rows of a table. Each is compared with each other; with a bundle of thousands of rows nobody may keep a leaderboard from being made."""
+
 
 @dataclass(frozen=True)
 class Line:
     """A row of an entry in a table.
 
-    receipt: the maintainer's, if there is one. rank: None of a row that has no interval, or is a reference.
+    receipt: the maintainer's, if there is one. rank: None of a row that is not ranked (`Table`), or is a reference.
     """
 
     entry: BoardEntry
@@ -47,7 +50,8 @@ class Line:
 class Table:
     """Lines that are ranked together. detector: that of the closed division; None for the open one, with all other detectors.
 
-    ranked: by group, then by AP. unranked: those without an interval. references: `real` and `references`, for comparison.
+    ranked: by group, then by AP. unranked: those without an interval, those that nobody scored again where others were, and what is
+    beyond the best MOST_RANKED. references: `real` and `references`, for comparison.
     """
 
     detector: ClosedDetector | None
@@ -92,18 +96,29 @@ class Board:
 
 def table_of(detector: ClosedDetector | None, lines: Sequence[Line]) -> Table:
     """Ranks what has an interval; in an order that does not depend on that of the lines."""
-    rated = [line for line in lines if line.row.ranked and line.row.ap.error is not None]
+    rated = contenders(lines)
     figures = [line.row.ap for line in rated]
     errors = [figure.error or 0.0 for figure in figures]
     freedoms = [degrees_of_freedom(error, ((each.high or 0) - (each.low or 0)) / 2) for error, each in zip(errors, figures, strict=True)]
+    places = {line.id for line in rated}
     found = ranks([figure.mean for figure in figures], errors, freedoms)
     ranked = [Line(line.entry, line.row, line.receipt, rank) for line, rank in zip(rated, found, strict=True)]
     return Table(
         detector,
         sorted(ranked, key=lambda line: (line.rank.group if line.rank else 0, *order(line))),
-        sorted((line for line in lines if line.row.ranked and line.row.ap.error is None), key=order),
+        sorted((line for line in lines if line.row.ranked and line.id not in places), key=order),
         sorted(distinct(line for line in lines if not line.row.ranked), key=order),
     )
+
+
+def contenders(lines: Sequence[Line]) -> list[Line]:
+    """The lines that are ranked.
+
+    Figures that anybody may have written do not move the ranks of those that were checked; where nothing was checked, all are alike.
+    """
+    found = [line for line in lines if line.row.ranked and line.row.ap.error is not None]
+    checked = [line for line in found if line.level != "self-reported"]
+    return sorted(checked or found, key=order)[:MOST_RANKED]
 
 
 def order(line: Line) -> tuple[float, str, int]:

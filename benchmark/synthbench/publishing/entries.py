@@ -219,4 +219,10 @@ def read_entry(path: Path) -> BoardEntry:
         refuse(f"of schema {entry.schema}, not {SCHEMA} as this version's")
     if entry.identity != path.parent.name:
         refuse(f"is the entry of bundle {entry.identity!r}")
+    if [row.number for row in entry.rows] != [*range(len(entry.rows))]:
+        refuse("its rows are not numbered from 0")
+    if any(not 0 <= row.detector < len(entry.suite.detectors) for row in entry.rows):
+        refuse("a row names a detector that the suite does not have")
+    if (place := next(not_finite(msgspec.to_builtins(entry)), None)) is not None:
+        refuse(f"{place} is not a finite number")
     return entry

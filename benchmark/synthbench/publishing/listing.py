@@ -10,7 +10,7 @@ from typing import Any
 from synthbench.publishing.board import Board, Line, Table
 from synthbench.publishing.entries import Row
 from synthbench.publishing.season import Season
-from synthbench.reporting.harmless import inline
+from synthbench.reporting.harmless import inline, unlinked
 from synthbench.reporting.scores import spanned
 from synthbench.reporting.tables import UNKNOWN, duration, table
 from synthbench.reporting.verdicts import worth_of
@@ -111,7 +111,7 @@ def _cell(value: object) -> object:
 
 def as_markdown(board: Board) -> bytes:
     """`leaderboard.md`."""
-    parts = [f"# {inline(board.season.title)}", protocol(board.season)]
+    parts = [f"# {unlinked(board.season.title)}", protocol(board.season)]
     for part in board.tables:
         if part.detector:
             parts.append(f"## Closed division: `{inline(part.detector.name)}`")
@@ -123,9 +123,8 @@ def as_markdown(board: Board) -> bytes:
         parts.append(table(headers, lines, words=2))
     parts.append(
         "A rank is the interval of places that the scores leave open, for all rows of a table at once at 95 %; rows with overlapping "
-        "ranks are not told apart. Rows without an interval (one replicate) and reference rows have no rank. Values in brackets are 95 % "
-        "intervals. "
-        "All words are explained in `words.html`."
+        "ranks are not told apart. Rows without an interval (one replicate), reference rows, and self-reported rows where others were "
+        "scored again have no rank. Values in brackets are 95 % intervals. All words are explained in `words.html`."
     )
     return ("\n\n".join(parts) + "\n").encode()
 

@@ -5,8 +5,11 @@ The folder is the state: what is written follows from the season, the entries an
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +45,38 @@ def merge(bundles: Sequence[Path], folder: Path, receipts: Path | None = None, t
     Raises SynthbenchError if a bundle is damaged or of another season, or a receipt says that numbers of one do not hold: then nothing
     is written.
     """
+    with alone(folder):
+        return _merge(bundles, folder, receipts, title)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Makes the folder and keeps other merges out of it. Raises SynthbenchError if one is at work, or it cannot be made."""
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise SynthbenchError(f"{folder}: no folder for a leaderboard ({error.strerror})") from None
+    try:
+        lock(handle, folder)
+        yield
+    finally:
+        os.close(handle)
+        for each in new:  # of a merge that wrote nothing
+            with suppress(OSError):
+                each.rmdir()
+
+
+def lock(handle: int, folder: Path) -> None:
+    """Locks the folder itself, so that no file of a lock is in it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SynthbenchError(f"{folder}: another merge is at work there; try again when it has ended") from None
+
+
+def _merge(bundles: Sequence[Path], folder: Path, receipts: Path | None, title: str) -> Merged:
     season, known = read_folder(folder)
     given = read_receipts(receipts) if receipts else {}
     entries, files, problems = dict(known), dict[str, bytes](), list[str]()

@@ -35,6 +35,14 @@ def inline(text: str) -> str:
     return LEADING[line[0]] + line[1:] if line[:1] in LEADING else line
 
 
+def unlinked(text: str) -> str:
+    """Text for a heading by a stranger: as `inline`, and code hosts make no links, mentions of people or formulas of it either.
+
+    A word joiner, which is not seen, stands after what would begin one.
+    """
+    return re.sub(r"@(?=\w)|://|\bwww\.|\$|#(?=\d)", lambda found: f"{found[0]}\N{WORD JOINER}", inline(text))
+
+
 def paragraphs(text: str) -> str:
     """Text of several paragraphs, which may contain `code`, and nothing that Markdown knows at the beginning of a line."""
     parts = [" ".join(_unmarked(printable(part)).split()) for part in re.split(r"\n\s*\n", text)]

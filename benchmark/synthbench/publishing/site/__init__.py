@@ -78,7 +78,7 @@ def view_of(part: Table, number: int) -> Mapping[str, Any]:
     low, high = svg.reach([line.row.ap for line in lines])
     blocks = [(group_title(group), "ranked", [(line, svg.bar(line.row.ap, low, high)) for line in group]) for group in part.groups]
     for title, kind, others in (
-        ("Without a rank: one replicate does not say how far another would be off", "unranked", part.unranked),
+        ("Without a rank: of one replicate, or self-reported where others were scored again", "unranked", part.unranked),
         ("For comparison, not ranked: detectors trained on real images", "reference", part.references),
     ):
         if others:
