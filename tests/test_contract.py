@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from synthbench.registry import installed
 from synthbench.testing import contract, run_checks
 from synthbench.testing.toys import CATEGORIES, FEW, MANY, painted
 
+SLOW = {("detector", "detr-mmdet")}
+"""Takes longer than all others together, and is `fasterrcnn-mmdet` with another configuration."""
+
 # A test for each; `coco` needs a folder, and has its test below.
-globals().update(
-    {
-        f"test_{kind}_{name}".replace("-", "_"): contract(kind, name)
-        for kind, name in sorted(installed().found)
-        if (kind, name) != ("data-source", "coco")
-    }
-)
+for kind, name in sorted(installed().found):
+    if (kind, name) != ("data-source", "coco"):
+        test = contract(kind, name)
+        globals()[f"test_{kind}_{name}".replace("-", "_")] = pytest.mark.slow(test) if (kind, name) in SLOW else test
+del test
 
 
 def test_data_source_coco(tmp_path: Path):
