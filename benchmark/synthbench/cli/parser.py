@@ -77,11 +77,19 @@ def count(text: str) -> int:
     return number
 
 
+def counts(text: str) -> list[int]:
+    """Whole numbers from 1 on, between commas. Raises ValueError, which argparse reports."""
+    return [count(each) for each in text.split(",")]
+
+
 def add_plan(commands: Any) -> None:
     """`synthbench plan`."""
     plan = commands.add_parser("plan", help="say what a suite would do, and what of it is in the store already")
     add_suite(plan)
-    plan.set_defaults(command="run:plan_command")
+    plan.add_argument("--machines", type=counts, default=[], metavar="N,M,…", help="how long it would take on so many machines, as 1,4,16")
+    plan.add_argument("--times", metavar="FILE", help="a TOML table of seconds by kind of stage, where the store has run none like them")
+    plan.add_argument("--price", type=float, metavar="P", help="of a machine for an hour, in any currency: adds what the run would cost")
+    plan.set_defaults(command="plan:command")
 
 
 def add_plugins(commands: Any) -> None:

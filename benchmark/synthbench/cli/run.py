@@ -81,15 +81,3 @@ def typed(arguments: list[str]) -> str:
         return f"{key}{equals}{Path(value).name if value.startswith('../') else without_folders(value)}"
 
     return shlex.join(["synthbench", *map(tidy, arguments)])
-
-
-def plan_command(arguments: argparse.Namespace) -> int:
-    """`synthbench plan`."""
-    experiment = experiment_of(arguments)
-    plan, cached = experiment.plan, experiment.cached
-    for stage in plan.stages:
-        print(f"{'cached' if stage.key in cached else 'run   '}  {stage.key[:10]}  {stage.label}")
-    for environment in {each.name: each for each in experiment.environments.values()}.values():
-        print(f"in an environment of its own, {environment.description()}")
-    print(f"{len(plan.cells)} cells, {len(plan.stages)} stages: {len(cached)} cached, {len(plan.stages) - len(cached)} to run")
-    return 0

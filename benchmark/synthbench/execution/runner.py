@@ -18,14 +18,24 @@ from synthbench.execution.jobs import CORE, Job, Outcome, Place, Resources
 from synthbench.execution.provenance import code_hash, commit
 from synthbench.execution.stage_run import Event
 from synthbench.execution.state import RunState, look_up, refer_to, refer_to_view
+from synthbench.planning.durations import Durations
 from synthbench.planning.planner import Plan
+from synthbench.planning.schedule import assumed, ways_to_the_end
 from synthbench.planning.stage import Stage
 from synthbench.registry import installed
 from synthbench.storage.local import disk_errors_explained
 from synthbench.storage.store import Artifact, DamagedArtifact, Store
 from synthbench.suite.inputs import resolve_entry
 
+STARTING = 600.0
+"""Seconds of a longer way that outweigh starting another worker: libraries load for seconds, and take memory for good."""
 RENEWED = 2  # times that one damaged result is made again in a run; more often, something else is wrong
+
+
+def expected_ways(plan: Plan, state: RunState) -> dict[str, float]:
+    """By key, how long the longest chain of stages from this one on will take, as far as the stages in the store tell."""
+    known = Durations.of_records(artifact.record for artifact in state.artifacts.values())
+    return ways_to_the_end(plan.stages, {stage.key: assumed(stage, known.of(stage)) for stage in plan.stages})
 
 
 class Listener(Protocol):
@@ -72,6 +82,7 @@ class Runner:
         self.listener = listener
         self.conditions = conditions
         self.state = look_up(plan, store)
+        self._ways = expected_ways(plan, self.state)
         self._running: set[str] = set()
         self._elsewhere: set[str] = set()  # being made by other runs
         self._renewed: Counter[str] = Counter()  # damaged results that were set aside
@@ -139,7 +150,7 @@ class Runner:
     def _next(self, engine: Engine) -> Stage | None:
         """A stage that can start, waiting for one if need be; None if nothing is left.
 
-        One of the earliest replicate: the first for which the engine's worker is warm, else the first.
+        One of the earliest replicate, with the longest way to the end of the plan; a worker that must be started costs STARTING.
         """
         with self._changed:
             while not self._stopping and self._error is None:
@@ -151,11 +162,14 @@ class Runner:
                 if ready:
                     earliest = min(self.plan.replicates.get(each.key, 0) for each in ready)
                     ready = [each for each in ready if self.plan.replicates.get(each.key, 0) == earliest]
-                    stage = next((each for each in ready if engine.is_warm_for(place_of(each, self.conditions))), ready[0])
+                    stage = max(ready, key=lambda each: self._ways[each.key] + self._head_start(each, engine))
                     self._running.add(stage.key)
                     return stage
                 self._changed.wait(0.5)
             return None
+
+    def _head_start(self, stage: Stage, engine: Engine) -> float:
+        return STARTING if engine.is_warm_for(place_of(stage, self.conditions)) else 0.0
 
     def _can_start(self, stage: Stage) -> bool:
         if stage.key in self._running or any(each.key not in self.state.artifacts for each in stage.needs):

@@ -167,6 +167,14 @@ class LocalStore:
             if folder.name.startswith(folder.parent.name) and not folder.name.endswith(DAMAGED):
                 yield folder.parents[1].name, folder.name
 
+    def recent(self, kind: str, most: int = 200) -> Iterator[StageRecord]:
+        """Records of stages of a kind, the latest first; those of damaged artifacts left out."""
+        folders = [each for each in self.root.glob(f"{kind}/[0-9a-f][0-9a-f]/*") if not each.name.endswith(DAMAGED)]
+        for folder in sorted(folders, key=lambda each: each.stat().st_mtime, reverse=True)[:most]:
+            with suppress(DamagedArtifact):
+                if (artifact := self.get(kind, folder.name)) is not None:
+                    yield artifact.record
+
     def leftovers(self) -> list[Path]:
         """Folders that nobody needs: damaged artifacts that were set aside, and unfinished work that no process holds."""
         partial = [each for each in (self.root / BUILDING).glob(f"*{PARTIAL}") if is_abandoned(each.with_suffix(LEASE))]
