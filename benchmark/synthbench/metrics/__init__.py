@@ -8,6 +8,19 @@ from synthbench.metrics.errors import Errors, errors
 from synthbench.metrics.matching import Matches, match
 from synthbench.metrics.measure import measure
 from synthbench.metrics.overlap import iou_matrix, nms
-from synthbench.metrics.scores import Counts, evaluate, precision_recall, summarize
+from synthbench.metrics.scores import Counts, evaluate, precision_recall, summarize, summarize_each
 
-__all__ = ["Counts", "Errors", "Matches", "errors", "evaluate", "iou_matrix", "match", "measure", "nms", "precision_recall", "summarize"]
+__all__ = [
+    "Counts",
+    "Errors",
+    "Matches",
+    "errors",
+    "evaluate",
+    "iou_matrix",
+    "match",
+    "measure",
+    "nms",
+    "precision_recall",
+    "summarize",
+    "summarize_each",
+]

@@ -75,6 +75,20 @@ def precision_recall(truth: Sequence[Boxes], predictions: Sequence[Boxes], iou: 
 
 def summarize(matches: Matches, categories: int) -> dict[str, float | None]:
     """The metrics of `evaluate`, from matches at COCO's thresholds, areas and limit: means over categories with true boxes."""
+    return _means(*_by_category(matches, categories))
+
+
+def summarize_each(matches: Matches, categories: int) -> list[dict[str, float | None]]:
+    """The metrics of `evaluate` of each category alone, from the same matches; None where it has no true box that counts.
+
+    The mean of a metric over the categories that have it is what `summarize` returns.
+    """
+    precision, recall = _by_category(matches, categories)
+    return [_means(precision[label : label + 1], recall[label : label + 1]) for label in range(categories)]
+
+
+def _by_category(matches: Matches, categories: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Precision (categories, areas, IoUs, RECALLS) and recall (categories, areas, LIMITS, IoUs); NaN where there is no true box."""
     precision = np.full((categories, len(AREAS), len(IOUS), len(RECALLS)), np.nan)
     recall = np.full((categories, len(AREAS), len(LIMITS), len(IOUS)), np.nan)
     for label in range(categories):
@@ -85,6 +99,11 @@ def summarize(matches: Matches, categories: int) -> dict[str, float | None]:
         for area in np.flatnonzero(truths):
             recall[label, area] = [hit[area][:, rank < limit].sum(axis=1) / truths[area] for limit in LIMITS]
             precision[label, area] = [precision_curve(*row, truths[area]) for row in zip(hit[area], counted[area], strict=True)]
+    return precision, recall
+
+
+def _means(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> dict[str, float | None]:
+    """COCO's twelve metrics as means over categories that have true boxes."""
     parts = {
         "AP": precision[:, 0],
         "AP50": precision[:, 0, IOUS == 0.5],

@@ -25,7 +25,7 @@ def pictures(results: Results, folder: Path, test: Path, *, with_real: bool) -> 
         tiles, sheet = loaded
         if not with_real:
             generated = {row.name for row in results.training_sets if row.kind == "generated"}
-            tiles = Tiles([row for row in tiles.samples if row.title in generated], [], tiles.threshold)
+            tiles = Tiles([row for row in tiles.samples if row.title in generated], [], tiles.threshold, categories=tiles.categories)
             sheet = only(tiles, sheet)
         found[f"pictures/{LIST}"] = msgspec.json.encode(tiles)
         found[f"pictures/{SHEET}"] = webp(sheet)

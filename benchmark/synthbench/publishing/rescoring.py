@@ -17,6 +17,7 @@ from synthbench.metrics import Matches, measure
 from synthbench.publishing.opening import Bundle
 from synthbench.publishing.truth import Truth
 from synthbench.results.ap_table import Scored
+from synthbench.results.by_class import figures_by_class
 from synthbench.results.model import Cell, Results
 from synthbench.results.numbers import Differing, differing, leaves
 from synthbench.results.prove import prove
@@ -37,9 +38,13 @@ WORTH_PROCESSES = 8
 
 @dataclass(frozen=True)
 class Found:
-    """What follows from the predictions of a bundle. figures: of each score, by its key. evidence: in JSON's types."""
+    """What follows from the predictions of a bundle.
+
+    figures, classes: of each score, by its key, all and by category. evidence: in JSON's types, as are the classes.
+    """
 
     figures: Mapping[str, Mapping[str, float]]
+    classes: Mapping[str, list[Any]]
     evidence: Mapping[str, Any]
 
 
@@ -67,9 +72,13 @@ def compare(results: Results, found: Found) -> Rescored:
     wrong: list[Differing] = []
     for number, cell in enumerate(results.cells):
         wrong += differing(cell.metrics, found.figures.get(cell.keys.score, {}) if is_scored(cell) else {}, f"cells[{number}].metrics")
+        if cell.classes:  # results of earlier versions have none
+            of_classes = found.classes.get(cell.keys.score, []) if is_scored(cell) else []
+            wrong += differing(msgspec.to_builtins(cell.classes), of_classes, f"cells[{number}].classes")
     stated = msgspec.to_builtins(results.evidence)
     wrong += differing(stated, found.evidence, "evidence")
-    numbers = sum(len(cell.metrics) for cell in results.cells) + sum(value is not None for _, value in leaves(stated))
+    numbers = sum(len(cell.metrics) + sum(1 + len(each.metrics) for each in cell.classes) for cell in results.cells)
+    numbers += sum(value is not None for _, value in leaves(stated))
     return Rescored(numbers, sum(map(is_scored, results.cells)), wrong)
 
 
@@ -81,7 +90,8 @@ def score_again(bundle: Bundle, truth: Truth, processes: int = 1) -> Found:
     if described.categories != truth.categories or described.test.images != len(truth.images):
         bundle.refuse("results.json: its categories or the number of its test images are not those of the test images given")
     matches, figures = matched(bundle, truth, processes)
-    return Found(figures, evidence_of(bundle, results, truth, matches, figures))
+    classes = {key: msgspec.to_builtins(figures_by_class(each, truth.categories)) for key, each in matches.items()}
+    return Found(figures, classes, evidence_of(bundle, results, truth, matches, figures))
 
 
 def is_scored(cell: Cell) -> bool:

@@ -26,7 +26,12 @@ IOU = 0.5
 def gather(plan: Plan, state: RunState, results: Results) -> Gallery:
     """The rows of training images, of test images with what the best detectors find, and of those where one detector does better."""
     scores = Scores(results)
-    return Gallery(samples=learned_from(plan, state), predictions=found_in(plan, state, scores), opposed=opposed(plan, state, scores))
+    return Gallery(
+        samples=learned_from(plan, state),
+        predictions=found_in(plan, state, scores),
+        opposed=opposed(plan, state, scores),
+        categories=results.data.categories if results.data else (),
+    )
 
 
 def learned_from(plan: Plan, state: RunState) -> list[TileRow]:

@@ -12,7 +12,7 @@ from synthbench.reporting.fairness import fairness
 from synthbench.reporting.harmless import harmless
 from synthbench.reporting.marks import fold, picture
 from synthbench.reporting.scores import Scores, listed
-from synthbench.reporting.words import COST, GLOSSARY, JUDGED, PAPER
+from synthbench.reporting.words import BY_CLASS, COST, GLOSSARY, JUDGED, PAPER
 from synthbench.results.model import Results
 
 TRACE_LINES = 12
@@ -34,6 +34,7 @@ def render(results: Results, file: str) -> str:
         *simpler(scores),
         *attribution(results, scores),
         *matrices(results, scores),
+        *by_class(results, scores),
         *words(results, scores),
         *samples(results),
         *predictions(results),
@@ -58,6 +59,14 @@ def matrices(results: Results, scores: Scores) -> list[str]:
         *([PAPER] if scores.rows("generated", "mix") else []),
         tables.matrix(scores, "AP50"),
     ]
+
+
+def by_class(results: Results, scores: Scores) -> list[str]:
+    """AP of each category, where there are several."""
+    if not any(cell.classes for cell in results.cells):
+        return []
+    trained = [detector for detector in scores.detectors if any(cell.classes for cell in results.cells if cell.detector == detector)]
+    return ["## Each class", BY_CLASS, *(tables.by_class(results, scores, detector) for detector in trained)]
 
 
 def words(results: Results, scores: Scores) -> list[str]:

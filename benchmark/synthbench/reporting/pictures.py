@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from synthbench.files import replacing
+from synthbench.reporting.legend import Colour, Legend, colour_of
 from synthbench.reporting.scores import Scores
 from synthbench.reporting.tiles import StoredRow, Tile, load_tiles
 from synthbench.results.model import Results
@@ -38,7 +39,7 @@ def draw_pictures(results: Results, folder: Path) -> dict[str, dict[str, Any]]:
         drawn = {}
         for name in GALLERY:
             if rows := getattr(tiles, name):
-                drawn[name] = {"file": save_grid(rows, sheet, folder / f"{name}.jpg"), "threshold": tiles.threshold}
+                drawn[name] = {"file": save_grid(rows, sheet, folder / f"{name}.jpg", tiles.categories), "threshold": tiles.threshold}
     if scores.picks():
         drawn["matrix"] = {"file": draw_matrix(scores, folder / "matrix.png")}
         if any(each.base == scores.of_kind("real") for each in scores.evidence.differences):
@@ -50,24 +51,30 @@ def draw_pictures(results: Results, folder: Path) -> dict[str, dict[str, Any]]:
     return drawn
 
 
-def thumbnail(tile: Tile, sheet: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
-    """A tile with its boxes on it."""
+def thumbnail(tile: Tile, sheet: Image.Image, colour: Colour) -> Image.Image:
+    """A tile with its boxes on it: each in the colour of its category if they have labels, else all in `colour`."""
     image = sheet.crop((tile.left, tile.top, tile.left + tile.width, tile.top + tile.height))
     pen = ImageDraw.Draw(image)
-    for x1, y1, x2, y2 in tile.boxes:
-        pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour)
+    colours = [colour_of(label) for label in tile.labels] or [colour] * len(tile.boxes)
+    for (x1, y1, x2, y2), its_colour in zip(tile.boxes, colours, strict=True):
+        pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=its_colour)
     return image
 
 
-def save_grid(rows: Sequence[StoredRow], tiles: Image.Image, path: Path) -> str:
-    """Writes rows of tiles, each below its title, long ones in several lines; returns the file's name relative to the report."""
+def save_grid(rows: Sequence[StoredRow], tiles: Image.Image, path: Path, categories: Sequence[str] = ()) -> str:
+    """Writes rows of tiles, each below its title, long ones in several lines; returns the file's name relative to the report.
+
+    categories: of the boxes' labels, for a legend below the rows; none where all boxes of a row have one colour.
+    """
     font = ImageFont.load_default(16)
     images = [[thumbnail(tile, tiles, MACHINE if row.machine else TRUE) for tile in row.tiles] for row in rows]
     lines = [[row[first : first + ACROSS] for first in range(0, len(row), ACROSS)] for row in images]
     heights = [[max(image.height for image in line) + GAP for line in row] for row in lines]
     widths = [across(image.width for image in line) for row in lines for line in row]
     width = max(*widths, *(round(font.getlength(row.title)) + 2 * GAP for row in rows))
-    sheet = Image.new("RGB", (width, sum(TITLE + sum(each) for each in heights) + GAP), "white")
+    shown = {label for row in rows for tile in row.tiles for label in tile.labels}
+    legend = Legend([(label, name) for label, name in enumerate(categories) if label in shown], width)
+    sheet = Image.new("RGB", (width, sum(TITLE + sum(each) for each in heights) + GAP + legend.height), "white")
     pen = ImageDraw.Draw(sheet)
     top = 0
     for row, its_lines, its_heights in zip(rows, lines, heights, strict=True):
@@ -79,6 +86,7 @@ def save_grid(rows: Sequence[StoredRow], tiles: Image.Image, path: Path) -> str:
                 sheet.paste(image, (left, top))
                 left += image.width + GAP
             top += height
+    legend.draw(pen, top)
     with replacing(path) as temporary:
         for quality in (85, 75, 60):
             sheet.save(temporary, quality=quality, optimize=True)

@@ -101,6 +101,12 @@ class Scores:
         values = tuple(cell.metrics[metric] for cell in self.cells(row, detector) if metric in cell.metrics)
         return Score(values) if values else None
 
+    def of_class(self, row: str, detector: str, number: int, metric: str = "AP") -> Score | None:
+        """A metric of one category, by its number, over the cells that have it; None if none has."""
+        found = [cell.classes[number].metrics for cell in self.cells(row, detector) if cell.classes]
+        values = tuple(metrics[metric] for metrics in found if metric in metrics)
+        return Score(values) if values else None
+
     def level(self, row: str, detector: str) -> Figure | None:
         """The AP with its interval."""
         return self.evidence.level(row, detector)

@@ -49,6 +49,17 @@ def _score(scores: Scores, row: str, detector: str, metric: str) -> str:
     return text + (f", {failed} of {len(scores.cells(row, detector))} trainings failed" if failed else "")
 
 
+def by_class(results: Results, scores: Scores, detector: str, metric: str = "AP") -> str:
+    """A metric of each category, means over replicates: training sets down, categories across, with their numbers of true boxes."""
+    first = next(cell for cell in results.cells if cell.classes)
+    heads = [f"{each.name} ({each.objects})" for each in first.classes]
+    rows = []
+    for row in scores.rows():
+        found = [scores.of_class(row, detector, number, metric) for number in range(len(heads))]
+        rows.append([f"`{row}`", *(figure(each.mean if each else None) for each in found)])
+    return table([f"{metric} of {detector}, trained on", *heads], rows)
+
+
 def training_sets(results: Results, scores: Scores) -> str:
     """What each row of the matrix is."""
     rows = []

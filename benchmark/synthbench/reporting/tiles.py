@@ -34,21 +34,29 @@ class TileRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """The images that a report shows: training images, test images with what is found in them, and where two detectors differ most."""
+    """The images that a report shows: training images, test images with what is found in them, and where two detectors differ most.
+
+    categories: what the labels of boxes stand for.
+    """
 
     samples: Sequence[TileRow] = ()
     predictions: Sequence[TileRow] = ()
     opposed: Sequence[TileRow] = ()
+    categories: Sequence[str] = ()
 
 
-class Tile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A thumbnail: where it is on the sheet, its size, and its boxes as x1, y1, x2, y2, all in pixels of the thumbnail."""
+class Tile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A thumbnail: where it is on the sheet, its size, and its boxes as x1, y1, x2, y2, all in pixels of the thumbnail.
+
+    labels: of each box, indices into `Tiles.categories`; none where there is one category.
+    """
 
     left: int
     top: int
     width: int
     height: int
     boxes: list[tuple[float, float, float, float]]
+    labels: list[int] = []
 
 
 class StoredRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,23 +67,29 @@ class StoredRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tiles: list[Tile]
 
 
-class Tiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The rows of the pictures. threshold: the least score of the boxes in `predictions` and `opposed`."""
+class Tiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The rows of the pictures. threshold: the least score of the boxes in `predictions` and `opposed`.
+
+    categories: their names, where there are several.
+    """
 
     samples: list[StoredRow]
     predictions: list[StoredRow]
     threshold: float
     opposed: list[StoredRow] = []
+    categories: list[str] = []
 
 
 def save_tiles(folder: Path, gallery: Gallery, threshold: float) -> None:
     """Writes the sheet and the list. Raises SynthbenchError if an image does not open."""
     folder.mkdir(parents=True, exist_ok=True)
     images: list[Image.Image] = []
+    categories = list(gallery.categories) if len(gallery.categories) > 1 else []
+    labelled = bool(categories)
     samples, predictions, opposed = (
-        [_stored(row, images) for row in rows] for rows in (gallery.samples, gallery.predictions, gallery.opposed)
+        [_stored(row, images, labelled=labelled) for row in rows] for rows in (gallery.samples, gallery.predictions, gallery.opposed)
     )
-    stored = Tiles(samples, predictions, threshold, opposed)
+    stored = Tiles(samples, predictions, threshold, opposed, categories)
     sheet = Image.new("RGB", (COLUMNS * TILE, max(1, -(-len(images) // COLUMNS)) * TILE), "white")
     for number, image in enumerate(images):
         sheet.paste(image, _corner(number))
@@ -102,13 +116,13 @@ def _corner(number: int) -> tuple[int, int]:
     return number % COLUMNS * TILE, number // COLUMNS * TILE
 
 
-def _stored(row: TileRow, images: list[Image.Image]) -> StoredRow:
+def _stored(row: TileRow, images: list[Image.Image], *, labelled: bool) -> StoredRow:
     """A row for the list; its thumbnails are added to `images`."""
     tiles = []
     for picture in row.pictures:
         image = ImageOps.contain(open_image(picture.path), (TILE, TILE), Image.Resampling.LANCZOS)
         boxes = (picture.boxes or Boxes.none()).scaled(image.width / picture.width, image.height / picture.height)
         corners = [(x1, y1, x2, y2) for x1, y1, x2, y2 in boxes.xyxy.round(1).tolist()]
-        tiles.append(Tile(*_corner(len(images)), image.width, image.height, corners))
+        tiles.append(Tile(*_corner(len(images)), image.width, image.height, corners, boxes.labels.tolist() if labelled else []))
         images.append(image)
     return StoredRow(row.title, row.machine, tiles)

@@ -40,6 +40,11 @@ FLATTERED = "The best generated set is the one with the highest AP on the test i
 NO_INTERVALS = "There are no intervals, and so no verdicts: two test images at least, or groups of them, must be there to draw from."
 """Of several replicates with one test image."""
 
+BY_CLASS = """\
+AP of each class alone, the mean over replicates; AP above is the mean over the classes. In brackets: how many objects of the class the
+test images have. With few of them, the figure says little."""
+"""What figures of classes mean."""
+
 COST = """\
 Seconds that each stage took when it was run. Taking the real images and drawing their boxes is not included: they look free
 here and are not. A stage that several training sets share is counted in each."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthbench.contract.environment import environment_of
 from synthbench.contract.stages import cost_headings
@@ -17,6 +17,7 @@ from synthbench.planning.planner import Plan, PlannedSet
 from synthbench.planning.stage import Stage
 from synthbench.results import model
 from synthbench.results.ap_table import Scored
+from synthbench.results.by_class import figures_by_class
 from synthbench.results.describe import describe_data, describe_draw, describe_suite, describe_training_set
 from synthbench.results.prove import prove
 from synthbench.results.similarity import describe_similarity
@@ -27,6 +28,9 @@ from synthbench.storage.store import Artifact
 from synthbench.storage.views import BOXES
 from synthbench.text import without_machine
 
+if TYPE_CHECKING:
+    from synthbench.metrics import Matches
+
 
 def collect(
     plan: Plan, state: RunState, *, command: str = "", workers: int | None = None, wall_seconds: float | None = None
@@ -35,8 +39,10 @@ def collect(
     data = find(state.store, refer_to(plan.data)) if plan.data.key in state.artifacts else None
     suite = describe_suite(plan.suite)
     sets = [describe_training_set(row) for row in plan.suite.rows]
-    cells = [describe_cell(cell, state) for cell in plan.cells]
     about = describe_data(read_data_facts(data)) if data else None
+    matches = read_all_matches(plan, state, about)
+    classes = {key: figures_by_class(each, about.categories) for key, each in matches.items() if about}
+    cells = [describe_cell(cell, state, classes.get(cell.score.key, [])) for cell in plan.cells]
     return model.Results(
         suite=suite,
         data=about,
@@ -50,23 +56,29 @@ def collect(
         failures=[describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],
         environment=describe_environment(plan, state, workers, wall_seconds),
         replicates_planned=plan.planned,
-        evidence=prove(cells, sets, suite, about, scored(plan, state, data, about)),
+        evidence=prove(cells, sets, suite, about, scored(plan, state, data, matches, len(about.categories) if about else 0)),
         command=command,
     )
 
 
-def scored(plan: Plan, state: RunState, data: Artifact | None, about: model.DataInfo | None) -> Scored:
-    """What the evidence is made of; without the matches where there is one replicate, which proves nothing."""
-    if data is None or about is None or len(plan.suite.seeds) == 1:
-        return Scored({}, 0)
+def read_all_matches(plan: Plan, state: RunState, about: model.DataInfo | None) -> dict[str, Matches]:
+    """The matches of each score, by its key; none where nothing is made of them: of one category in one replicate."""
+    if about is None or (len(plan.suite.seeds) == 1 and len(about.categories) == 1):
+        return {}
     stages = {cell.score.key: cell.score for cell in plan.cells if cell.score.key in state.artifacts}
-    matches = {key: read_matches(find(state.store, refer_to(stage)).folder / MATCHES) for key, stage in stages.items()}
+    return {key: read_matches(find(state.store, refer_to(stage)).folder / MATCHES) for key, stage in stages.items()}
+
+
+def scored(plan: Plan, state: RunState, data: Artifact | None, matches: Mapping[str, Matches], categories: int) -> Scored:
+    """What the evidence is made of; without the matches where there is one replicate, which proves nothing."""
+    if data is None or len(plan.suite.seeds) == 1:
+        return Scored({}, 0)
     predicted = {cell.predict.key: cell.predict for cell in plan.cells if cell.predict.key in state.artifacts}
     # Where nothing is random, equal boxes say nothing.
     seeded = {key: stage for key, stage in predicted.items() if stage.entry and getattr(stage.entry.info.cls, "seeded", True)}
     return Scored(
         matches=matches,
-        categories=len(about.categories),
+        categories=categories,
         groups=read_groups(data.folder / "test"),
         predictions={key: state.artifacts[key].record.files[BOXES].sha256 for key in seeded},
     )
@@ -78,7 +90,7 @@ def seconds(stages: Iterable[Stage], state: RunState) -> float:
     return round(sum(record.seconds for record in done.values()), 3)
 
 
-def describe_cell(cell: planner.Cell, state: RunState) -> model.Cell:
+def describe_cell(cell: planner.Cell, state: RunState, classes: list[model.ClassFigures]) -> model.Cell:
     """A cell with its metrics, or with the stage that kept it from having any."""
     failed = next((each.key for each in (cell.train, cell.predict, cell.score) if each.key in state.failures), None)
     blocker = state.blocked.get(cell.train.key) or state.blocked.get(cell.score.key)
@@ -100,6 +112,7 @@ def describe_cell(cell: planner.Cell, state: RunState) -> model.Cell:
         replicate=cell.replicate,
         draw=describe_draw(cell.draw),
         metrics=figures(scored),
+        classes=classes,
         held_out_ap=figures(held_out).get("AP"),
         training=training,
         train_seconds=seconds([cell.train], state),

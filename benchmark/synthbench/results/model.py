@@ -130,6 +130,17 @@ class CellKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     score: str
 
 
+class ClassFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How well the objects of one category are found.
+
+    objects: its true boxes on the test images, without crowds. metrics: AP, AP50, AP75 and AR100; empty if there is no such box.
+    """
+
+    name: str
+    objects: int
+    metrics: dict[str, float] = {}
+
+
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A training set, a detector and their seeds, with COCO's figures and TIDE's errors.
 
@@ -139,6 +150,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `error_TYPE` is the dAP of a type, by how much AP50 would rise without its errors, and `error_TYPE_count` their number, for
     TYPE in class, place, both, duplicate, background and missed; `error_false_positive` and `error_false_negative` are the dAP
     of all false positives and of all misses. Older results have no errors.
+    classes: the figures of each category, in the order of the data's; empty where there is one category alone, and in older results.
     training: None where the training did not finish. failed: the key of the stage that kept the cell from its score.
     """
 
@@ -148,6 +160,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     replicate: int = 0
     draw: Draw
     metrics: dict[str, float]
+    classes: list[ClassFigures] = []
     held_out_ap: float | None = None
     """AP on real images that no training set has, of a generated set; None if the suite holds none out."""
     training: Training | None
