@@ -38,9 +38,19 @@ EntryName = Annotated[str, msgspec.Meta(description=ENTRY)]
 """The name of another entry of the suite, such as a detector's. It is no part of a key: what that entry is, is."""
 
 
-def option(default: Value, *, stage: Stage) -> Value:
-    """A field that only the later of the plugin's two stages uses, so changing it does not repeat the fit or the training."""
-    field: Value = dataclasses.field(default=default, metadata={"stage": stage})
+def option(default: Value, *, stage: Stage | None = None, added: bool = False) -> Value:
+    """A field with more to say of it than its type and default.
+
+    stage: only this stage, the later of the plugin's two, uses it, so changing it does not repeat the fit or the training.
+    added: it came in a later release, and with its default the plugin gives the results of before. So the default is in no key, and
+        nothing in anybody's store is made again; `run.shared` cannot name it.
+    """
+    metadata = {**({"stage": stage} if stage else {}), **({"added": True} if added else {})}
+    if isinstance(default, dict):
+        made: Any = dataclasses.field(default_factory=default.copy, metadata=metadata)
+    else:
+        made = dataclasses.field(default=default, metadata=metadata)
+    field: Value = made
     return field
 
 
@@ -121,6 +131,19 @@ def option_values(plugin: object, marks: Collection[str] | None = None) -> dict[
     fields = dataclasses.fields(plugin)  # type: ignore[arg-type]
     kept = [field for field in fields if field.init and (marks is None or field.metadata.get("stage") in (None, *marks))]
     return {field.name: msgspec.to_builtins(getattr(plugin, field.name), enc_hook=str) for field in kept}
+
+
+def keyed_options(plugin: object, marks: Collection[str]) -> dict[str, object]:
+    """The options that a key has, as `option_values`: without those that were added later and have their default."""
+    values = option_values(plugin, marks)
+    for each in dataclasses.fields(plugin):  # type: ignore[arg-type]
+        if each.metadata.get("added") and each.name in values and getattr(plugin, each.name) == _default(each):
+            del values[each.name]
+    return values
+
+
+def _default(field: dataclasses.Field[object]) -> object:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _is_finite(value: object) -> bool:

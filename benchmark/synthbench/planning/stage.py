@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from synthbench.contract.environment import environment_of
-from synthbench.contract.options import entry_names, option_values
+from synthbench.contract.options import entry_names, keyed_options
 from synthbench.contract.stages import STAGES, StageKind
 from synthbench.suite.model import Entry
 
@@ -100,7 +100,7 @@ class Stage:
         }
         if self.entry is not None:
             names, marks = entry_names(type(self.entry.plugin)), self.about.options
-            values = {} if marks is None else option_values(self.entry.plugin, marks)
+            values = {} if marks is None else keyed_options(self.entry.plugin, marks)
             options = {name: value for name, value in values.items() if name not in names}
             recipe |= {
                 "plugin": self.entry.info.name,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from synthbench.contract.options import option_values
+from synthbench.contract.options import keyed_options
 
 if TYPE_CHECKING:
     from synthbench import Run
@@ -134,4 +134,4 @@ def _states(workdir: Path) -> list[Path]:
 
 def _identity(run: Run, recipe: Recipe) -> dict[str, object]:
     """What two fits must have in common for one to resume from the other's state."""
-    return {"name": recipe.name, "version": recipe.version, "seed": run.seed, **option_values(recipe, ())}
+    return {"name": recipe.name, "version": recipe.version, "seed": run.seed, **keyed_options(recipe, ())}

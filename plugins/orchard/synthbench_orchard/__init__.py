@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench import Boxes, Run, Sample, Splits, derive_seed, hookimpl
+from synthbench import Boxes, Run, Sample, Splits, derive_seed, hookimpl, option
 
 if TYPE_CHECKING:
     from synthbench import DataSource
+
+Kind = Literal["red apples", "green apples", "yellow apples", "oranges", "plums", "peaches"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +34,22 @@ class Orchard:
     size: Annotated[int, Meta(ge=32, le=2048)] = 96
     """Side of the square images in pixels."""
     seed: int = 0
+    fruit: tuple[Kind, ...] = option((), added=True)
+    """The kinds of fruit, each a category of its own; a scene has some of them or all. Default: what the domain has, as one category."""
+
+    def __post_init__(self) -> None:
+        if len({*self.fruit}) < len(self.fruit):
+            raise ValueError(f"fruit: a kind is there twice: {', '.join(self.fruit)}")
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The names of the categories."""
+        return self.fruit or (("apple",) if self.domain == "orchard" else ("fruit",))
 
     def load(self, run: Run) -> Splits:
         """The two splits, drawn as they are read."""
         return Splits(
-            categories=("apple",) if self.domain == "orchard" else ("fruit",),
+            categories=self.categories,
             train=self._scenes("train", self.train, run),
             test=self._scenes("test", self.test, run),
             rendered=True,
@@ -52,9 +65,10 @@ class Orchard:
 
         for number in run.track(range(count), f"draw {split}", unit="images"):
             rng = np.random.default_rng(derive_seed(self.seed, self.domain, split, number))
-            scene = compose(DOMAINS[self.domain], rng)
+            scene = compose(DOMAINS[self.domain], rng, self.fruit)
             painted = paint(scene, self.size, rng)
-            yield Sample(painted.image, Boxes.of(painted.boxes), {"caption": scene.caption})
+            labels = [self.fruit.index(kind) for kind in painted.kinds] if self.fruit else None
+            yield Sample(painted.image, Boxes.of(painted.boxes, labels), {"caption": scene.caption})
 
 
 @hookimpl

@@ -35,10 +35,11 @@ SKY = {
 
 @dataclass(frozen=True)
 class Painted:
-    """An image, uint8 (H, W, 3), and the boxes of its fruit, float32 (N, 4), xyxy pixels, x2 and y2 exclusive."""
+    """An image, uint8 (H, W, 3), the boxes of its fruit, float32 (N, 4), xyxy pixels, x2 and y2 exclusive, and each one's kind."""
 
     image: NDArray[np.uint8]
     boxes: NDArray[np.float32]
+    kinds: list[str]
 
 
 class Canvas:
@@ -66,17 +67,19 @@ def paint(scene: Scene, size: int, rng: Generator) -> Painted:
         paint_trellis(canvas, rng)
     paint_wood(canvas, scene, light, rng)
     places = fruit_places(scene, rng)
+    kinds = kinds_of(scene, len(places), rng)
     hidden = round(len(places) * 0.25)
     paint_leaves(canvas, scene, light, scene.leaves // 2, depth=0.0, rng=rng)
-    for number, place in enumerate(places[:hidden]):
-        paint_fruit(canvas, scene, light, place, number + 1, rng)
+    for number in range(hidden):
+        paint_fruit(canvas, kinds[number], light, places[number], number + 1, rng)
     paint_leaves(canvas, scene, light, scene.leaves // 3, depth=0.5, rng=rng)
     paint_distractors(canvas, scene, rng)
-    for number, place in enumerate(places[hidden:], start=hidden):
-        paint_fruit(canvas, scene, light, place, number + 1, rng)
+    for number in range(hidden, len(places)):
+        paint_fruit(canvas, kinds[number], light, places[number], number + 1, rng)
     paint_leaves(canvas, scene, light, scene.leaves // 9, depth=1.0, rng=rng)
     radii = [place[2] * canvas.side for place in places]
-    return Painted(develop(canvas.colours, scene, size, rng), visible_boxes(np.asarray(canvas.fruit), radii, size))
+    boxes, numbers = visible_boxes(np.asarray(canvas.fruit), radii, size)
+    return Painted(develop(canvas.colours, scene, size, rng), boxes, [kinds[number - 1] for number in numbers])
 
 
 def background(scene: Scene, side: int, rng: Generator) -> NDArray[np.float64]:
@@ -169,8 +172,16 @@ def fruit_places(scene: Scene, rng: Generator) -> list[tuple[float, float, float
     return places
 
 
+def kinds_of(scene: Scene, count: int, rng: Generator) -> list[str]:
+    """The kind of each fruit. Of several kinds each has one at least, if there is fruit enough, and chance decides on the rest."""
+    if not scene.kinds:
+        return [scene.fruit] * count
+    drawn = [scene.kinds[number] for number in rng.integers(len(scene.kinds), size=count)]
+    return [*scene.kinds, *drawn][:count]
+
+
 def paint_fruit(
-    canvas: Canvas, scene: Scene, light: NDArray[np.float64], place: tuple[float, float, float], number: int, rng: Generator
+    canvas: Canvas, kind_name: str, light: NDArray[np.float64], place: tuple[float, float, float], number: int, rng: Generator
 ) -> None:
     """A lit ball with a blush, a highlight and a stalk; its pixels get `number`."""
     x, y, radius = (part * canvas.side for part in place)
@@ -181,7 +192,7 @@ def paint_fruit(
     normal = np.stack([dx, dy, np.sqrt(np.clip(1 - dx**2 - dy**2, 0, 1))], -1)
     direction = np.array([light[0] * 0.65, light[1] * 0.65, 0.75])
     shine = np.clip(normal @ (direction / np.linalg.norm(direction)), 0, 1)[..., None]
-    kind = FRUITS[scene.fruit]
+    kind = FRUITS[kind_name]
     shaded, lit = np.array(kind.shaded) * rng.uniform(0.85, 1.15), np.array(kind.lit) * rng.uniform(0.88, 1.08)
     colours = shaded * (0.45 + 0.55 * shine) + (lit - shaded) * shine**1.3 + 0.55 * shine**28
     box = (int(xs[0, 0]), int(ys[0, 0]))
@@ -222,16 +233,17 @@ def develop(colours: Image.Image, scene: Scene, size: int, rng: Generator) -> ND
     return np.asarray(Image.open(file).convert("RGB"), np.uint8)
 
 
-def visible_boxes(fruit: NDArray[np.int32], radii: list[float], size: int) -> NDArray[np.float32]:
-    """Boxes, float32 (N, 4), around what is seen of each fruit; fruit that is mostly hidden has none."""
-    boxes = []
+def visible_boxes(fruit: NDArray[np.int32], radii: list[float], size: int) -> tuple[NDArray[np.float32], list[int]]:
+    """Boxes, float32 (N, 4), around what is seen of each fruit, and its number; fruit that is mostly hidden has none."""
+    boxes, numbers = [], []
     for number, radius in enumerate(radii, start=1):
         rows, columns = np.nonzero(fruit == number)
         if len(rows) < MIN_VISIBLE * math.pi * radius**2:
             continue
+        numbers.append(number)
         boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
     corners: NDArray[np.float32] = np.array(boxes, np.float32).reshape(-1, 4) * np.float32(size / fruit.shape[0])
-    return corners
+    return corners, numbers
 
 
 def to_bytes(pixels: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ Lengths are fractions of the image's side, angles radians, colours RGB in 0..1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -122,16 +122,19 @@ class Scene:
     shade: float
     distractors: int
     post: bool
+    kinds: tuple[str, ...] = ()
+    """Several kinds of fruit on one tree, in place of `fruit`."""
 
     @property
     def caption(self) -> str:
         """What a caption writer would put under the picture."""
         amount = "few" if self.count < 6 else "many"
-        return f"a photo of {amount} {self.fruit} on a {self.crown} tree, {self.light} light"
+        return f"a photo of {amount} {' and '.join(self.kinds or [self.fruit])} on a {self.crown} tree, {self.light} light"
 
 
-def compose(domain: Domain, rng: Generator) -> Scene:
-    """Draws the decisions of one scene of `domain`."""
+def compose(domain: Domain, rng: Generator, among: Sequence[str] = ()) -> Scene:
+    """Draws the decisions of one scene of `domain`. among: kinds of fruit of which the scene has some or all, if it has several."""
+    chosen = rng.permutation(len(among))[: rng.integers(1, len(among) + 1)].tolist() if among else []
     kinds = list(domain.fruit)
     weights = [domain.fruit[kind] for kind in kinds]
     fruit = kinds[rng.choice(len(kinds), p=[weight / sum(weights) for weight in weights])]
@@ -152,4 +155,5 @@ def compose(domain: Domain, rng: Generator) -> Scene:
         shade=rng.uniform(*domain.shade),
         distractors=int(rng.integers(domain.distractors[0], domain.distractors[1] + 1)),
         post=bool(rng.uniform() < domain.posts),
+        kinds=tuple(among[number] for number in sorted(chosen)),
     )

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from synthbench.contract.options import configure
 from synthbench.execution.stage_run import StageRun
-from synthbench_orchard import Orchard
+from synthbench_orchard import Kind, Orchard
 from synthbench_orchard.draw import MIN_VISIBLE, visible_boxes
 
 
@@ -59,11 +60,28 @@ def test_a_box_encloses_what_is_seen_of_a_fruit() -> None:
     seen = np.zeros((30, 30), np.int32)
     seen[6:12, 3:9] = 1  # 36 pixels of a disc with radius 3.4
     seen[20:22, 20:22] = 2  # 4 pixels: mostly hidden
-    boxes = visible_boxes(seen, [3.4, 3.4], 10)
-    assert boxes.tolist() == [[1.0, 2.0, 3.0, 4.0]]
+    boxes, numbers = visible_boxes(seen, [3.4, 3.4], 10)
+    assert (boxes.tolist(), numbers) == ([[1.0, 2.0, 3.0, 4.0]], [1])
     assert MIN_VISIBLE * np.pi * 3.4**2 > 4
 
 
 def test_importing_the_plugin_is_light() -> None:
     program = "import synthbench_orchard, sys; sys.exit(any(name in sys.modules for name in ('numpy', 'PIL')))"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_each_kind_of_fruit_can_be_a_category_of_its_own(tmp_path: Path) -> None:
+    kinds: tuple[Kind, ...] = ("red apples", "green apples", "plums")
+    splits = Orchard(train=12, test=1, fruit=kinds).load(StageRun(tmp_path))
+    assert splits.categories == kinds
+    sums, shown = {0: np.zeros(3), 1: np.zeros(3), 2: np.zeros(3)}, set()
+    for sample in splits.train:
+        assert sample.boxes is not None
+        shown.add(tuple(sorted({*sample.boxes.labels.tolist()})))
+        for label, (x1, y1, x2, y2) in zip(sample.boxes.labels.tolist(), sample.boxes.xyxy.astype(int), strict=True):
+            sums[label] += np.asarray(sample.image, float)[y1:y2, x1:x2].mean((0, 1)) / 255
+    red, green, plum = (each / each.sum() for each in sums.values())
+    assert red[0] > green[0] > green[2]
+    assert plum[2] > green[2]
+    assert {len(each) for each in shown} > {1}, "scenes have one kind or several"
+    assert "twice" in configure(Orchard, {"fruit": ["plums", "plums"]})[1][0]
