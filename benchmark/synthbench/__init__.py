@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # not from typing: importing this package takes next to n
 if TYPE_CHECKING:
     from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, NoBoxes
     from synthbench.contract.environment import Environment
-    from synthbench.contract.hookspecs import Annotator, DataSource, Detector, FeatureSpace, Generator, Locator, hookimpl
+    from synthbench.contract.hookspecs import Annotator, BoxChecker, DataSource, Detector, FeatureSpace, Generator, Locator, hookimpl
     from synthbench.contract.options import EntryName, Weights, option
     from synthbench.contract.training import curve_steps, training_batches
     from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
@@ -33,7 +33,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "NoBoxes"),
     "contract.environment": ("Environment",),
-    "contract.hookspecs": ("Annotator", "DataSource", "Detector", "FeatureSpace", "Generator", "Locator", "hookimpl"),
+    "contract.hookspecs": ("Annotator", "BoxChecker", "DataSource", "Detector", "FeatureSpace", "Generator", "Locator", "hookimpl"),
     "contract.options": ("EntryName", "Weights", "option"),
     "contract.training": ("curve_steps", "training_batches"),
     "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
@@ -55,6 +55,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Annotator",
+    "BoxChecker",
     "BoxSource",
     "Boxes",
     "DataSource",

@@ -28,7 +28,7 @@ from synthbench.storage.local import LocalStore
 from synthbench.storage.references import find
 from synthbench.storage.views import read_view
 from synthbench.suite.reader import read_suite
-from synthbench_diffusers.boxes import boxes_from_map
+from synthbench_diffusers.boxes import boxes_from_maps
 from synthbench_diffusers.locating import heatmaps
 from tabulate import tabulate
 
@@ -82,7 +82,8 @@ def measured(
             sys.stdout.write(f"{scales} {blocks} {times}: {error}\n")
             continue
         for threshold in THRESHOLDS:
-            counts = precision_recall(truth, [boxes_from_map(each, threshold, recipe.min_box_area) for each in maps])
+            labels = range(len(references.categories))
+            counts = precision_recall(truth, [boxes_from_maps(each, labels, threshold, recipe.min_box_area) for each in maps])
             found.append(((scales, blocks, times, threshold), (counts.precision or 0.0, counts.recall or 0.0, counts.f1 or 0.0)))
     return found
 

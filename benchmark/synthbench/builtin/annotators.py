@@ -12,6 +12,8 @@ from synthbench.errors import SynthbenchError
 from synthbench.metrics import nms
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from synthbench.builtin import Native, Teacher
     from synthbench.contract.types import Boxes, ImageSet, Picture, Run
 
@@ -19,13 +21,35 @@ if TYPE_CHECKING:
 def select_detections(options: Teacher, images: ImageSet, run: Run) -> Iterator[Boxes]:
     """See `Teacher.annotate`."""
 
-    def selected(picture: Picture) -> Boxes:
+    highest = np.full(len(images.categories), -np.inf)
+    for picture in run.track(images, "annotate", unit="images"):
         if picture.boxes is None:
             raise SynthbenchError(f"teacher: {picture.path.name} has no boxes of the detector '{options.detector}'")
+        np.maximum.at(highest, picture.boxes.labels, picture.boxes.scores)
         boxes = nms(picture.boxes.keep(picture.boxes.scores >= options.score_threshold), options.nms_iou)
-        return boxes.keep(np.arange(min(len(boxes), options.max_detections)))
+        yield boxes.keep(np.arange(min(len(boxes), options.max_detections)))
+    if (note := not_kept(options, images, highest)) is not None:
+        run.note(note)
 
-    return map(selected, run.track(images, "annotate", unit="images"))
+
+def not_kept(options: Teacher, images: ImageSet, highest: NDArray[np.float64]) -> str | None:
+    """What a reader should know of classes of which no box was kept, with the fix; None if each has one.
+
+    highest: the highest score of each class, float64 (classes,); -inf if the detector found none.
+    """
+    lost = np.flatnonzero(highest < options.score_threshold)
+    if not len(lost) or not len(images):
+        return None
+    several = len(highest) > 1
+    each = ", ".join(
+        f"{f'{images.categories[label]} ' if several else ''}{'no box' if np.isinf(score) else f'{score:.3g}'}"
+        for label, score in zip(lost.tolist(), highest[lost].tolist(), strict=True)
+    )
+    which = " of some classes" if several and len(lost) < len(highest) else ""
+    return (
+        f"teacher: no box{which} that the detector '{options.detector}' found in {len(images)} images reaches score_threshold = "
+        f"{options.score_threshold:g} (highest score: {each}); lower score_threshold, or train the detector longer (max_train_steps)"
+    )
 
 
 def select_generated(options: Native, images: ImageSet, run: Run) -> Iterator[Boxes]:

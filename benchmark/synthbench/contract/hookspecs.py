@@ -147,6 +147,21 @@ class Locator(Protocol):
         """
 
 
+@runtime_checkable
+class BoxChecker(Protocol):
+    """A generator that can tell, before it is fitted, that no boxes will come with its images."""
+
+    def check_boxes(self, categories: tuple[str, ...]) -> None:
+        """Raises SynthbenchError if boxes of these categories cannot come with the images, with these options.
+
+        When: before `fit`, which waits for it.
+        How often: once for all options and the data; never without an annotator with `boxes_from` = `FromGenerator()`.
+        Assume: the names of the data's categories, in their order.
+        Raises: SynthbenchError, which says what to change. Rows with boxes of the generator's own are lost then, and what only they
+            need is not run; rows with boxes of other annotators go on, so `sample` should yield images without boxes.
+        """
+
+
 class Annotator(Plugin, Protocol):
     """Gives generated images their boxes."""
 

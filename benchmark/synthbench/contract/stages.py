@@ -30,6 +30,7 @@ class StageKind:
     gpu: it runs on the accelerator where there is one; the core's own stages do not.
     cost: the heading of its column in the report's table of costs; empty where it is not counted.
     phase: what progress shows until the stage reports by itself.
+    refuses: if it fails, the suite must change: what leads to nothing but the stages that it blocks is not run.
     """
 
     name: str
@@ -44,6 +45,7 @@ class StageKind:
     gpu: bool = False
     cost: str = ""
     phase: str = "starting"
+    refuses: bool = False
 
 
 _TABLE = (
@@ -68,6 +70,17 @@ _TABLE = (
         inputs=("data",),
         leaves="some images of a split, `annotations.json` with their boxes, or without any for the test images",
         phase="selecting images",
+    ),
+    StageKind(
+        name="ask",
+        function=f"{OWN}:ask",
+        plugin="generator",
+        method="check_boxes",
+        inputs=("like",),
+        options=("sample",),
+        leaves="nothing: whether the generator's images will have boxes",
+        phase="asking the generator",
+        refuses=True,
     ),
     StageKind(
         name="fit",

@@ -46,6 +46,9 @@ def problems_of(plugin: object, contract: type, marks: Sequence[str] = ()) -> li
     if contract is hookspecs.Generator and hasattr(plugin, "locate"):
         required["locate"] = hookspecs.Locator.locate
         own["locate"] = member_of(plugin, "locate")
+    if contract is hookspecs.Generator and hasattr(plugin, "check_boxes"):
+        required["check_boxes"] = hookspecs.BoxChecker.check_boxes
+        own["check_boxes"] = member_of(plugin, "check_boxes")
     if contract is hookspecs.Detector and hasattr(plugin, "features"):
         required["features"] = hookspecs.FeatureSpace.features
         own["features"] = member_of(plugin, "features")

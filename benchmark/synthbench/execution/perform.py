@@ -32,8 +32,8 @@ from synthbench.execution.provenance import versions
 from synthbench.execution.sharing import shared_folder
 from synthbench.execution.stage_run import Event, StageRun
 from synthbench.registry import installed
-from synthbench.storage.references import find
-from synthbench.storage.store import Busy, DamagedArtifact, StageRecord, Store, Value
+from synthbench.storage.references import ArtifactRef, find
+from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord, Store, Value
 from synthbench.storage.views import read_views
 from synthbench.text import cut
 
@@ -57,6 +57,11 @@ class Task:
     def images(self, name: str) -> ImageSet:
         """The images of a view. Raises SynthbenchError if they are not in the store."""
         return read_views(self.store, self.job.views[name])
+
+    def annotated(self, name: str) -> list[Artifact]:
+        """The artifacts that a view has its boxes from, where that is another stage's. Raises SynthbenchError as `folder`."""
+        boxes = dict.fromkeys(view.boxes for view in self.job.views[name] if isinstance(view.boxes, ArtifactRef))
+        return [find(self.store, each) for each in boxes]
 
     def folder(self, name: str) -> Path:
         """The folder of an artifact that it reads. Raises SynthbenchError if it is not in the store."""

@@ -174,6 +174,8 @@ class Runner:
     def _can_start(self, stage: Stage) -> bool:
         if stage.key in self._running or any(each.key not in self.state.artifacts for each in stage.needs):
             return False
+        if not all(self.state.is_settled(each) for each in stage.waits):
+            return False
         if stage.key in self._elsewhere and self.store.is_busy(stage.kind, stage.key):
             return False
         self._elsewhere.discard(stage.key)
@@ -205,6 +207,8 @@ class Runner:
             self._running.discard(stage.key)
             if artifact is None:
                 self.state.failures[stage.key] = outcome
+                if stage.about.refuses:
+                    self.state.skip_what_serves_nothing(self.plan, stage, self._running)
             else:
                 self.state.artifacts[stage.key] = artifact
             self.listener.finished(stage, outcome)

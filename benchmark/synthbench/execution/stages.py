@@ -65,6 +65,11 @@ def split_train(task: Task, data: str) -> tuple[ImageSet, ImageSet]:
     return images.split(count / len(images), HOLDOUT_SEED)
 
 
+def ask(task: Task) -> None:
+    """Asks a generator whether boxes of the data's categories will come with its images. Fails with its reason if not."""
+    task.plugin.check_boxes(task.images("like").categories)
+
+
 def fit(task: Task) -> None:
     """Fits a generator."""
     task.plugin.fit(task.images("references"), task.run)
@@ -105,7 +110,11 @@ def train(task: Task) -> None:
     boxes = sum(len(picture.boxes or ()) for picture in labelled)
     task.facts.update(images=len(labelled), boxes=boxes)
     if not boxes:
-        raise SynthbenchError("there is not one box in the training set, so there is nothing to learn")
+        said = dict.fromkeys(note for each in task.annotated("data") for note in each.record.notes)
+        raise SynthbenchError("; ".join(["there is not one box in the training set, so there is nothing to learn", *said]))
+    labels = {label for picture in labelled if picture.boxes is not None for label in picture.boxes.labels.tolist()}
+    if missing := [name for label, name in enumerate(images.categories) if label not in labels]:
+        task.run.note(f"the training set has no box of {' or '.join(missing)}, so the detector cannot learn to find any")
     task.plugin.train(labelled, task.run)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,6 +46,18 @@ class RunState:
                 self.blocked[stage.key] = self.blocked.get(needed.key, needed)
                 return True
         return False
+
+    def skip_what_serves_nothing(self, plan: Plan, refused: Stage, running: Collection[str]) -> None:
+        """After a refusal, marks as blocked what leads only to stages that are blocked. running: keys of stages that go on."""
+        served: dict[str, list[Stage]] = {}
+        for stage in plan.stages:
+            self.is_settled(stage)  # marks what needs the refused stage
+            for needed in stage.needs:
+                served.setdefault(needed.key, []).append(stage)
+        for stage in reversed(plan.stages):
+            ends = served.get(stage.key, [])
+            if ends and stage.key not in running and not self.is_settled(stage) and all(each.key in self.blocked for each in ends):
+                self.blocked[stage.key] = refused
 
 
 def look_up(plan: Plan, store: Store) -> RunState:

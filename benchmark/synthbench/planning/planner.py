@@ -175,7 +175,15 @@ class Planner:
         """Fits a generator on the references."""
         seed = derive_seed(seed_of(draw), "fit", generator.info.name)
         label = self.label("fit", generator.name, draw)
-        return self.stage("fit", label, generator, seed=seed, views={"references": (self.references(draw),)})
+        views = {"references": (self.references(draw),)}
+        return self.stage("fit", label, generator, seed=seed, views=views, waits=self.asked(generator))
+
+    def asked(self, generator: Entry) -> tuple[Stage, ...]:
+        """The stage that asks a generator about its boxes, if a row has them and the generator can tell."""
+        own = [each for each in self.suite.annotators if isinstance(box_source_of(each.plugin), FromGenerator)]
+        if not hasattr(generator.plugin, "check_boxes") or not any(generator in generators_of(each, self.suite) for each in own):
+            return ()
+        return (self.stage("ask", f"ask {generator.name} about its boxes", generator, views={"like": (self.test,)}),)
 
     def sample(self, generator: Entry, count: int, draw: Draw) -> Stage:
         """Samples the first `count` images of a generator."""
@@ -215,12 +223,14 @@ class Planner:
         """Annotates sampled images, or the test images to be judged; None if the boxes it asks for do not exist there."""
         source = box_source_of(annotator.plugin)
         images = replace(images, boxes=HiddenBoxes())
+        after: tuple[Stage, ...] = ()
         if isinstance(source, FromDetector):
             detector = self.suite.detector(source.name)
             references = Draw(references=draw.references)
             trained = self.train(detector, REFERENCES, (self.references(references),), references, seed_of(draw))
             images = replace(images, boxes=BoxesOf(self.predict(detector, trained, images, where)))
         elif isinstance(source, FromGenerator):
+            after = self.asked(generator) if generator else ()
             if images.images.kind == "sample":
                 images = replace(images, boxes=OwnBoxes())
             elif generator is None or not hasattr(generator.plugin, "locate"):
@@ -229,7 +239,8 @@ class Planner:
                 images = replace(images, boxes=BoxesOf(self.locate(generator, images, draw, where)))
         views = {"images": (images,), "references": (self.references(draw),)}
         seed = derive_seed(seed_of(draw), "annotate", annotator.info.name)
-        return self.stage("annotate", self.label("annotate", f"{where} x {annotator.name}", draw), annotator, seed=seed, views=views)
+        label = self.label("annotate", f"{where} x {annotator.name}", draw)
+        return self.stage("annotate", label, annotator, seed=seed, views=views, after=after)
 
     def judge(self, annotator: Entry, generator: Entry | None, draw: Draw) -> Judged | None:
         """Compares an annotator's boxes on the test images with the truth."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AttentionMaps:
-    """Collects the maps of chosen tokens from the UNet's cross-attention layers while `recording` is true.
+    """Collects the maps of chosen words from the UNet's cross-attention layers while `recording` is true.
 
     The layers' outputs do not change: the maps are computed separately. In a batch with guidance the unconditional half
     comes first, so only the last images of the batch are used.
@@ -32,13 +32,13 @@ class AttentionMaps:
                 module.set_processor(_RecordingProcessor(self))
 
     def reset(self, weights: Any, size: tuple[int, int]) -> None:
-        """Starts a new mean. weights: float (B, tokens), see `token_weights`; size: (height, width) of the latents."""
+        """Starts a new mean. weights: float (B, words, tokens), see `token_weights`; size: (height, width) of the latents."""
         self.weights, self.size = weights, size
-        self.total = torch.zeros(len(weights), 1, *size, device=weights.device)
+        self.total = torch.zeros(*weights.shape[:2], *size, device=weights.device)
         self.layers = 0
 
     def add(self, attention: Any, hidden: Any, text: Any) -> None:
-        """Adds the map of one layer: softmax(QK), averaged over heads and chosen tokens, resized to the latents' size."""
+        """Adds the map of one layer: softmax(QK), averaged over heads and each word's tokens, resized to the latents' size."""
         count, positions = len(self.weights), hidden.shape[1]
         scale, height, width = _map_size(self.size, positions)
         if self._scales and scale not in self._scales:
@@ -46,18 +46,19 @@ class AttentionMaps:
         query = attention.head_to_batch_dim(attention.to_q(hidden[-count:]))
         key = attention.head_to_batch_dim(attention.to_k(text[-count:]))
         scores = attention.get_attention_scores(query, key).view(count, attention.heads, positions, -1)
-        maps = torch.einsum("bhpt,bt->bp", scores.float(), self.weights) / attention.heads
-        self.total += functional.interpolate(maps.view(count, 1, height, width), self.size, mode="bilinear")
+        # One word after the other, so that sums have the same order whatever the number of words.
+        maps = torch.stack([torch.einsum("bhpt,bt->bp", scores.float(), word) for word in self.weights.unbind(1)], 1) / attention.heads
+        self.total += functional.interpolate(maps.view(count, -1, height, width), self.size, mode="bilinear")
         self.layers += 1
 
     def read(self, height: int, width: int) -> Any:
-        """The mean map of each image, resized to its pixels: float32 (B, height, width) on the CPU.
+        """The mean maps of each image, resized to its pixels: float32 (B, words, height, width) on the CPU.
 
         None if no map was recorded.
         """
         if not self.layers:
             return None
-        return functional.interpolate(self.total / self.layers, (height, width), mode="bilinear")[:, 0].cpu()
+        return functional.interpolate(self.total / self.layers, (height, width), mode="bilinear").cpu()
 
 
 class _RecordingProcessor:

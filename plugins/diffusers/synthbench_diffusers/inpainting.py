@@ -13,6 +13,7 @@ from synthbench import Boxes, ImageSet, Sample, SynthbenchError, derive_seed
 from synthbench.storage.coco import read_set, write_set
 
 from synthbench_diffusers.checkpoint import open_pipeline
+from synthbench_diffusers.classes import filled, shown_in, words_of
 from synthbench_diffusers.conditioning import encode
 from synthbench_diffusers.references import to_batch
 from synthbench_diffusers.sampling import Original, in_batches, prompt_of, sampler_of
@@ -45,17 +46,22 @@ def inpaint(recipe: Inpaint, fitted: Path, request: SampleRequest, run: Run) -> 
     """
     references = read_set(fitted / REFERENCES)
     pipe = open_pipeline(recipe, run, fitted).to(run.device)
-    with torch.no_grad():
-        conditions = {prompt: encode(pipe, prompt) for prompt in recipe.sampled_prompts}
     squares = [square(picture.pixels(), picture.boxes or Boxes.none(), recipe.side) for picture in references]
+    words = words_of(recipe, references.categories)
+    shown = [shown_in(boxes, len(words)) for _, boxes in squares]
+    prompts_of_square = [{prompt: filled(prompt, words, each) for prompt in recipe.sampled_prompts} for each in shown]
+    with torch.no_grad():
+        several = dict.fromkeys(prompt for some in prompts_of_square for prompt in some.values())
+        conditions = {prompt: encode(pipe, prompt) for prompt in several}
     sampler = sampler_of(recipe, pipe, run)
     for batch in run.track(in_batches(request.start, request.stop, recipe.sample_batch_size), "sample", unit="batches"):
-        chosen = [squares[turn_of(run.seed, number, len(squares))] for number in batch]
+        turns = [turn_of(run.seed, number, len(squares)) for number in batch]
+        chosen = [squares[turn] for turn in turns]
         flips = [bool(derive_seed(run.seed, number, "flip") % 2) and recipe.random_flip for number in batch]
         pairs = [flipped(*each) if flip else each for each, flip in zip(chosen, flips, strict=True)]
         masks = [new_part(recipe, boxes) for _, boxes in pairs]
         original = Original(latents_of(pipe, [pixels for pixels, _ in pairs]), latent_masks(pipe, masks), recipe.strength)
-        prompts = [prompt_of(recipe, run, number) for number in batch]
+        prompts = [prompts_of_square[turn][prompt_of(recipe, run, number)] for turn, number in zip(turns, batch, strict=True)]
         seeds = [derive_seed(run.seed, number, "latents") for number in batch]
         images = sampler.images([conditions[prompt] for prompt in prompts], seeds, original=original)
         for number, image, (pixels, boxes), mask, prompt in zip(batch, images, pairs, masks, prompts, strict=True):

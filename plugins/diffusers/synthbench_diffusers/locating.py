@@ -5,7 +5,7 @@ To an image that was not sampled noise is added, and the attention maps are read
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from PIL import Image
 from synthbench import Sample, SynthbenchError, derive_seed
 
 from synthbench_diffusers.attention import AttentionMaps
-from synthbench_diffusers.boxes import boxes_from_map
+from synthbench_diffusers.boxes import boxes_from_maps
 from synthbench_diffusers.checkpoint import open_pipeline, working_dtype
+from synthbench_diffusers.classes import Prompts, Shown
 from synthbench_diffusers.conditioning import encode, token_weights
 from synthbench_diffusers.references import to_batch
-from synthbench_diffusers.sampling import in_batches, prompt_of, sampler_of
+from synthbench_diffusers.sampling import in_batches, sampler_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,46 +32,54 @@ if TYPE_CHECKING:
 
 def sample(recipe: NativeBoxes, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
     """See `NativeBoxes.sample`."""
-    if recipe.boxes:
-        check_categories(recipe, request.categories)
+    prompts = Prompts.of(recipe, fitted, request.categories, run.seed)
     pipe = open_pipeline(recipe, run, fitted).to(run.device)
     sampler = sampler_of(recipe, pipe, run)
-    maps = AttentionMaps(pipe.unet, recipe) if recipe.boxes else None
-    weights = {prompt: word_weights(recipe, pipe, prompt) for prompt in recipe.sampled_prompts} if maps else {}
+    maps = AttentionMaps(pipe.unet, recipe) if gives_boxes(recipe, request.categories, run) else None
+    weights = {named: word_weights(recipe, pipe, prompts.words, *named) for named in prompts.every()} if maps else {}
     with torch.no_grad():
-        conditions = {prompt: encode(pipe, prompt) for prompt in recipe.sampled_prompts}
+        conditions = {prompt: encode(pipe, prompt) for prompt, _ in prompts.every()}
     for batch in run.track(in_batches(request.start, request.stop, recipe.sample_batch_size), "sample", unit="batches"):
-        prompts = [prompt_of(recipe, run, number) for number in batch]
+        drawn = [prompts[number] for number in batch]
         if maps:
             side = recipe.side // pipe.vae_scale_factor
-            maps.reset(torch.stack([weights[prompt] for prompt in prompts]).to(run.device), (side, side))
+            maps.reset(torch.stack([weights[named] for named in drawn]).to(run.device), (side, side))
         seeds = [derive_seed(run.seed, number, "latents") for number in batch]
-        images = sampler.images([conditions[prompt] for prompt in prompts], seeds, maps, recipe.map_times)
+        images = sampler.images([conditions[prompt] for prompt, _ in drawn], seeds, maps, recipe.map_times)
         heatmaps = read_maps(recipe, maps, recipe.side, recipe.side) if maps else None
-        for index, (number, prompt) in enumerate(zip(batch, prompts, strict=True)):
+        for index, (number, (prompt, shown)) in enumerate(zip(batch, drawn, strict=True)):
             if request.start <= number < request.stop:
-                boxes = None if heatmaps is None else boxes_from_map(heatmaps[index], recipe.box_threshold, recipe.min_box_area)
+                boxes = None if heatmaps is None else boxes_of(recipe, heatmaps[index, list(shown)], shown)
                 yield Sample(images[index], boxes, {"prompt": prompt})
 
 
 def locate(recipe: NativeBoxes, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
     """See `NativeBoxes.locate`."""
+    labels = range(len(images.categories))
     for heatmap in heatmaps(recipe, fitted, images, run):
-        yield boxes_from_map(heatmap, recipe.box_threshold, recipe.min_box_area)
+        yield boxes_of(recipe, heatmap, labels)
+
+
+def boxes_of(recipe: NativeBoxes, heatmaps: NDArray[np.float32], labels: Sequence[int]) -> Boxes:
+    """`boxes_from_maps` with the recipe's options."""
+    return boxes_from_maps(heatmaps, labels, recipe.box_threshold, recipe.min_box_area)
 
 
 def heatmaps(recipe: NativeBoxes, fitted: Path, images: ImageSet, run: Run) -> Iterator[NDArray[np.float32]]:
-    """For each image, float32 (height, width), the attention to the class word while the fitted model denoises it.
+    """For each image, float32 (classes, height, width), the attention to each class's word while the fitted model denoises it.
 
-    Uses the first of the prompts. Images keep their aspect ratio; the shorter side is resized to `recipe.side`.
+    Uses for each class the first of the prompts that names it. Images keep their aspect ratio; the shorter side is resized to
+    `recipe.side`.
     """
-    check_categories(recipe, images.categories)
+    recipe.check_boxes(images.categories)
+    prompts = Prompts.of(recipe, fitted, images.categories, run.seed)
     pipe = open_pipeline(recipe, run, fitted).to(run.device)
     maps = AttentionMaps(pipe.unet, recipe)
-    prompt = recipe.sampled_prompts[0]
-    weights = word_weights(recipe, pipe, prompt).to(run.device).repeat(recipe.locate_steps, 1)
+    readings = prompts.to_locate()
+    steps = recipe.locate_steps
+    weights = [word_weights(recipe, pipe, prompts.words, *each).to(run.device).repeat(steps, 1, 1) for each in readings]
     with torch.no_grad():
-        condition = encode(pipe, prompt).repeated(recipe.locate_steps)
+        conditions = [encode(pipe, prompt).repeated(steps) for prompt, _ in readings]
     schedule = DDPMScheduler.from_config(pipe.scheduler.config)
     latest = schedule.config.num_train_timesteps - 1
     times = torch.linspace(recipe.map_times[0] * latest, recipe.map_times[1] * latest, recipe.locate_steps).round().long()
@@ -82,12 +91,15 @@ def heatmaps(recipe: NativeBoxes, fitted: Path, images: ImageSet, run: Run) -> I
             clean = pipe.vae.encode(to_batch(pixels).to(run.device, pipe.vae.dtype)).latent_dist.mean.float().cpu()
             clean = clean.repeat(len(times), 1, 1, 1) * pipe.vae.config.scaling_factor
             noisy = schedule.add_noise(clean, torch.randn(clean.shape, generator=generator), times)
-            maps.reset(weights, (clean.shape[2], clean.shape[3]))
-            maps.recording = True
             size = (*pixels.shape[:2], 0, 0, *pixels.shape[:2])
-            with torch.autocast(pipe.device.type, dtype, enabled=pipe.unet.dtype != dtype):
-                pipe.unet(noisy.to(run.device, dtype), times.to(run.device), **condition.arguments([size] * len(times)))
-        yield read_maps(recipe, maps, picture.height, picture.width).mean(0)
+            found = np.zeros((len(prompts.words), picture.height, picture.width), np.float32)
+            for (_, shown), condition, its_weights in zip(readings, conditions, weights, strict=True):
+                maps.reset(its_weights, (clean.shape[2], clean.shape[3]))
+                maps.recording = True
+                with torch.autocast(pipe.device.type, dtype, enabled=pipe.unet.dtype != dtype):
+                    pipe.unet(noisy.to(run.device, dtype), times.to(run.device), **condition.arguments([size] * len(times)))
+                found[list(shown)] = read_maps(recipe, maps, picture.height, picture.width).mean(0)[list(shown)]
+        yield found
 
 
 def _resized(pixels: NDArray[np.uint8], shorter: int, pipe: Any) -> NDArray[np.uint8]:
@@ -98,28 +110,38 @@ def _resized(pixels: NDArray[np.uint8], shorter: int, pipe: Any) -> NDArray[np.u
     return np.asarray(Image.fromarray(pixels).resize((sides[1], sides[0]), Image.Resampling.BILINEAR), np.uint8)
 
 
-def check_categories(recipe: NativeBoxes, categories: tuple[str, ...]) -> None:
-    """Raises SynthbenchError unless there is exactly one category: boxes come from one word."""
-    if len(categories) != 1:
-        raise SynthbenchError(
-            f"{recipe.name}: boxes come from the attention to one word, {recipe.class_word!r}, but the data have {len(categories)} "
-            f"categories ({', '.join(categories)}); set boxes = false and use another annotator than 'native'"
-        )
+def gives_boxes(recipe: NativeBoxes, categories: tuple[str, ...], run: Run) -> bool:
+    """Whether boxes come with the images. If the options ask for them in vain, the images are sampled all the same: others label them."""
+    if not recipe.boxes:
+        return False
+    try:
+        recipe.check_boxes(categories)
+    except SynthbenchError as error:
+        run.note(f"the images come without boxes: {error}")
+        return False
+    return True
 
 
-def word_weights(recipe: NativeBoxes, pipe: Any, prompt: str) -> Any:
-    """`token_weights` of the class word. Raises SynthbenchError if they are None."""
-    weights = token_weights(pipe.tokenizer, prompt, recipe.class_word)
-    if weights is None:
-        raise SynthbenchError(
-            f"{recipe.name}: class_word {recipe.class_word!r} is not a word of the prompt {prompt!r}, or comes after the last token that "
-            "is read; put it into the prompt as it is written, nearer to the start, or set boxes = false"
-        )
-    return weights
+def word_weights(recipe: NativeBoxes, pipe: Any, words: Sequence[str], prompt: str, shown: Shown) -> Any:
+    """`token_weights` of the words of the shown classes, zeros for the others: float32 (classes, tokens).
+
+    Raises SynthbenchError if a word is not found.
+    """
+    found = torch.zeros(len(words), pipe.tokenizer.model_max_length)
+    for label in shown:
+        weights = token_weights(pipe.tokenizer, prompt, words[label])
+        if weights is None:
+            option = "class_words" if recipe.by_class or len(words) > 1 else "class_word"
+            raise SynthbenchError(
+                f"{recipe.name}: {option}: {words[label]!r} is not a word of the prompt {prompt!r}, or comes after the last token that "
+                "is read; put it into the prompt as it is written, nearer to the start"
+            )
+        found[label] = weights
+    return found
 
 
 def read_maps(recipe: NativeBoxes, maps: AttentionMaps, height: int, width: int) -> NDArray[np.float32]:
-    """The mean maps, float32 (B, height, width) in pixels. Raises SynthbenchError if the options exclude all maps."""
+    """The mean maps, float32 (B, classes, height, width) in pixels. Raises SynthbenchError if the options exclude all maps."""
     heatmaps = maps.read(height, width)
     if heatmaps is None:
         raise SynthbenchError(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 from synthbench import Weights, option
 
+from synthbench_diffusers.classes import problems
+
 if TYPE_CHECKING:
     from synthbench import ImageSet, Run
 
@@ -68,7 +70,9 @@ class Recipe:
     variant: str = ""
     """Read files of this variant, such as `fp16`: half the download, if the checkpoint has them."""
     instance_prompt: str = "a photo of sks apples on a tree"
-    """The prompt for the references: a rare token and the class."""
+    """The prompt for the references: a rare token and the class. `{classes}` in it stands for the classes that a reference shows."""
+    class_words: dict[str, str] = option({}, added=True)
+    """What prompts call each category of the data, by the category's name. Default: as the data do."""
     max_train_steps: Annotated[int, Meta(ge=0)] | None = None
     """Optimizer steps. Default: 400 for full weights, 800 for full weights with prior preservation, 500 for LoRA.
     0: sample from the checkpoint as it is, the baseline without fine-tuning."""
@@ -115,7 +119,8 @@ class Recipe:
     """Steps between two saved states, from which an interrupted fit resumes. 0: save none. Default: a state every ten minutes."""
 
     prompts: tuple[str, ...] = option((), stage="sample")
-    """The prompts to sample with: each image uses one, chosen by the seed and the image's number. Default: `instance_prompt`."""
+    """The prompts to sample with: each image uses one, chosen by the seed and the image's number. Default: `instance_prompt`.
+    `{classes}` in one stands for the classes that the image is to show."""
     negative_prompt: str = option("", stage="sample")
     """The prompt that classifier-free guidance leads away from."""
     scheduler: Literal["ddim", "dpm++", "euler", "euler-trailing", "lcm"] = option("dpm++", stage="sample")
@@ -135,6 +140,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.pretrained_model_name_or_path:
             raise ValueError("pretrained_model_name_or_path: empty; set it to a shipped checkpoint's name, a folder or a hub id")
+        if found := problems(self, self.sampled_prompts):
+            raise ValueError("; ".join(found))
 
     @property
     def full(self) -> bool:
@@ -174,7 +181,7 @@ class Recipe:
         return self.sampling_resolution or self.resolution
 
     def fit(self, references: ImageSet, run: Run) -> None:
-        """Fine-tunes on the references' pixels; their boxes are not used."""
+        """Fine-tunes on the references' pixels. Of their boxes, the classes are used if `instance_prompt` has `{classes}`."""
         from synthbench_diffusers.training import fit
 
         fit(self, references, run)

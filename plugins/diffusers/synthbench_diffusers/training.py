@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from torch.nn import functional
 from synthbench_diffusers import state
 from synthbench_diffusers.checkpoint import open_pipeline, working_dtype
 from synthbench_diffusers.class_images import class_images
+from synthbench_diffusers.classes import FITTED, prompts_of, summary_of
 from synthbench_diffusers.conditioning import Condition, encode
 from synthbench_diffusers.references import Latents, Squares
 from synthbench_diffusers.sampling import check_size
@@ -42,6 +43,7 @@ def fit(recipe: Recipe, references: ImageSet, run: Run) -> None:
     """See `Recipe.fit`."""
     if not len(references):
         raise SynthbenchError(f"{recipe.name}: there are no references to train on")
+    prompts = prompts_of(recipe, references)
     pipe = open_pipeline(recipe, run)
     check_size(pipe, recipe.resolution, "training squares")
     pictures = [picture.pixels() for picture in references]
@@ -49,26 +51,32 @@ def fit(recipe: Recipe, references: ImageSet, run: Run) -> None:
     trained = add_trainable(recipe, pipe, run.seed)
     pipe.to(run.device)
     squares = [Squares.of(recipe, images, run.seed) for images in (pictures, prior) if images]
-    losses = Trainer(recipe, pipe, trained, [Latents(pipe.vae, each) for each in squares], run).train()
+    latents = [Latents(pipe.vae, each) for each in squares]
+    losses = Trainer(recipe, pipe, trained, latents, run, prompts).train()
     if losses:
         save_fitted(recipe, pipe, run)
     tenth = max(len(losses) // 10, 1)
     mean_losses = {"first_loss": float(np.mean(losses[:tenth])), "last_loss": float(np.mean(losses[-tenth:]))} if losses else {}
     run.log_metrics(steps=len(losses), trained_parameters=sum(weight.numel() for weight in trained.values()), **mean_losses)
     summary = {"generator": recipe.name, "checkpoint": recipe.pretrained_model_name_or_path, "steps": len(losses), **mean_losses}
-    (run.workdir / "fitted.json").write_text(json.dumps(summary, indent=1))
+    summary |= summary_of(recipe, references)
+    (run.workdir / FITTED).write_text(json.dumps(summary, indent=1))
     state.remove(run.workdir)
 
 
 @dataclass
 class Trainer:
-    """The training loop. sources: latents of the references and, with prior preservation, of the class images."""
+    """The training loop. sources: latents of the references and, with prior preservation, of the class images.
+
+    prompts: of each reference; none: the recipe's `instance_prompt` for all.
+    """
 
     recipe: Recipe
     pipe: Any
     trained: dict[str, Any]
     sources: list[Latents]
     run: Run
+    prompts: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.dtype = working_dtype(self.recipe, self.run.device)
@@ -80,9 +88,11 @@ class Trainer:
             raise SynthbenchError(f"{source}: its prediction_type is {self.prediction_type!r}; supported: epsilon, v_prediction")
         self.optimizer = _optimizer(self.recipe, self.trained, self.device_type)
         self.scaler = torch.amp.GradScaler(self.device_type, enabled=self.dtype == torch.float16)
-        self.prompts = [self.recipe.instance_prompt, self.recipe.class_prompt][: len(self.sources)]
+        given = self.prompts or [self.recipe.instance_prompt] * len(self.sources[0].squares)
+        self.its_prompts = [given, *([self.recipe.class_prompt] * len(each.squares) for each in self.sources[1:])]
+        several = dict.fromkeys(prompt for prompts in self.its_prompts for prompt in prompts)
         with torch.no_grad():
-            self.frozen = [] if self.recipe.train_text_encoder else [encode(self.pipe, prompt) for prompt in self.prompts]
+            self.frozen = {} if self.recipe.train_text_encoder else {prompt: encode(self.pipe, prompt) for prompt in several}
 
     def train(self) -> list[float]:
         """Trains from the last saved state, or from the start. Returns the loss of every step.
@@ -136,32 +146,35 @@ class Trainer:
     def loss(self, number: int) -> Any:
         """The loss of forward pass `number`: a scalar tensor with gradients."""
         drawn = list(self._draw(number))
-        latents = torch.cat([latent for latent, _, _ in drawn])
-        times = torch.tensor([time for _, _, time in drawn])
+        latents = torch.cat([latent for latent, _, _, _ in drawn])
+        times = torch.tensor([time for _, _, time, _ in drawn])
         noise = self._noise(number, latents.shape)
         noisy = self.noise_scheduler.add_noise(latents, noise, times)
         target = noise if self.prediction_type == "epsilon" else self.noise_scheduler.get_velocity(latents, noise, times)
         with torch.autocast(self.device_type, self.dtype, enabled=self.dtype != torch.float32):
-            conditions = Condition.joined(each.repeated(self.recipe.batch_size) for each in self._conditions())
-            arguments = conditions.arguments([size for _, size, _ in drawn])
+            conditions = self._conditions([prompt for _, _, _, prompt in drawn])
+            arguments = conditions.arguments([size for _, size, _, _ in drawn])
             predicted = self.pipe.unet(noisy.to(self.run.device, self.dtype), times.to(self.run.device), **arguments).sample
         losses = functional.mse_loss(predicted.float(), target.to(self.run.device), reduction="none").mean((1, 2, 3))
         references, *prior = losses.split(self.recipe.batch_size)
         weights = self._loss_weights(times[: self.recipe.batch_size]).to(losses)  # as in the scripts, not of the prior's loss
         return (references * weights).mean() + sum(self.recipe.prior_loss_weight * part.mean() for part in prior)
 
-    def _conditions(self) -> list[Condition]:
-        return self.frozen or [encode(self.pipe, prompt) for prompt in self.prompts]
+    def _conditions(self, prompts: Sequence[str]) -> Condition:
+        """Those of a batch. Each prompt is encoded once."""
+        encoded = self.frozen or {prompt: encode(self.pipe, prompt) for prompt in dict.fromkeys(prompts)}
+        return Condition.joined(encoded[prompt] for prompt in prompts)
 
-    def _draw(self, number: int) -> Iterator[tuple[Any, SizeAndCrop, int]]:
-        """Latents, size and crop, and timestep of each image of forward pass `number`: first references, then class images."""
+    def _draw(self, number: int) -> Iterator[tuple[Any, SizeAndCrop, int, str]]:
+        """Latents, size and crop, timestep and prompt of each image of forward pass `number`: first references, then class images."""
         for source, latents in enumerate(self.sources):
             count = len(latents.squares)
             for turn in range(number * self.recipe.batch_size, (number + 1) * self.recipe.batch_size):
                 order = np.random.default_rng([self.run.seed, source, turn // count]).permutation(count)
                 generator = torch.Generator().manual_seed(derive_seed(self.run.seed, "image", source, turn))
                 time = int(torch.randint(self.noise_scheduler.config.num_train_timesteps, (), generator=generator))
-                yield *latents.draw(int(order[turn % count]), generator), time
+                index = int(order[turn % count])
+                yield *latents.draw(index, generator), time, self.its_prompts[source][index]
 
     def _noise(self, number: int, shape: Any) -> Any:
         return torch.randn(shape, generator=torch.Generator().manual_seed(derive_seed(self.run.seed, "noise", number)))

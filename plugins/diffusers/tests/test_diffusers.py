@@ -259,18 +259,18 @@ def test_a_word_of_several_tokens_is_found(tokenizer: Any) -> None:
 
 
 def test_boxes_enclose_the_regions_above_the_threshold() -> None:
-    from synthbench_diffusers.boxes import boxes_from_map, otsu
+    from synthbench_diffusers.boxes import boxes_from_maps, otsu
 
     heat = np.full((40, 60), 0.1, np.float32)
     heat[10:20, 5:15] = 0.9
     heat[25:31, 40:52] = 0.7
     heat[0, 0] = 0.9
     for threshold in (0.5, "otsu"):
-        found = boxes_from_map(heat, threshold, 0.001)
+        found = boxes_from_maps(heat[None], [0], threshold, 0.001)
         assert found.xyxy.tolist() == [[5, 10, 15, 20], [40, 25, 52, 31]]
         assert found.scores[0] > found.scores[1] > 0.5
-    assert len(boxes_from_map(heat, 0.5, 0)) == 3
-    assert not len(boxes_from_map(np.ones((8, 8), np.float32), 0.5, 0))
+    assert len(boxes_from_maps(heat[None], [0], 0.5, 0)) == 3
+    assert not len(boxes_from_maps(np.ones((1, 8, 8), np.float32), [0], 0.5, 0))
     assert 0.2 < otsu(np.array([0, 0.1, 0.9, 1], np.float32)) < 0.9
 
 
@@ -292,8 +292,8 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSe
             recipe.fit(references, StageRun(tmp_path, seed=0))
     with pytest.raises(SynthbenchError, match="no references"):
         cases[0][0].fit(references[:0], StageRun(tmp_path))
-    with pytest.raises(SynthbenchError, match="boxes = false"):
-        next(cases[0][0].sample(tmp_path, SampleRequest(0, 1, ("apple", "pear")), StageRun(tmp_path)))
+    with pytest.raises(SynthbenchError, match=r"names none of 'apple' and 'pear'; write \{classes\}"):
+        cases[0][0].check_boxes(("apple", "pear"))
     cases[-1][0].fit(references, StageRun(tmp_path, seed=0, allow_pickle=True))
 
 
