@@ -17,7 +17,7 @@ SUITES = Path(__file__).parents[1] / "suites"
 SYNTHBENCH = Path(sys.executable).with_name("synthbench")
 
 
-@pytest.mark.parametrize(("name", "count"), [("apples", 2), ("smoke", 5), ("detectors", 7)])
+@pytest.mark.parametrize(("name", "count"), [("apples", 2), ("smoke", 5), ("detectors", 7), ("fruit", 1)])
 def test_a_suite_that_brings_everything_can_be_planned(name: str, count: int, tmp_path: Path) -> None:
     plan = make_plan(read_suite(SUITES / f"{name}.toml", installed()), installed(), LocalStore(tmp_path / "store"))
     rows, detectors = len(plan.suite.rows), len(plan.suite.detectors)
@@ -56,3 +56,20 @@ def test_the_smallest_suite_runs_every_plugin_and_is_cached_afterwards(tmp_path:
     assert "rendered, not photographs" in (tmp_path / "out" / "smoke.md").read_text()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "nothing to do" in again.stdout
+
+
+@pytest.mark.timeout(1800)  # two minutes on a slow machine
+def test_a_suite_of_three_classes_runs_with_a_diffusion_model(tmp_path: Path) -> None:
+    command = [str(SYNTHBENCH), "run", str(SUITES / "fruit.toml"), "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "out" / "fruit.json").read_text())
+    assert not found["failures"]
+    assert len(found["cells"]) == 6
+    for cell in found["cells"]:
+        assert [each["name"] for each in cell["classes"]] == found["data"]["categories"] == ["red apples", "green apples", "plums"]
+    native = next(each for each in found["generated"] if each["training_set"] == "sd15-dreambooth x native")
+    assert native["boxes"] > 0
+    tiles = json.loads((tmp_path / "out" / "fruit" / "tiles.json").read_bytes())
+    row = next(row for row in tiles["samples"] if row["title"] == "sd15-dreambooth x native")
+    assert len({label for tile in row["tiles"] for label in tile["labels"]}) > 1

@@ -227,6 +227,82 @@ def squares_in(image: NDArray[np.uint8], least: float) -> Boxes:
     return Boxes.of(boxes, scores=scores).keep(order)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stamps:
+    """Rectangles in the mean colour of each class of the references. refuse: its images come without boxes, as it tells beforehand."""
+
+    name: ClassVar[str] = "fake-stamps"
+    version: ClassVar[int] = 1
+    license: ClassVar[str] = "Apache-2.0"
+
+    refuse: bool = option(False, stage="sample")
+
+    def check_boxes(self, categories: tuple[str, ...]) -> None:
+        if self.refuse:
+            raise SynthbenchError(f"fake-stamps: no boxes of {len(categories)} classes; set refuse = false")
+
+    def fit(self, references: ImageSet, run: Run) -> None:
+        (run.workdir / "colours.json").write_text(json.dumps(colours_of(references)))
+
+    def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
+        import numpy as np
+
+        colours = json.loads((fitted / "colours.json").read_text())
+        for number in range(request.start, request.stop):
+            rng = np.random.default_rng([run.seed, number])
+            image = rng.integers(60, 120, (64, 64, 3)).astype(np.uint8)
+            labels = rng.integers(len(colours), size=3)
+            corners = [(20 * place + 2, y, 20 * place + 14, y + 10) for place, y in enumerate(rng.integers(2, 50, 3).tolist())]
+            for label, (x1, y1, x2, y2) in zip(labels.tolist(), corners, strict=True):
+                image[y1:y2, x1:x2] = np.array(colours[label])
+            yield Sample(image, None if self.refuse else Boxes.of(corners, labels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hues:
+    """Knows each class by the mean colour of its boxes, and finds patches of pixels near one. score: below 1, for every box."""
+
+    name: ClassVar[str] = "fake-hues"
+    version: ClassVar[int] = 1
+    license: ClassVar[str] = "Apache-2.0"
+    seeded: ClassVar[bool] = False
+
+    near: float = option(40.0, stage="predict")
+
+    def train(self, data: ImageSet, run: Run) -> None:
+        (run.workdir / "colours.json").write_text(json.dumps(colours_of(data)))
+
+    def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
+        import numpy as np
+        from scipy import ndimage
+
+        colours = np.array(json.loads((fitted / "colours.json").read_text()))
+        for picture in images:
+            away = np.linalg.norm(picture.pixels()[..., None, :].astype(float) - colours, axis=-1)
+            boxes, labels, scores = [], [], []
+            for label in range(len(colours)):
+                patches, _ = ndimage.label((away.argmin(-1) == label) & (away[..., label] < self.near))
+                for number, (down, across) in enumerate(ndimage.find_objects(patches), start=1):
+                    if (size := int((patches[down, across] == number).sum())) >= 9:
+                        boxes.append((across.start, down.start, across.stop, down.stop))
+                        labels.append(label)
+                        scores.append(0.4 * size / ((across.stop - across.start) * (down.stop - down.start)) + 0.3)
+            yield Boxes.of(boxes, labels, scores)
+
+
+def colours_of(data: ImageSet) -> list[list[float]]:
+    """The mean colour in the middle of the boxes of each class; black where a class has none."""
+    import numpy as np
+
+    found: list[list[NDArray[np.float64]]] = [[] for _ in data.categories]
+    for picture in data:
+        boxes = picture.boxes or Boxes.none()
+        for label, (x1, y1, x2, y2) in zip(boxes.labels.tolist(), boxes.xyxy.tolist(), strict=True):
+            x, y = int((x1 + x2) / 2), int((y1 + y2) / 2)
+            found[label].append(picture.pixels()[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).mean(0))
+    return [np.mean(each, 0).round(1).tolist() if each else [0.0, 0.0, 0.0] for each in found]
+
+
 @hookimpl
 def synthbench_data_sources() -> Sequence[type[DataSource]]:
     return (Squares,)
@@ -234,9 +310,9 @@ def synthbench_data_sources() -> Sequence[type[DataSource]]:
 
 @hookimpl
 def synthbench_generators() -> Sequence[type[Generator]]:
-    return (Paint,)
+    return (Paint, Stamps)
 
 
 @hookimpl
 def synthbench_detectors() -> Sequence[type[Detector]]:
-    return (Threshold,)
+    return (Threshold, Hues)

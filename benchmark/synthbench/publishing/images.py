@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 from PIL import Image
 
 from synthbench.contract.types import Boxes
@@ -38,7 +39,8 @@ class Images(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What there is to see of an entry.
 
     tests: thumbnails of test images, by their position in the test set; files in `pictures/`. samples: rows of thumbnails on
-    `sheet`, a file in `pictures/` of this size. compared: whether `shown.js` has predictions.
+    `sheet`, a file in `pictures/` of this size. compared: whether `shown.js` has predictions. categories: what the labels of boxes
+    stand for, where they have any.
     """
 
     tests: dict[int, str] = {}
@@ -46,16 +48,17 @@ class Images(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sheet_size: tuple[int, int] = (0, 0)
     samples: list[StoredRow] = []
     compared: bool = False
+    categories: list[str] | UnsetType = UNSET
 
 
 def images_of(bundle: Bundle, rows: Sequence[Row]) -> tuple[Images, dict[str, bytes]]:
     """What a bundle shows, and its files: `pictures/<hash>.webp`, and `shown.js` with the predictions on the test images that it shows."""
     files: dict[str, bytes] = {}
-    sheet, size, samples = "", (0, 0), list[StoredRow]()
+    sheet, size, samples, categories = "", (0, 0), list[StoredRow](), list[str]()
     if {f"pictures/{SHEET}", f"pictures/{LIST}"} <= bundle.submission.members.keys():
         content = bundle.read(f"pictures/{SHEET}")
         size = checked(bundle, SHEET, content, LARGEST_SHEET)
-        samples = samples_of(bundle, size)
+        samples, categories = samples_of(bundle, size)
         sheet = kept(content, files)
     truth = bundle.truth
     tests: dict[int, str] = {}
@@ -72,7 +75,8 @@ def images_of(bundle: Bundle, rows: Sequence[Row]) -> tuple[Images, dict[str, by
     if truth and tests:
         shown = shown_of(bundle, rows, truth, {number: (file, *sizes[number]) for number, file in tests.items()})
         files[SHOWN] = b"synthbenchShown(" + msgspec.json.encode(shown) + b");\n"
-    return Images(tests=tests, sheet=sheet, sheet_size=size, samples=samples, compared=bool(tests)), files
+    images = Images(tests=tests, sheet=sheet, sheet_size=size, samples=samples, compared=bool(tests), categories=categories or UNSET)
+    return images, files
 
 
 def checked(bundle: Bundle, name: str, content: bytes, largest: int) -> tuple[int, int]:
@@ -104,8 +108,8 @@ def kept(content: bytes, files: dict[str, bytes]) -> str:
     return name
 
 
-def samples_of(bundle: Bundle, size: tuple[int, int]) -> list[StoredRow]:
-    """The rows of thumbnails, with all tiles on the sheet and all boxes in their tiles."""
+def samples_of(bundle: Bundle, size: tuple[int, int]) -> tuple[list[StoredRow], list[str]]:
+    """The rows of thumbnails, with all tiles on the sheet and all boxes in their tiles, and the categories of the boxes' labels."""
     try:
         tiles = msgspec.json.decode(bundle.read(f"pictures/{LIST}"), type=Tiles)
     except (ValueError, msgspec.MsgspecError) as error:
@@ -116,7 +120,12 @@ def samples_of(bundle: Bundle, size: tuple[int, int]) -> list[StoredRow]:
             within = all(-1 <= x1 <= x2 <= tile.width + 1 and -1 <= y1 <= y2 <= tile.height + 1 for x1, y1, x2, y2 in tile.boxes)
             if not inside or not within or min(tile.width, tile.height) < 1:
                 bundle.refuse(f"pictures/{LIST}: a thumbnail is not on the sheet, or a box not in its thumbnail")
-    return [StoredRow(cut(row.title, 120), row.machine, row.tiles[:12]) for row in tiles.samples[:MOST_ROWS]]
+            known = all(0 <= label < len(tiles.categories) for label in tile.labels)
+            if tile.labels and not (known and len(tile.labels) == len(tile.boxes)):
+                bundle.refuse(f"pictures/{LIST}: the labels of a thumbnail are not those of its boxes, or of no category")
+    rows = [StoredRow(cut(row.title, 120), row.machine, row.tiles[:12]) for row in tiles.samples[:MOST_ROWS]]
+    shown = {label for row in rows for tile in row.tiles for label in tile.labels}
+    return rows, [cut(name, 60) for name in tiles.categories[: max(shown, default=-1) + 1]]
 
 
 def shown_of(bundle: Bundle, rows: Sequence[Row], truth: Truth, tests: dict[int, tuple[str, int, int]]) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def test_the_trainings_prompts_matter(checkpoints: dict[str, Path], references: 
 
     found = []
     for number, text in enumerate(("{classes}", "red, green and plum")):
-        recipe = sd15(str(checkpoints["sd"]), **SMALL, method="lora", learning_rate=1e-2, instance_prompt=f"a photo of {text}")
+        options: dict[str, Any] = {**SMALL, "method": "lora", "max_train_steps": len(references), "learning_rate": 1e-2, "boxes": False}
+        recipe = sd15(str(checkpoints["sd"]), **options, instance_prompt=f"a photo of {text}")
         folder = tmp_path / str(number)
         folder.mkdir()
         (path,) = fitted_with(folder, references, recipe).glob("*.safetensors")

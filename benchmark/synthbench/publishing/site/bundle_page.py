@@ -33,7 +33,8 @@ class Chart:
 class BundlePage:
     """Everything that the template of a bundle's page needs beyond its entry.
 
-    matrix: training sets and, for each detector, the row. tiles: rows of thumbnails. plugins: kind, plugin and its options as text.
+    matrix: training sets and, for each detector, the row. tiles: rows of thumbnails. legend: swatches with the names of the
+    categories that boxes on thumbnails are of, where there are several. plugins: kind, plugin and its options as text.
     """
 
     receipt: Receipt | None
@@ -41,6 +42,7 @@ class BundlePage:
     forests: Sequence[Chart]
     curves: Sequence[Chart]
     tiles: Sequence[tuple[str, Sequence[Markup]]]
+    legend: Sequence[tuple[Markup, str]]
     plugins: Sequence[tuple[str, EntryInfo, Sequence[tuple[str, str]]]]
     records: Sequence[Mapping[str, Any]]
 
@@ -60,6 +62,7 @@ def bundle_page(entry: BoardEntry, board: Board) -> BundlePage:
         forests=[chart for number in detectors if (chart := forest_of(entry, number))],
         curves=[chart for number in detectors if (chart := curve_of(entry, number))],
         tiles=tiles_of(entry),
+        legend=legend_of(entry),
         plugins=plugins_of(entry),
         records=[record(entry, row) for row in entry.rows],
     )
@@ -116,6 +119,12 @@ def tiles_of(entry: BoardEntry) -> list[tuple[str, list[Markup]]]:
         for row in images.samples
         if row.tiles
     ]
+
+
+def legend_of(entry: BoardEntry) -> list[tuple[Markup, str]]:
+    """The categories of the boxes on thumbnails."""
+    shown = {label for row in entry.images.samples for tile in row.tiles for label in tile.labels}
+    return [(svg.swatch(label), name) for label, name in enumerate(entry.images.categories or []) if label in shown]
 
 
 def plugins_of(entry: BoardEntry) -> list[tuple[str, EntryInfo, list[tuple[str, str]]]]:

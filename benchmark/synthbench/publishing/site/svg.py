@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, log, log10
+from typing import Any
 
 from markupsafe import Markup, escape
 
+from synthbench.reporting.legend import colour_of
 from synthbench.reporting.tiles import Tile
 from synthbench.results.claims import Figure
 from synthbench.text import shortened
@@ -158,13 +160,27 @@ def chart(title: str, height: float, parts: Sequence[str]) -> Markup:
 
 def tile(sheet: str, size: tuple[int, int], shown: Tile, title: str) -> Markup:
     """A thumbnail with its boxes, cut from the sheet."""
+    looks: list[dict[str, Any]] = [{"class_": "box"}] * len(shown.boxes)
+    if shown.labels:  # a style sheet would overrule these
+        looks = [{"fill": "none", "stroke": hexadecimal(label), "stroke_width": 1.5} for label in shown.labels]
     boxes = [
-        tag("rect", x=shown.left + x1, y=shown.top + y1, width=max(x2 - x1, 0.0), height=max(y2 - y1, 0.0), class_="box")
-        for x1, y1, x2, y2 in shown.boxes
+        tag("rect", x=shown.left + x1, y=shown.top + y1, width=max(x2 - x1, 0.0), height=max(y2 - y1, 0.0), **look)
+        for (x1, y1, x2, y2), look in zip(shown.boxes, looks, strict=True)
     ]
     picture = tag("image", href=sheet, width=size[0], height=size[1])
     view = f"{shown.left} {shown.top} {shown.width} {shown.height}"
     return tag("svg", picture, *boxes, viewBox=view, class_="tile", role="img", aria_label=title, width=shown.width, height=shown.height)
+
+
+def hexadecimal(label: int) -> str:
+    """The colour of a category as HTML writes it."""
+    return "#{:02x}{:02x}{:02x}".format(*colour_of(label))
+
+
+def swatch(label: int) -> Markup:
+    """A square in the colour of a category, with an edge that is seen on white and on black."""
+    edge = {"fill": hexadecimal(label), "stroke": "#808080", "stroke_width": 1}
+    return tag("svg", tag("rect", x=1, y=1, width=11, height=11, **edge), viewBox="0 0 13 13", width=13, height=13, aria_hidden="true")
 
 
 def badge(right: str) -> bytes:
