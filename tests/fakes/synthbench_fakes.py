@@ -242,13 +242,13 @@ class Stamps:
             raise SynthbenchError(f"fake-stamps: no boxes of {len(categories)} classes; set refuse = false")
 
     def fit(self, references: ImageSet, run: Run) -> None:
-        (run.workdir / "colours.json").write_text(json.dumps(colours_of(references)))
+        (run.workdir / "colours.json").write_text(json.dumps(colours_of(references, run)))
 
     def sample(self, fitted: Path, request: SampleRequest, run: Run) -> Iterator[Sample]:
         import numpy as np
 
         colours = json.loads((fitted / "colours.json").read_text())
-        for number in range(request.start, request.stop):
+        for number in run.track(range(request.start, request.stop), "sample", unit="images"):
             rng = np.random.default_rng([run.seed, number])
             image = rng.integers(60, 120, (64, 64, 3)).astype(np.uint8)
             labels = rng.integers(len(colours), size=3)
@@ -260,7 +260,7 @@ class Stamps:
 
 @dataclass(frozen=True, kw_only=True)
 class Hues:
-    """Knows each class by the mean colour of its boxes, and finds patches of pixels near one. score: below 1, for every box."""
+    """Knows each class by the mean colour of its boxes, and finds patches of pixels near one. Scores are from 0.3 to 0.7."""
 
     name: ClassVar[str] = "fake-hues"
     version: ClassVar[int] = 1
@@ -270,14 +270,14 @@ class Hues:
     near: float = option(40.0, stage="predict")
 
     def train(self, data: ImageSet, run: Run) -> None:
-        (run.workdir / "colours.json").write_text(json.dumps(colours_of(data)))
+        (run.workdir / "colours.json").write_text(json.dumps(colours_of(data, run)))
 
     def predict(self, fitted: Path, images: ImageSet, run: Run) -> Iterator[Boxes]:
         import numpy as np
         from scipy import ndimage
 
         colours = np.array(json.loads((fitted / "colours.json").read_text()))
-        for picture in images:
+        for picture in run.track(images, "predict", unit="images"):
             away = np.linalg.norm(picture.pixels()[..., None, :].astype(float) - colours, axis=-1)
             boxes, labels, scores = [], [], []
             for label in range(len(colours)):
@@ -290,12 +290,12 @@ class Hues:
             yield Boxes.of(boxes, labels, scores)
 
 
-def colours_of(data: ImageSet) -> list[list[float]]:
+def colours_of(data: ImageSet, run: Run) -> list[list[float]]:
     """The mean colour in the middle of the boxes of each class; black where a class has none."""
     import numpy as np
 
     found: list[list[NDArray[np.float64]]] = [[] for _ in data.categories]
-    for picture in data:
+    for picture in run.track(data, "colours", unit="images"):
         boxes = picture.boxes or Boxes.none()
         for label, (x1, y1, x2, y2) in zip(boxes.labels.tolist(), boxes.xyxy.tolist(), strict=True):
             x, y = int((x1 + x2) / 2), int((y1 + y2) / 2)
