@@ -70,6 +70,8 @@ class Stage:
     after: checks that must pass first; they change no result, so they are not in the key.
     inputs: of options that name files, the value with hashes of the content.
     count: of a kind that extends, how many images; not in the key of its series.
+    told: what else the job is told and no key depends on, such as where a file is whose content is in the parameters.
+    waits: whether it waits for people, so that there is nothing to run yet.
     """
 
     kind: str
@@ -82,6 +84,8 @@ class Stage:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     count: int | None = None
     after: tuple[Stage, ...] = ()
+    told: Mapping[str, Any] = field(default_factory=dict)
+    waits: bool = False
 
     @property
     def about(self) -> StageKind:

@@ -1,0 +1,113 @@
+"""Asks people for labels: writes a batch's folder, for Label Studio and for every tool that reads COCO or YOLO.
+
+Nothing that this program did not write is changed or removed, and `answers.json` never is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthbench.errors import SynthbenchError
+from synthbench.files import replacing, write_bytes
+from synthbench.labelling import coco, label_studio, yolo
+from synthbench.labelling.answers import Answers, read_answers
+from synthbench.labelling.batch import README, Asked, Batch, write_batch
+
+TASKS, CONFIGURATION, COCO, YOLO = "label-studio.json", "label-studio.xml", "coco.json", "data.yaml"
+
+
+def export_batch(folder: Path, batch: Batch, sources: Sequence[Path]) -> int:
+    """Writes a batch with copies of the image files `sources`, one for each image; returns how many images have no answer yet.
+
+    An image that has an answer is in `asked.json`, but not in what tools load. Raises SynthbenchError if it cannot be written.
+    """
+    answers = read_answers(folder)
+    missing = [each for each in batch.images if not is_answered(each, answers)]
+    for image, source in zip(batch.images, sources, strict=True):
+        copy(source, folder / image.file)
+    write_batch(folder, batch)
+    write_json(folder / TASKS, label_studio.tasks(batch, missing))
+    write_bytes(folder / CONFIGURATION, label_studio.configuration(batch.categories).encode())
+    write_json(folder / COCO, coco.dataset(batch, missing))
+    write_bytes(folder / YOLO, yolo.description(batch.categories).encode())
+    for image in missing:
+        path = folder / "labels" / f"{image.id}.txt"
+        if image.drawn is not None and not path.exists():  # in some tools people change these files themselves
+            write_bytes(path, yolo.lines(batch, image).encode())
+    write_bytes(folder / README, instructions(batch, len(missing)).encode())
+    return len(missing)
+
+
+def is_answered(image: Asked, answers: Answers | None) -> bool:
+    """Whether an image has an answer."""
+    return answers is not None and image.number in answers.answers and answers.answers[image.number].sha256 == image.sha256
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copies a file unless one of that name is there, which has the same content: the name has its hash."""
+    if not target.exists():
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes a value as JSON."""
+    write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def instructions(batch: Batch, missing: int) -> str:
+    """How to label a batch, as Markdown."""
+    drawn = f"with the boxes of `{batch.pre_labels}`, to be corrected" if batch.pre_labels else "without boxes"
+    return f"""\
+# Label {missing} images of {batch.generator} for {batch.annotator}
+
+`images/` has {len(batch.images)} images, {missing} of them without an answer yet, {drawn}.
+Draw a box around each object, labelled {" or ".join(f"`{name}`" for name in batch.categories)}.
+An image in which there is nothing is submitted without boxes: that is an answer, too.
+
+## With Label Studio
+
+Run this in the folder of this file; it needs no network after the installation. The second command goes on until Ctrl-C.
+
+```bash
+{start_command()}
+```
+
+At http://localhost:8080: sign up (the account stays on this machine) and create a project. In the project:
+
+1. Settings > Labeling Interface > Code: paste `{CONFIGURATION}`, save.
+2. Settings > Cloud Storage > Add Source Storage > Local files: the absolute path of `images/` in this folder, and
+   *Treat every bucket object as a source file* off. Do not synchronize it.
+3. Import `{TASKS}`. The boxes are shown as predictions; opening a task copies them.
+4. Label, and **Submit** each image. Then Export > **JSON** (not JSON-MIN, COCO or YOLO: these leave out which images were seen).
+
+## With another tool
+
+`{COCO}` is a COCO file of the images and boxes, `{YOLO}` with `images/` and `labels/` a YOLO data set. Save COCO, YOLO or CVAT's XML
+(`CVAT for images 1.1`), and keep the images' file names: they are ids.
+
+## Take the answers
+
+```bash
+synthbench label import ANSWERS
+```
+
+and run the suite again. Keep `answers.json`, which that writes here; `images/` and the rest can be made again.
+"""
+
+
+def start_command() -> str:
+    """How to start Label Studio in a batch's folder."""
+    return (
+        "uv tool install label-studio==1.23.0\n"
+        'LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT="$PWD" label-studio start'
+    )
+
+
+def check_is_folder(root: Path) -> None:
+    """Raises SynthbenchError if there is no folder of batches."""
+    if not root.is_dir():
+        raise SynthbenchError(f"{root}: no such folder; `synthbench run` writes what is to be labelled there, and --labels names another")

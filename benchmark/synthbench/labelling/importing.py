@@ -1,0 +1,266 @@
+"""Takes people's answers: reads what a tool saved, finds the images that it is of, and says what is missing before anything is kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import msgspec
+
+from synthbench.errors import SynthbenchError
+from synthbench.labelling import coco, cvat, label_studio, yolo
+from synthbench.labelling.answers import Answer, Answers, read_answers, write_answers
+from synthbench.labelling.batch import Asked, Batch, Box, Drawn, find_batches, read_batch
+from synthbench.labelling.export import check_is_folder
+from synthbench.labelling.reply import Replies, Reply
+
+Untouched = Literal["", "done", "skip"]
+SHOWN = 5  # problems of a kind; of more the rest is counted
+SAME = 0.5  # pixels by which a box may differ from the one that was drawn before and count as untouched
+
+
+@dataclass
+class Taken:
+    """What an import did with one batch. skipped: by reason, how often."""
+
+    folder: Path
+    batch: Batch
+    answers: dict[int, Answer] = field(default_factory=dict)
+    untouched: int = 0
+    dropped: int = 0
+    replaced: int = 0
+    answered: int = 0
+
+    @property
+    def asked(self) -> int:
+        """How many images people are asked to label."""
+        return len(self.batch.images)
+
+
+@dataclass
+class Imported:
+    """What an import did: by batch, and what it did not take, by reason."""
+
+    taken: list[Taken]
+    skipped: dict[str, int]
+
+
+def import_answers(files: Sequence[Path], root: Path, *, partial: bool = False, untouched: Untouched = "") -> Imported:
+    """Reads answers and keeps them beside the batches that they are of.
+
+    root: the folder of all batches, or of some. partial: whether images without an answer may stay without. untouched: what an image
+    counts as that has no box or just the boxes that were drawn before, where the format does not say that somebody has looked at it.
+    Raises SynthbenchError, with everything that is wrong, before anything is written.
+    """
+    check_is_folder(root)
+    batches = [Taken(folder, read_batch(folder)) for folder in find_batches(root)]
+    known: dict[str, list[tuple[Taken, Asked]]] = {}
+    for taken in batches:
+        for image in taken.batch.images:
+            known.setdefault(image.id, []).append((taken, image))
+    problems: list[str] = []
+    skipped: dict[str, int] = {}
+    for file in files:
+        replies = read_replies(file, batches)
+        problems += replies.problems
+        for reason, count in replies.skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + count
+        Matcher(known, replies.tool, untouched, problems, skipped).match(replies.found)
+    changed = [taken for taken in batches if taken.answers or taken.untouched]
+    if not problems and not changed:
+        problems = [f"{', '.join(map(str, files))}: not one answer; in Label Studio, submit each image and export JSON"]
+    refuse(problems)
+    merged = [(taken, merge(taken, partial=partial)) for taken in changed]
+    refuse(undecided(changed, untouched) or incomplete(changed, partial=partial))
+    for taken, answers in merged:
+        write_answers(taken.folder, answers)
+    return Imported(changed, skipped)
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raises SynthbenchError if anything is wrong."""
+    if problems:
+        rest = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise SynthbenchError("\n".join([*problems[:SHOWN], *rest, "nothing was imported"]))
+
+
+def undecided(changed: Sequence[Taken], untouched: Untouched) -> list[str]:
+    """What a format cannot say of images without a box, or with just the boxes that were drawn before."""
+    return [
+        f"{taken.folder}: {taken.untouched} images have no box or just the boxes that were drawn before, and this format does "
+        "not say whether somebody has looked at them: --untouched done takes them as labelled, --untouched skip as not looked at"
+        for taken in changed
+        if taken.untouched and not untouched
+    ]
+
+
+def incomplete(changed: Sequence[Taken], *, partial: bool) -> list[str]:
+    """The batches with images that have no answer."""
+    return [
+        f"{taken.folder}: {taken.answered} of {taken.asked} images have an answer, nobody looked at the other {taken.asked - taken.answered}: "
+        "label them too, name further files, or give --partial to go on without these images"
+        for taken in changed
+        if taken.answered < taken.asked and not partial
+    ] + [f"{taken.folder}: not one image has an answer" for taken in changed if not taken.answered and partial]
+
+
+def merge(taken: Taken, *, partial: bool) -> Answers:
+    """The answers that a batch had, and the new ones; counts both."""
+    earlier = read_answers(taken.folder)
+    known = dict(earlier.answers) if earlier else {}
+    taken.replaced = sum(number in known and known[number].boxes != each.boxes for number, each in taken.answers.items())
+    known |= taken.answers
+    numbers = {each.number for each in taken.batch.images}
+    taken.answered = len(numbers & known.keys())
+    enough_of = taken.asked if partial and taken.answered < taken.asked else 0
+    return Answers(series=taken.batch.series, enough_of=enough_of, answers=known)
+
+
+def read_replies(path: Path, batches: Sequence[Taken]) -> Replies:
+    """What a file or folder says, in whatever format it is. Raises SynthbenchError if it is none of those known."""
+    if path.is_dir():
+        if yolo.is_yolo(path):
+            return yolo.read(path, next((each.batch.categories for each in batches), []))
+        raise SynthbenchError(f"{path}: no YOLO folder: it has no labels/*.txt; name the file of another format")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SynthbenchError(f"{path}: {error.strerror or error}") from None
+    if content[:2] == b"PK":
+        raise SynthbenchError(f"{path}: a .zip; unpack it, and name the folder or the file in it")
+    if content.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<":
+        return cvat.read(content, str(path))
+    try:
+        value = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise SynthbenchError(f"{path}: neither JSON nor XML ({error})") from None
+    if isinstance(value, list):
+        return label_studio.read(value, str(path))
+    if isinstance(value, Mapping) and "answers" in value and "series" in value:
+        return read_own(value, path)
+    if isinstance(value, Mapping) and {"images", "annotations", "categories"} <= value.keys():
+        return coco.read(value, str(path))
+    raise SynthbenchError(f"{path}: neither Label Studio's JSON export, COCO nor answers.json")
+
+
+def read_own(content: Mapping[str, Any], path: Path) -> Replies:
+    """Answers of another batch, whose images are sampled again: they are matched by the hashes of the images."""
+    try:
+        answers = msgspec.convert(content, Answers, strict=False)
+    except msgspec.ValidationError as error:
+        raise SynthbenchError(f"{path}: not answers that can be read ({error})") from None
+    replies = Replies("synthbench")
+    for each in answers.answers.values():
+        replies.found.append(
+            Reply(
+                place=f"{path}: {each.id}",
+                names=[each.id],
+                boxes=each.boxes.xyxy,
+                labels=each.boxes.labels,
+                sure=True,
+                seconds=each.seconds,
+            )
+        )
+    return replies
+
+
+class Matcher:
+    """Finds the images that replies are of, and notes the answers there.
+
+    known: by id, the images with that id, one of each batch that has it. tool, untouched: see `import_answers`.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[str, list[tuple[Taken, Asked]]],
+        tool: str,
+        untouched: Untouched,
+        problems: list[str],
+        skipped: dict[str, int],
+    ) -> None:
+        self.known = known
+        self.tool = tool
+        self.untouched = untouched
+        self.problems = problems
+        self.skipped = skipped
+
+    def match(self, replies: Sequence[Reply]) -> None:
+        """Notes the answers in replies; what is of no known image is counted, and wrong if all are."""
+        lost = []
+        for reply in replies:
+            found = self.find(reply)
+            if not found:
+                lost.append(reply)
+            elif len(found) > 1:
+                folders = ", ".join(str(taken.folder) for taken, _ in found)
+                self.problems.append(f"{reply.place}: its image is asked for in {folders}: name one of these folders with --labels")
+            else:
+                self.note(reply, *found[0])
+        if lost:
+            example = f"{lost[0].place} ({', '.join(lost[0].names)})"
+            self.problems.append(f"{len(lost)} images are none that people were asked for, as {example}; was the export changed?")
+
+    def find(self, reply: Reply) -> list[tuple[Taken, Asked]]:
+        """The images that a reply may be of: by its id, or by a file name that is one, perhaps behind what Label Studio puts before it."""
+        for name in reply.names:
+            stem = PurePosixPath(name.replace("\\", "/")).name
+            for each in (name, stem, PurePosixPath(stem).stem, re.sub(r"^[0-9a-f]{8}-", "", PurePosixPath(stem).stem)):
+                if each in self.known:
+                    return self.known[each]
+        return []
+
+    def note(self, reply: Reply, taken: Taken, image: Asked) -> None:
+        """Notes what was answered to an image."""
+        if reply.size is not None and reply.size != (image.width, image.height):
+            size = f"{reply.size[0]} x {reply.size[1]}"
+            self.problems.append(f"{reply.place}: is {size} pixels, and the image is {image.width} x {image.height}")
+            return
+        if not all(math.isfinite(value) for box in reply.boxes for value in box):
+            self.problems.append(f"{reply.place}: a box with a number that is not finite")
+            return
+        unknown = [label for label in reply.labels if label not in taken.batch.categories]
+        if unknown:
+            self.problems.append(f"{reply.place}: the label '{unknown[0]}' is none of {', '.join(taken.batch.categories)}")
+            return
+        boxes, dropped = within(reply, image)
+        is_untouched = not reply.sure and (not boxes.xyxy or is_drawn(boxes, image.drawn))
+        if is_untouched and self.untouched != "done":
+            taken.untouched += 1
+            return
+        answer = Answer(id=image.id, sha256=image.sha256, boxes=boxes, seconds=reply.seconds, tool=self.tool)
+        earlier = taken.answers.get(image.number)
+        if earlier is not None and earlier.boxes != boxes:
+            self.problems.append(f"{reply.place}: {image.id} has another answer in the same files; leave one of them out")
+            return
+        taken.answers[image.number] = answer
+        taken.dropped += dropped
+
+
+def within(reply: Reply, image: Asked) -> tuple[Drawn, int]:
+    """A reply's boxes in pixels, clipped to their image, and how many were dropped because nothing of them is in it."""
+    across, down = (image.width, image.height) if reply.shares else (1, 1)
+    kept: list[tuple[Box, str]] = []
+    for (x1, y1, x2, y2), label in zip(reply.boxes, reply.labels, strict=True):
+        left, right = (min(max(value * across, 0.0), image.width) for value in (x1, x2))
+        top, bottom = (min(max(value * down, 0.0), image.height) for value in (y1, y2))
+        if left < right and top < bottom:
+            kept.append(((left, top, right, bottom), label))
+    return Drawn(xyxy=[box for box, _ in kept], labels=[label for _, label in kept]), len(reply.boxes) - len(kept)
+
+
+def is_drawn(boxes: Drawn, drawn: Drawn | None) -> bool:
+    """Whether boxes are those that were drawn before, in any order."""
+    if drawn is None or len(drawn.xyxy) != len(boxes.xyxy):
+        return False
+    left = list(zip(drawn.labels, drawn.xyxy, strict=True))
+    for label, box in zip(boxes.labels, boxes.xyxy, strict=True):
+        same = (each for each in left if each[0] == label and all(abs(a - b) <= SAME for a, b in zip(each[1], box, strict=True)))
+        if (found := next(same, None)) is None:
+            return False
+        left.remove(found)
+    return True
