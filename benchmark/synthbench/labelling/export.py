@@ -70,19 +70,19 @@ An image in which there is nothing is submitted without boxes: that is an answer
 
 ## With Label Studio
 
-Run this in the folder of this file; it needs no network after the installation. The second command goes on until Ctrl-C.
+In the folder of this file (tried with Label Studio 1.23.2; once it is installed it needs no network):
 
 ```bash
 {start_command()}
 ```
 
-At http://localhost:8080: sign up (the account stays on this machine) and create a project. In the project:
+It goes on until Ctrl-C. At http://localhost:8080, sign up (the account stays on this machine) and create a project. In the project:
 
-1. Settings > Labeling Interface > Code: paste `{CONFIGURATION}`, save.
-2. Settings > Cloud Storage > Add Source Storage > Local files: the absolute path of `images/` in this folder, and
-   *Treat every bucket object as a source file* off. Do not synchronize it.
-3. Import `{TASKS}`. The boxes are shown as predictions; opening a task copies them.
-4. Label, and **Submit** each image. Then Export > **JSON** (not JSON-MIN, COCO or YOLO: these leave out which images were seen).
+1. Settings > Labeling Interface > Code: paste `{CONFIGURATION}` and save.
+2. Settings > Cloud Storage > Add Source Storage > Local Files: the absolute path of `images/` in this folder. Save it without
+   synchronizing: it only allows the images to be shown.
+3. Import `{TASKS}`. Boxes that were drawn before are predictions, which a task that is opened takes over.
+4. Label, and **submit** each image. Then Export > **JSON**, which alone says which images were looked at; `JSON-MIN` is not read.
 
 ## With another tool
 
@@ -100,11 +100,9 @@ and run the suite again. Keep `answers.json`, which that writes here; `images/` 
 
 
 def start_command() -> str:
-    """How to start Label Studio in a batch's folder."""
-    return (
-        "uv tool install label-studio==1.23.0\n"
-        'LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT="$PWD" label-studio start'
-    )
+    """How to install and start Label Studio in a batch's folder."""
+    settings = 'LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT="$PWD"'
+    return f"uv tool install label-studio==1.23.2\n{settings} label-studio start"
 
 
 def check_is_folder(root: Path) -> None:

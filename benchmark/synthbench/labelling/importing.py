@@ -101,12 +101,14 @@ def undecided(changed: Sequence[Taken], untouched: Untouched) -> list[str]:
 
 def incomplete(changed: Sequence[Taken], *, partial: bool) -> list[str]:
     """The batches with images that have no answer."""
+    if partial:
+        return [f"{taken.folder}: not one image has an answer" for taken in changed if not taken.answered]
     return [
-        f"{taken.folder}: {taken.answered} of {taken.asked} images have an answer, nobody looked at the other {taken.asked - taken.answered}: "
-        "label them too, name further files, or give --partial to go on without these images"
+        f"{taken.folder}: {taken.answered} of {taken.asked} images have an answer, nobody looked at the other "
+        f"{taken.asked - taken.answered}: label them too, name further files, or give --partial to go on without these images"
         for taken in changed
-        if taken.answered < taken.asked and not partial
-    ] + [f"{taken.folder}: not one image has an answer" for taken in changed if not taken.answered and partial]
+        if taken.answered < taken.asked
+    ]
 
 
 def merge(taken: Taken, *, partial: bool) -> Answers:

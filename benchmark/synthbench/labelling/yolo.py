@@ -61,15 +61,14 @@ def read(folder: Path, categories: Sequence[str]) -> Replies:
     replies = Replies(TOOL)
     names = class_names(folder) or list(categories)
     for path in label_files(folder):
-        boxes, labels = [], []
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        found: list[tuple[Box, str]] = []
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
             try:
-                if row := line.split():
-                    boxes.append(corners(row))
-                    labels.append(names[int(row[0])])
+                found += [(corners(row), names[int(row[0])])] if (row := line.split()) else []
             except (ValueError, IndexError):
                 kinds = f"class x y width height, with a class from 0 to {len(names) - 1}"
                 replies.problems.append(f"{path}, line {number}: expected {kinds}, got {line[:80]!r}")
+        boxes, labels = [box for box, _ in found], [label for _, label in found]
         replies.found.append(Reply(place=str(path), names=[path.stem], boxes=boxes, labels=labels, shares=True))
     return replies
 
