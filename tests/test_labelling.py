@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from synthbench.cli import main
 from synthbench.contract.images import write_image
 from synthbench.errors import SynthbenchError
 from synthbench.files import sha256_of
@@ -302,6 +303,23 @@ def test_what_is_answered_is_not_asked_again(root: Path) -> None:
     assert len(json.loads((batch_of(root) / "coco.json").read_text())["images"]) == 1
     assert len(read_batch(batch_of(root)).images) == 4
     assert "Label 1 images" in (batch_of(root) / "README.md").read_text()
+
+
+def test_the_command_says_what_it_took(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks, exported = tasks_of(root), root.parent / "export.json"
+    tasks[1]["annotations"] = []
+    result_of(tasks[0])[0]["value"].update(x=100.0)
+    exported.write_text(json.dumps(tasks))
+    command = ["label", "import", str(exported), "--labels", str(root)]
+    assert main(command) == 2
+    assert "nothing was imported" in capsys.readouterr().err
+    assert main([*command, "--partial"]) == 0
+    told = capsys.readouterr().out
+    assert "3 images with 3 boxes, 1 of them empty; 0.5 minutes for 3 images; 1 boxes outside of their image dropped; 3 of 4 images" in told
+    assert main(["label", "list", "--labels", str(root)]) == 0
+    assert "3 of 4 images have an answer" in capsys.readouterr().out
+    assert main(["label", "list", "--labels", str(root / "nowhere")]) == 2
+    assert "no such folder" in capsys.readouterr().err
 
 
 def test_names_become_folders_that_stay_apart() -> None:

@@ -24,7 +24,8 @@ from synthbench.execution.interpreters import Confirm, confirmation, interpreter
 from synthbench.execution.jobs import CORE
 from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
-from synthbench.planning.planner import LABELS, Plan, make_plan
+from synthbench.planning.people import LABELS
+from synthbench.planning.planner import Plan, make_plan
 from synthbench.registry import installed
 from synthbench.results.describe import describe_suite, describe_training_set, without_folders
 from synthbench.storage.local import LocalStore

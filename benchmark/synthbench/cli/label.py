@@ -8,7 +8,8 @@ from pathlib import Path
 from synthbench.labelling.answers import read_answers
 from synthbench.labelling.batch import find_batches, read_batch
 from synthbench.labelling.export import check_is_folder
-from synthbench.labelling.importing import Taken, import_answers
+from synthbench.labelling.importing import import_answers
+from synthbench.labelling.matching import Taken
 
 
 def list_command(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,8 @@ from synthbench.contract.types import Boxes, Picture
 from synthbench.execution.state import RunState, refer_to_view
 from synthbench.files import sha256_of
 from synthbench.labelling.batch import Asked, Batch, Drawn, image_id
-from synthbench.planning.planner import Labelling, Plan
+from synthbench.planning.people import Labelling
+from synthbench.planning.planner import Plan
 from synthbench.planning.stage import BoxesOf, Stage, View
 
 
@@ -17,7 +18,7 @@ class Asking:
 
     def __init__(self, plan: Plan) -> None:
         self.suite = plan.suite.name
-        self.labellings = {str(each.folder): each for each in plan.labellings}
+        self.labellings = {str(each.folder.absolute()): each for each in plan.labellings}
 
     def ask(self, stage: Stage, state: RunState) -> str:
         """Writes what a stage waits for, and says where. Raises SynthbenchError if it cannot be written."""

@@ -9,8 +9,7 @@ from typing import Any
 
 from synthbench.contract.box_sources import FromDetector, FromGenerator, FromPeople, box_source_of
 from synthbench.contract.types import derive_seed
-from synthbench.labelling.answers import read_answers
-from synthbench.labelling.batch import batch_folder
+from synthbench.planning.people import LABELS, Labelling, People
 from synthbench.planning.stage import METRICS_VERSION, SIMILARITY_VERSION, BoxesOf, HiddenBoxes, OwnBoxes, Stage, View
 from synthbench.registry import Registry
 from synthbench.storage.store import Store
@@ -18,8 +17,6 @@ from synthbench.suite.inputs import Inputs, resolve_suite
 from synthbench.suite.model import Entry, Suite
 from synthbench.suite.training_sets import REAL, REFERENCES, Draw, Replicate, TrainingSet
 
-LABELS = Path("labels")
-"""Where people's answers lie, unless another folder is named."""
 METRICS = {"metrics": METRICS_VERSION}
 SIMILARITY: Mapping[str, Any] = {"similarity": SIMILARITY_VERSION}
 Views = tuple[View, ...]
@@ -74,27 +71,6 @@ class Compared:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labelling:
-    """Images of a generator that people label for an annotator.
-
-    folder: where they are asked, and where their answers lie. answered: how many of the images have an answer.
-    label: the stage that reads the answers, or that waits for them. pre_labels: the entry whose boxes are drawn before, and drawn, the
-    stage that draws them. agree: the entries whose boxes are compared with people's, and the stages that do so.
-    """
-
-    annotator: str
-    generator: str
-    draw: Draw
-    folder: Path
-    answered: int
-    images: View
-    label: Stage
-    pre_labels: str
-    drawn: Stage | None
-    agree: tuple[tuple[str, Stage], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Plan:
     """All stages, each after those it needs, and what they are for. references: the first draw, for pictures."""
 
@@ -145,7 +121,7 @@ class Planner:
     def __init__(self, suite: Suite, inputs: Inputs, labels: Path) -> None:
         self.suite = suite
         self.inputs = inputs
-        self.labels = labels
+        self.people = People(self, labels)
         self.stages: dict[str, Stage] = {}
         self.data = self.stage("data", f"load {suite.data.name}", suite.data)
         self.check = self.stage(
@@ -259,81 +235,10 @@ class Planner:
         elif isinstance(source, FromPeople):
             if images.images.kind != "sample" or generator is None:
                 return None
-            images = replace(images, boxes=BoxesOf(self.label_images(annotator, images, where, draw, generator)))
+            images = replace(images, boxes=BoxesOf(self.people.label(annotator, images, where, draw, generator)))
         views = {"images": (images,), "references": (self.references(draw),)}
         seed = derive_seed(seed_of(draw), "annotate", annotator.info.name)
         return self.stage("annotate", self.label("annotate", f"{where} x {annotator.name}", draw), annotator, seed=seed, views=views)
-
-    def label_images(self, annotator: Entry, images: View, where: str, draw: Draw, generator: Entry) -> Stage:
-        """What people answered to some generated images; a stage that waits while answers are missing."""
-        assert images.first is not None, "a generated set has a number of images"
-        folder = self.folder_of_labels(annotator, images.images, draw, generator)
-        answers = read_answers(folder)
-        enough = answers is not None and answers.are_enough(images.first)
-        drawn = self.pre_labelled(annotator, images.images, draw, generator)
-        return self.stage(
-            "label",
-            self.label("label", f"{where} x {annotator.name}", draw),
-            views={"images": (images,)},
-            # Whose answers they are is in the key while there are none, so that no two stages wait as one.
-            parameters={"answers": answers.digest(images.first)} if answers and enough else {"answers": None, "of": annotator.name},
-            after=(drawn,) if drawn else (),
-            told={"folder": str(folder)},
-            waits=not enough,
-        )
-
-    def folder_of_labels(self, annotator: Entry, sampled: Stage, draw: Draw, generator: Entry) -> Path:
-        """Where people are asked and where their answers lie."""
-        assert draw.references is not None, "a generator is fitted on references"
-        seeds = (draw.references, seed_of(draw))
-        return batch_folder(self.labels, self.suite.name, annotator.name, generator.name, seeds, sampled.series)
-
-    def pre_labelled(self, annotator: Entry, sampled: Stage, draw: Draw, generator: Entry) -> Stage | None:
-        """The boxes that people find in the images; None if they draw all by themselves."""
-        source = box_source_of(annotator.plugin)
-        if not isinstance(source, FromPeople) or not source.pre_labels:
-            return None
-        other = self.suite.annotator(source.pre_labels)
-        return self.annotate(other, View(sampled, HiddenBoxes(), sampled.count), generator.name, draw, generator)
-
-    def labelling(self, training_set: TrainingSet, draw: Draw) -> Labelling | None:
-        """What people are asked for a generated set; None if its boxes are no people's."""
-        annotator, generator = self.suite.annotator(training_set.annotator), self.suite.generator(training_set.generator)
-        source = box_source_of(annotator.plugin)
-        if not isinstance(source, FromPeople):
-            return None
-        sampled = self.sample(generator, self.suite.settings.images, draw)
-        images = View(sampled, HiddenBoxes(), sampled.count)
-        folder = self.folder_of_labels(annotator, sampled, draw, generator)
-        answers, label = read_answers(folder), self.label_images(annotator, images, generator.name, draw, generator)
-        others = [each for each in self.suite.annotators if self.is_compared(each, source, generator)]
-        agree = tuple((each.name, self.agree(each, annotator, images, label, draw, generator)) for each in others)
-        return Labelling(
-            annotator=annotator.name,
-            generator=generator.name,
-            draw=draw,
-            folder=folder,
-            answered=answers.answered(sampled.count or 0) if answers else 0,
-            images=images,
-            label=label,
-            pre_labels=source.pre_labels,
-            drawn=self.pre_labelled(annotator, sampled, draw, generator),
-            agree=agree,
-        )
-
-    def is_compared(self, annotator: Entry, people: FromPeople, generator: Entry) -> bool:
-        """Whether an annotator's boxes are compared with people's: those that were drawn before, and those of the suite's sets."""
-        if isinstance(box_source_of(annotator.plugin), FromPeople):
-            return False
-        used = {each.annotator for each in generated_sets(self.suite) if each.generator == generator.name}
-        return annotator.name in {people.pre_labels, *used}
-
-    def agree(self, annotator: Entry, people: Entry, images: View, label: Stage, draw: Draw, generator: Entry) -> Stage:
-        """Compares an annotator's boxes with people's."""
-        annotated = self.annotate(annotator, images, generator.name, draw, generator)
-        assert annotated is not None, "sampled images always can be annotated"
-        name = self.label("compare", f"{generator.name} x {annotator.name} with {people.name}", draw)
-        return self.stage("agree", name, reads={"predictions": annotated, "answers": label}, parameters=METRICS)
 
     def judge(self, annotator: Entry, generator: Entry | None, draw: Draw) -> Judged | None:
         """Compares an annotator's boxes on the test images with the truth."""
@@ -460,8 +365,8 @@ def make_plan(suite: Suite, registry: Registry, store: Store, labels: Path = LAB
         for each in generated_sets(suite):
             comparison = planner.compare(each, each.draw(replicate))
             compared.setdefault(comparison.compare.key, comparison)
-            if (labelling := planner.labelling(each, each.draw(replicate))) is not None:
-                labellings.setdefault(labelling.label.key, labelling)
+            if (labelling := planner.people.labelling(each, each.draw(replicate))) is not None:
+                labellings.setdefault(str(labelling.folder), labelling)
         replicates = dict.fromkeys(planner.stages, replicate.number) | replicates
     first = Draw(references=suite.seeds.references[0])
     references = planner.references(first) if uses_references(suite) else planner.real()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synthbench.execution.state import RunState
-from synthbench.planning.planner import Labelling
+from synthbench.planning.people import Labelling
 from synthbench.results import model
 from synthbench.results.describe import describe_draw
 

@@ -28,7 +28,9 @@ def write_boxes(path: Path, boxes: Iterable[Boxes | None]) -> int:
         "scores": np.concatenate([each.scores for each in every], dtype=np.float64),
         "crowd": np.concatenate([each.crowd for each in every]),
     }
-    np.savez_compressed(path, **arrays, **({"unknown": unknown} if unknown.any() else {}))
+    if unknown.any():
+        arrays["unknown"] = unknown
+    np.savez_compressed(path, **arrays)
     return len(images)
 
 
