@@ -83,7 +83,7 @@ class Studio:
 
 @pytest.fixture(scope="module")
 def studio(bench: Bench, label_studio: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    """Label Studio, started in the batch's folder by the command of its README, with an account for the test."""
+    """Label Studio, started in the folder of labels by the command of a batch's README, with an account for the test."""
     command = start_command().splitlines()[-1]
     assert command in (bench.batch() / "README.md").read_text()
     with socket.socket() as free:
@@ -100,7 +100,7 @@ def studio(bench: Bench, label_studio: Path, tmp_path_factory: pytest.TempPathFa
     with (data / "log").open("w") as log:
         shell = f"{command} --no-browser --internal-host 127.0.0.1 --port {port} {account}"
         process = subprocess.Popen(
-            ["bash", "-c", shell], cwd=bench.batch(), env=environment, stdout=log, stderr=log, start_new_session=True
+            ["bash", "-c", shell], cwd=bench.folder / "labels", env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
             running, until = Studio(f"http://127.0.0.1:{port}"), time.monotonic() + STARTED

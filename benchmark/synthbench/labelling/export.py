@@ -16,6 +16,7 @@ from synthbench.labelling import coco, label_studio, yolo
 from synthbench.labelling.answers import Answers, read_answers
 from synthbench.labelling.batch import README, Asked, Batch, write_batch
 
+LEVELS = 3  # of folders: suite, annotator, batch
 TASKS, CONFIGURATION, COCO, YOLO = "label-studio.json", "label-studio.xml", "coco.json", "data.yaml"
 
 
@@ -29,7 +30,7 @@ def export_batch(folder: Path, batch: Batch, sources: Sequence[Path]) -> int:
     for image, source in zip(batch.images, sources, strict=True):
         copy(source, folder / image.file)
     write_batch(folder, batch)
-    write_json(folder / TASKS, label_studio.tasks(batch, missing))
+    write_json(folder / TASKS, label_studio.tasks(batch, missing, "/".join(folder.parts[-LEVELS:])))
     write_bytes(folder / CONFIGURATION, label_studio.configuration(batch.categories).encode())
     write_json(folder / COCO, coco.dataset(batch, missing))
     write_bytes(folder / YOLO, yolo.description(batch.categories).encode())
@@ -70,13 +71,14 @@ An image in which there is nothing is submitted without boxes: that is an answer
 
 ## With Label Studio
 
-In the folder of this file (tried with Label Studio 1.23.2; once it is installed it needs no network):
+In the folder that has all labels, three above this file (tried with Label Studio 1.23.2; once it is installed it needs no network):
 
 ```bash
 {start_command()}
 ```
 
-It goes on until Ctrl-C. At http://localhost:8080, sign up (the account stays on this machine) and create a project. In the project:
+It goes on until Ctrl-C, and serves the images of all batches. At http://localhost:8080, sign up (the account stays on this machine)
+and create a project. In the project:
 
 1. Settings > Labeling Interface > Code: paste `{CONFIGURATION}` and save.
 2. Settings > Cloud Storage > Add Source Storage > Local Files: the absolute path of `images/` in this folder. Save it without
@@ -100,7 +102,7 @@ and run the suite again. Keep `answers.json`, which that writes here; `images/` 
 
 
 def start_command() -> str:
-    """How to install and start Label Studio in a batch's folder."""
+    """How to install and start Label Studio, in the folder of all batches: one serves them all."""
     settings = 'LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT="$PWD"'
     return f"uv tool install label-studio==1.23.2\n{settings} label-studio start"
 

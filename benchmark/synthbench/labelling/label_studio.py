@@ -41,11 +41,14 @@ def configuration(categories: Sequence[str]) -> str:
     )
 
 
-def tasks(batch: Batch, images: Sequence[Asked]) -> list[dict[str, Any]]:
-    """The tasks of some images of a batch; the boxes that were drawn before are predictions."""
+def tasks(batch: Batch, images: Sequence[Asked], below: str) -> list[dict[str, Any]]:
+    """The tasks of some images of a batch; the boxes that were drawn before are predictions.
+
+    below: the batch's folder, relative to the one whose files Label Studio shows.
+    """
     return [
         {
-            "data": {"image": f"/data/local-files/?d={quote(each.file)}", ID: each.id},
+            "data": {"image": f"/data/local-files/?d={quote(f'{below}/{each.file}')}", ID: each.id},
             **({"predictions": [prediction(batch, each)]} if each.drawn is not None else {}),
         }
         for each in images
