@@ -236,7 +236,7 @@ def test_nobody_is_asked_without_rows_that_have_its_boxes(tmp_path: Path) -> Non
         plan = make_plan(read_suite({**SUITE, **parts}, installed()), installed(), LocalStore(tmp_path / "store"))
         assert any(stage.kind == "ask" for stage in plan.stages) == asked
         fit = next(stage for stage in plan.stages if stage.label == "fit stamps")
-        assert [stage.kind for stage in fit.waits] == ["ask"] * asked
+        assert [stage.kind for stage in fit.behind] == ["ask"] * asked
 
 
 def test_a_stage_that_runs_goes_on_after_a_refusal(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ class Heard:
         self.outcomes: dict[str, Outcome] = {}
         self.waited: list[str] = []
         self.repaired: list[tuple[str, str]] = []
+        self.asked: list[tuple[str, str]] = []
 
     def started(self, stage: Stage) -> None:
         self.begun.append(stage.label)
@@ -72,6 +73,9 @@ class Heard:
 
     def damaged(self, stage: Stage, message: str) -> None:
         self.repaired.append((stage.label, message))
+
+    def waits(self, stage: Stage, message: str) -> None:
+        self.asked.append((stage.label, message))
 
 
 def carry_out(plan: Plan, store: LocalStore, engines: list[Engine] | None = None, heard: Heard | None = None) -> RunState:

@@ -75,6 +75,8 @@ class Heard:
 
     def damaged(self, stage: Stage, message: str) -> None: ...
 
+    def waits(self, stage: Stage, message: str) -> None: ...
+
 
 def shared(store: LocalStore) -> list[str]:
     return [key for kind, key in store.contents() if kind == SHARED]

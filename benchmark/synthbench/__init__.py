@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # not from typing: importing this package takes next to no time
 if TYPE_CHECKING:
-    from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, NoBoxes
+    from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, FromPeople, NoBoxes
     from synthbench.contract.environment import Environment
     from synthbench.contract.hookspecs import Annotator, BoxChecker, DataSource, Detector, FeatureSpace, Generator, Locator, hookimpl
     from synthbench.contract.options import EntryName, Weights, option
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "NoBoxes"),
+    "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "FromPeople", "NoBoxes"),
     "contract.environment": ("Environment",),
     "contract.hookspecs": ("Annotator", "BoxChecker", "DataSource", "Detector", "FeatureSpace", "Generator", "Locator", "hookimpl"),
     "contract.options": ("EntryName", "Weights", "option"),
@@ -66,6 +66,7 @@ __all__ = [
     "FeatureSpace",
     "FromDetector",
     "FromGenerator",
+    "FromPeople",
     "Generator",
     "ImageSet",
     "Locator",

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthbench.errors import SynthbenchError
+from synthbench.execution.asking import Asking
 from synthbench.execution.engines import NEEDS_WORKER, Engine, InProcess, Workers
 from synthbench.execution.environments import EnvironmentSpec, environment_spec_of
 from synthbench.execution.interpreters import Confirm, confirmation, interpreters
 from synthbench.execution.jobs import CORE
 from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
+from synthbench.planning.people import LABELS
 from synthbench.planning.planner import Plan, make_plan
 from synthbench.registry import installed
 from synthbench.results.describe import describe_suite, describe_training_set, without_folders
@@ -58,13 +60,16 @@ class Silent:
     def damaged(self, stage: Stage, message: str) -> None:
         """Does nothing."""
 
+    def waits(self, stage: Stage, message: str) -> None:
+        """Does nothing."""
+
 
 class Experiment:
     """A suite that was read and planned, and what its store already has.
 
     suite: a TOML file, or its content as Python values. changes: `KEY=VALUE`, as after `--set`. store: the folder of artifacts.
     trust_store: use it also if another user or another machine made it. download: ask the hub for the commits of the suite's
-    weights, which go into the keys.
+    weights, which go into the keys. labels: the folder where people are asked for labels, and where their answers lie.
     Raises SuiteError with everything that is wrong with the suite.
     """
 
@@ -76,13 +81,14 @@ class Experiment:
         store: str | Path = ".synthbench",
         trust_store: bool = False,
         download: bool = False,
+        labels: str | Path = LABELS,
     ) -> None:
         registry = installed()
         read = read_suite(Path(suite) if isinstance(suite, str) else suite, registry, changes)
         if download:
             fetch_commits(read, registry)
         self.store = LocalStore(Path(store), trust=trust_store)
-        self.plan: Plan = make_plan(read, registry, self.store)
+        self.plan: Plan = make_plan(read, registry, self.store, Path(labels))
         self.found: RunState = look_up(self.plan, self.store)
 
     @property
@@ -168,7 +174,7 @@ class Experiment:
         make_environments: whether plugins' own environments may be made, or a function that decides. report_environment: is told
         when one is being made.
         Raises SynthbenchError if the store cannot be written, an environment may not be made, or the time was over before the first
-        replicate was complete. A failed stage is in the results.
+        replicate was complete. A failed stage, and one that waits for labels by people, is in the results.
         """
         earlier = self.earlier(out) if out is not None else None
         workers = workers or default_workers()
@@ -198,7 +204,7 @@ class Experiment:
         cached, attempts = set(self.cached), 0
         while True:
             engines = self._engines(workers, threads, in_process=in_process, offline=not download)
-            runner = Runner(self.plan, self.store, engines, listener or Silent(), conditions)
+            runner = Runner(self.plan, self.store, engines, listener or Silent(), conditions, Asking(self.plan).ask)
             state = runner.run(lambda count, state: self._report_so_far(count, state, out, facts))
             self.store.sweep()  # what killed workers left
             state.cached &= cached
@@ -245,17 +251,31 @@ class Experiment:
         return [Workers(self.store, logs / f"{stamp}-{number}.log", threads, offline=offline) for number in range(workers)]
 
 
-def plan(suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench", trust_store: bool = False) -> Plan:
+def plan(
+    suite: Source,
+    *,
+    changes: Sequence[str] = (),
+    store: str | Path = ".synthbench",
+    trust_store: bool = False,
+    labels: str | Path = LABELS,
+) -> Plan:
     """The plan of a suite: its training sets, cells and stages, each with its key. Computes nothing."""
-    return Experiment(suite, changes=changes, store=store, trust_store=trust_store).plan
+    return Experiment(suite, changes=changes, store=store, trust_store=trust_store, labels=labels).plan
 
 
 def run(
-    suite: Source, *, changes: Sequence[str] = (), store: str | Path = ".synthbench", trust_store: bool = False, **arguments: Any
+    suite: Source,
+    *,
+    changes: Sequence[str] = (),
+    store: str | Path = ".synthbench",
+    trust_store: bool = False,
+    labels: str | Path = LABELS,
+    **arguments: Any,
 ) -> Results:
     """Runs a suite and returns its results. See `Experiment` and `Experiment.run` for the arguments."""
     download = arguments.get("download", False)
-    return Experiment(suite, changes=changes, store=store, trust_store=trust_store, download=download).run(**arguments)
+    experiment = Experiment(suite, changes=changes, store=store, trust_store=trust_store, download=download, labels=labels)
+    return experiment.run(**arguments)
 
 
 def report(results: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""The built-in plugins: a folder of labelled photographs, and two annotators of generated images. They use the public hooks."""
+"""The built-in plugins: a folder of labelled photographs, and three annotators of generated images. They use the public hooks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
-from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator
+from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, FromPeople
 from synthbench.contract.hookspecs import Annotator, DataSource, hookimpl
 from synthbench.contract.options import EntryName
 from synthbench.data.coco import CocoFolder
@@ -86,6 +86,33 @@ class Native:
         return select_generated(self, images, run)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Human:
+    """Uses the boxes that people drew; see `docs/labelling.md`."""
+
+    name: ClassVar[str] = "human"
+    version: ClassVar[int] = 1
+    license: ClassVar[str] = "Apache-2.0"
+    seeded: ClassVar[bool] = False
+
+    pre_labels: EntryName = ""
+    """The annotator of the suite whose boxes are drawn before, for people to correct; empty: they draw all by themselves."""
+
+    @property
+    def boxes_from(self) -> BoxSource:
+        """People."""
+        return FromPeople(self.pre_labels)
+
+    def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:  # noqa: ARG002 - the contract's
+        """Yields what people drew, as it is.
+
+        Raises SynthbenchError if an image has no `boxes`.
+        """
+        from synthbench.builtin.annotators import take_over
+
+        return take_over(images, run)
+
+
 @hookimpl
 def synthbench_data_sources() -> Sequence[type[DataSource]]:
     """The data source `coco`."""
@@ -94,5 +121,5 @@ def synthbench_data_sources() -> Sequence[type[DataSource]]:
 
 @hookimpl
 def synthbench_annotators() -> Sequence[type[Annotator]]:
-    """The annotators `teacher` and `native`."""
-    return (Teacher, Native)
+    """The annotators `teacher`, `native` and `human`."""
+    return (Teacher, Native, Human)

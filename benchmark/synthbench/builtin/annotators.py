@@ -1,4 +1,4 @@
-"""Selects the labels of generated images from the boxes of a detector, or of the generator."""
+"""Selects the labels of generated images from the boxes of a detector, of the generator, or of people."""
 
 from __future__ import annotations
 
@@ -69,3 +69,11 @@ def select_generated(options: Native, images: ImageSet, run: Run) -> Iterator[Bo
         return nms(clipped.keep(kept), options.nms_iou)
 
     return map(selected, run.track(images, "annotate", unit="images"))
+
+
+def take_over(images: ImageSet, run: Run) -> Iterator[Boxes]:
+    """See `Human.annotate`."""
+    for picture in run.track(images, "annotate", unit="images"):
+        if picture.boxes is None:
+            raise SynthbenchError(f"human: {picture.path.name} has no boxes that people drew")
+        yield picture.boxes

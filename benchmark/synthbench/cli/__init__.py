@@ -16,7 +16,10 @@ MISUSED, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status: 0, 1 if a stage failed, 2 for bad input, 130 for Ctrl-C."""
+    """Runs one command and returns its exit status.
+
+    0, 1 if a stage failed, 2 for bad input, 3 if nothing failed and labels by people are missing, 130 for Ctrl-C.
+    """
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - a closed one is None
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):

@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
         add_env,
         add_stores,
         add_compare,
+        add_label,
         add_bundle,
         add_verify,
         add_leaderboard,
@@ -41,7 +42,13 @@ def add_suite(command: argparse.ArgumentParser) -> None:
     """The arguments of commands that read a suite."""
     command.add_argument("suite", help="a TOML file")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value, as in data.path=photos")
+    add_labels(command)
     add_store(command)
+
+
+def add_labels(command: argparse._ActionsContainer) -> None:
+    """The argument of commands that ask people for labels, or read them."""
+    command.add_argument("--labels", default="labels", help="where labels by people are asked for and kept (default: %(default)s)")
 
 
 def add_store(command: argparse._ActionsContainer) -> None:
@@ -135,6 +142,27 @@ def add_compare(commands: Any) -> None:
     compare.add_argument("second", help="that of another")
     compare.add_argument("--json", action="store_true", help="for programs")
     compare.set_defaults(command="compare:command")
+
+
+def add_label(commands: Any) -> None:
+    """`synthbench label` with its own commands."""
+    label = commands.add_parser("label", help="take labels by people, or say which are missing")
+    parts = label.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    listing = parts.add_parser("list", help="say what people were asked, and what they have answered")
+    add_labels(listing)
+    listing.set_defaults(command="label:list_command")
+    taking = parts.add_parser("import", help="take the answers that a tool saved: Label Studio's JSON, COCO, YOLO or CVAT's XML")
+    taking.add_argument("answers", nargs="+", help="files, or folders of YOLO")
+    add_labels(taking)
+    taking.add_argument("--partial", action="store_true", help="go on without the images that nobody has looked at")
+    taking.add_argument(
+        "--untouched",
+        choices=("done", "skip"),
+        default="",
+        help="what an image counts as that has no box or just the boxes drawn before, if the format does not say whether somebody "
+        "has looked at it: labelled, or not looked at",
+    )
+    taking.set_defaults(command="label:import_command")
 
 
 def add_bundle(commands: Any) -> None:

@@ -22,23 +22,28 @@ def command(arguments: argparse.Namespace) -> int:
         raise SynthbenchError(f"--price {arguments.price}: should be 0 or more")
     experiment = experiment_of(arguments)
     plan, cached = experiment.plan, experiment.cached
+    waiting = {stage.key for stage in plan.stages if stage.waits}
     for stage in plan.stages:
-        print(f"{'cached' if stage.key in cached else 'run   '}  {stage.key[:10]}  {stage.label}")
+        waiting |= {stage.key} if any(each.key in waiting for each in stage.needs) else set()
+        state = "cached" if stage.key in cached else "waits " if stage.key in waiting else "run   "
+        print(f"{state}  {stage.key[:10]}  {stage.label}")
     for environment in {each.name: each for each in experiment.environments.values()}.values():
         print(f"in an environment of its own, {environment.description()}")
-    print(f"{len(plan.cells)} cells, {len(plan.stages)} stages: {len(cached)} cached, {len(plan.stages) - len(cached)} to run")
-    if len(cached) < len(plan.stages):
-        print_estimate(experiment, arguments)
+    waits = f", {len(waiting)} that wait for labels by people" if waiting else ""
+    to_run = len(plan.stages) - len(cached) - len(waiting)
+    print(f"{len(plan.cells)} cells, {len(plan.stages)} stages: {len(cached)} cached, {to_run} to run{waits}")
+    if to_run:
+        print_estimate(experiment, arguments, {*cached, *waiting})
     return 0
 
 
-def print_estimate(experiment: Experiment, arguments: argparse.Namespace) -> None:
-    """How long it takes on so many machines, if that can be said."""
+def print_estimate(experiment: Experiment, arguments: argparse.Namespace, settled: set[str]) -> None:
+    """How long it takes on so many machines, if that can be said. settled: the keys of the stages that a run would not start."""
     from synthbench.planning.durations import durations_of, read_times
     from synthbench.planning.schedule import simulate
 
     given = read_times(Path(arguments.times)) if arguments.times else {}
-    waiting = [stage for stage in experiment.plan.stages if stage.key not in experiment.cached]
+    waiting = [stage for stage in experiment.plan.stages if stage.key not in settled]
     known = durations_of(waiting, experiment.store, given)
     seconds = {stage.key: known.of(stage) for stage in waiting}
     if missing := sorted({stage.kind for stage in waiting if seconds[stage.key] is None}):
@@ -46,7 +51,7 @@ def print_estimate(experiment: Experiment, arguments: argparse.Namespace) -> Non
         return
     machines = arguments.machines or [default_workers()]
     filled = {key: each or 0.0 for key, each in seconds.items()}
-    print_schedules([simulate(experiment.plan, filled, number, experiment.cached) for number in machines], arguments.price)
+    print_schedules([simulate(experiment.plan, filled, number, settled) for number in machines], arguments.price)
 
 
 def print_schedules(found: Sequence[Schedule], price: float | None) -> None:

@@ -6,7 +6,7 @@ import math
 import shutil
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,16 @@ class Display:
         self.print(Text.assemble((self.fit(stage.label, 0), "yellow")))
         self.print_below(message, "yellow")
 
+    def waits(self, stage: StageLike, message: str) -> None:
+        """Says what people are asked."""
+        with self.lock:
+            waiting = self.status.wait(stage)
+            count = self.count()
+        self.print(Text.assemble((f"{count} waits: ", "yellow"), self.fit(stage.label, cell_len(count) + 8)))
+        self.print_below(message, "yellow")
+        if waiting:
+            self.print_below(f"{counted(waiting, 'stage')} that need{'s' * (waiting == 1)} it wait{'s' * (waiting == 1)}", "yellow")
+
     def count(self) -> str:
         """How many stages are settled: `[ 3/73]`."""
         total = len(self.status.stages)
@@ -164,6 +174,7 @@ class Bars(Display):
         settled, total = len(status.settled), len(status.stages)
         parts = [f"stages {settled}/{total}", f"cells {status.cells_done}/{len(status.cells)}"]
         parts += [f"{len(status.failed)} failed"] if status.failed else []
+        parts += [f"{len(status.waiting)} waiting"] if status.waiting else []
         parts += [about(left)] if (left := status.time_left(now)) is not None else []
         text = "  ".join(parts)
         bar = next((bar for bar in (24, 12) if bar + GAP + cell_len(text) <= width), 0)
@@ -269,8 +280,8 @@ def grid(widths: list[int], rows: list[list[RenderableType]]) -> Table:
     return table
 
 
-def summary(sentence: str, report: Path, failures: int, total: int, width: int | None = None) -> str:
-    """What a run prints at its end: the answer, what failed of `total` stages, and where the report is.
+def summary(sentence: str, report: Path, failures: int, total: int, waiting: Sequence[str] = (), width: int | None = None) -> str:
+    """What a run prints at its end: the answer, what failed of `total` stages, what waits for people, and where the report is.
 
     sentence: the report's first one; Markdown's marks are removed. width: columns; None takes the terminal's, and breaks no line
     if there is none.
@@ -280,6 +291,9 @@ def summary(sentence: str, report: Path, failures: int, total: int, width: int |
     lines = [plain(sentence)] if sentence else []
     if failures:
         lines.append(f"{failures} of {counted(total, 'stage')} failed; the report says why, and the next run tries them again.")
+    if waiting:
+        lines += [f"waiting: {each}" for each in waiting]
+        lines.append("Then `synthbench label import ANSWERS`, and run the suite again.")
     lines = [fill(line, width) for line in lines] if width else lines
     return "\n".join([*lines, f"report: {report}"])
 

@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthbench.execution.asking import asked_where
 from synthbench.experiment import Experiment
 from synthbench.results.describe import without_folders
 
 if TYPE_CHECKING:
+    from synthbench.planning.planner import Plan
     from synthbench.results.model import Results
 
-FAILED = 1
+FAILED, WAITING = 1, 3
 
 
 def experiment_of(arguments: argparse.Namespace) -> Experiment:
@@ -26,6 +28,7 @@ def experiment_of(arguments: argparse.Namespace) -> Experiment:
         store=arguments.store,
         trust_store=arguments.trust_store,
         download=getattr(arguments, "download", False),
+        labels=arguments.labels,
     )
     if not experiment.store.is_ours:
         print(f"{arguments.store}: trusted as you say: this store was not made by this user on this machine", file=sys.stderr)
@@ -46,8 +49,16 @@ def run_command(arguments: argparse.Namespace) -> int:
     from synthbench.reporting.answer import first_sentence
 
     results = run_with_progress(experiment, arguments)
-    print(summary(first_sentence(results), report, len(results.failures), len(results.stages)))
-    return FAILED if results.failures else 0
+    waiting = waiting_for(experiment.plan, results)
+    print(summary(first_sentence(results), report, len(results.failures), len(results.stages), waiting))
+    return FAILED if results.failures else WAITING if waiting else 0
+
+
+def waiting_for(plan: Plan, results: Results) -> list[str]:
+    """What people are still asked, and where."""
+    waits = {each.key for each in results.labelled if each.waiting}
+    found = [each for each in plan.labellings if each.label.key in waits]
+    return [asked_where(each.folder, (each.images.first or 0) - each.answered) for each in found]
 
 
 def run_with_progress(experiment: Experiment, arguments: argparse.Namespace) -> Results:

@@ -113,9 +113,10 @@ class Running:
 
 
 class RunStatus:
-    """Counts stages and cells, and estimates the time left. A stage is settled if it is stored, failed, or skipped.
+    """Counts stages and cells, and estimates the time left. A stage is settled if it is stored, failed, skipped, or waiting.
 
-    Skipped are the stages that need a failed one: the runner never starts them.
+    Skipped are the stages that need a failed one, waiting those that people must label images for, and those that need one of these: the
+    runner never starts them.
     """
 
     def __init__(self, plan: PlanLike, cached: set[str]) -> None:
@@ -124,6 +125,7 @@ class RunStatus:
         self.stored = {stage.key for stage in self.stages if stage.key in cached}
         self.failed: set[str] = set()
         self.skipped: set[str] = set()
+        self.waiting: set[str] = set()
         self.running: dict[str, Running] = {}
         self._seconds: dict[str, list[float]] = defaultdict(list)
         """Of finished stages of this run, by kind, from their start to their end: imports count too."""
@@ -133,7 +135,7 @@ class RunStatus:
     @property
     def settled(self) -> set[str]:
         """The keys of the stages that need nothing more."""
-        return self.stored | self.failed | self.skipped
+        return self.stored | self.failed | self.skipped | self.waiting
 
     @property
     def cells_done(self) -> int:
@@ -160,6 +162,15 @@ class RunStatus:
             if each.key not in self.settled and any(needed.key in self.failed | self.skipped for needed in each.needs):
                 self.skipped.add(each.key)
         return len(self.skipped) - before
+
+    def wait(self, stage: StageLike) -> int:
+        """Notes that a stage waits for people, and returns how many others wait with it."""
+        self.waiting.add(stage.key)
+        before = len(self.waiting)
+        for each in self.stages:
+            if each.key not in self.settled and any(needed.key in self.waiting for needed in each.needs):
+                self.waiting.add(each.key)
+        return len(self.waiting) - before
 
     def forget(self, stage: StageLike) -> None:
         """Notes that a stored result was lost, so that its stage runs again."""

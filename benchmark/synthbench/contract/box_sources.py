@@ -18,12 +18,21 @@ class FromGenerator:
 
 
 @dataclass(frozen=True)
+class FromPeople:
+    """Those that people drew. What needs them waits until they are imported. pre_labels: the annotator of the suite whose boxes the
+    people find in the images and correct; empty: none.
+    """
+
+    pre_labels: str = ""
+
+
+@dataclass(frozen=True)
 class NoBoxes:
     """None: the annotator finds the objects by itself."""
 
 
-BoxSource = FromDetector | FromGenerator | NoBoxes
-EXPECTED = "FromDetector(NAME), FromGenerator() or NoBoxes()"
+BoxSource = FromDetector | FromGenerator | FromPeople | NoBoxes
+EXPECTED = "FromDetector(NAME), FromGenerator(), FromPeople() or NoBoxes()"
 
 
 def box_source_of(annotator: object) -> BoxSource:

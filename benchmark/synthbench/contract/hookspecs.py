@@ -167,7 +167,8 @@ class Annotator(Plugin, Protocol):
 
     @property
     def boxes_from(self) -> BoxSource:
-        """Whose boxes the images come with: `FromGenerator()`, `FromDetector(NAME)` with an entry of the suite, or `NoBoxes()`.
+        """Whose boxes the images come with: `FromGenerator()`, `FromDetector(NAME)` with an entry of the suite, `FromPeople()`, which
+        waits until people have drawn them, or `NoBoxes()`.
 
         When: while the suite is read and planned, and in the worker.
         How often: several times.
@@ -181,11 +182,12 @@ class Annotator(Plugin, Protocol):
         When: after `sample` and, if `boxes_from` names a detector, after that detector's `predict`; on the test images, after
             `load` and whatever gives it boxes there.
         How often: once for each generator's images, and once for the test images, to be scored against the truth; with
-            `FromGenerator()`, on the test images of each generator that has `locate`. Each time for the references, the seed of
-            the generators and all options.
+            `FromGenerator()`, on the test images of each generator that has `locate`, and with `FromPeople()` on none. Each time
+            for the references, the seed of the generators and all options.
         Assume: `images[i].boxes` is what `boxes_from` asks for, with the scores that the detector gave: None with `NoBoxes()`, or
-            if a generator gave none. It is never the truth. `references` are labelled. Boxes are clipped to their image; those
-            without size or of an unknown category are dropped, with a note in the report.
+            if a generator gave none; with `FromPeople()`, images that nobody looked at are left out. It is never the truth.
+            `references` are labelled. Boxes are clipped to their image; those without size or of an unknown category are dropped, with
+            a note in the report.
         Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or anything but Boxes.
         """
 

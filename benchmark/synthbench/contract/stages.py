@@ -14,6 +14,7 @@ PluginKind = Literal["data-source", "generator", "annotator", "detector"]
 PLUGIN_KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
 OWN = "synthbench.execution.stages"
 COMPARING = "synthbench.execution.comparing"
+LABELLING = "synthbench.execution.labelling"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +143,13 @@ _TABLE = (
         phase="loading the detector",
     ),
     StageKind(
+        name="label",
+        function=f"{LABELLING}:take_answers",
+        inputs=("images",),
+        leaves="`boxes.npz`: what people answered, and counts in `stage.json`; it waits until the answers are imported",
+        phase="reading answers",
+    ),
+    StageKind(
         name="annotate",
         function=f"{OWN}:annotate",
         plugin="annotator",
@@ -165,6 +173,13 @@ _TABLE = (
         inputs=("predictions", "truth"),
         leaves="precision and recall in `stage.json`",
         phase="scoring",
+    ),
+    StageKind(
+        name="agree",
+        function=f"{LABELLING}:compare_with_people",
+        inputs=("predictions", "answers"),
+        leaves="precision and recall on generated images, and how people corrected the boxes, in `stage.json`",
+        phase="comparing with people's boxes",
     ),
     StageKind(
         name="features",

@@ -133,8 +133,8 @@ class ImageSet(Sequence[Picture]):
         """The same pictures without their boxes."""
         return replace(self, pictures=tuple(replace(picture, boxes=None) for picture in self.pictures))
 
-    def with_boxes(self, boxes: Iterable[Boxes]) -> ImageSet:
-        """The same pictures with these boxes, one `Boxes` for each picture, in order. Raises ValueError if the numbers differ."""
+    def with_boxes(self, boxes: Iterable[Boxes | None]) -> ImageSet:
+        """The same pictures with these boxes, for each picture `Boxes` or None, in order. Raises ValueError if the numbers differ."""
         pairs = zip(self.pictures, boxes, strict=True)
         return replace(self, pictures=tuple(replace(picture, boxes=its_boxes) for picture, its_boxes in pairs))
 

@@ -56,6 +56,9 @@ class Listener(Protocol):
     def damaged(self, stage: Stage, message: str) -> None:
         """A stored result is damaged: it was set aside, and its stage runs again."""
 
+    def waits(self, stage: Stage, message: str) -> None:
+        """A stage waits for people; the message says what they are asked, and where. What needs the stage waits, too."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
@@ -73,20 +76,33 @@ class Conditions:
 
 
 class Runner:
-    """Runs one plan once."""
+    """Runs one plan once.
 
-    def __init__(self, plan: Plan, store: Store, engines: Sequence[Engine], listener: Listener, conditions: Conditions) -> None:
+    ask: asks people for what a stage waits for, when everything that they must be shown is there, and says where.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        engines: Sequence[Engine],
+        listener: Listener,
+        conditions: Conditions,
+        ask: Callable[[Stage, RunState], str] | None = None,
+    ) -> None:
         self.plan = plan
         self.store = store
         self.engines = engines
         self.listener = listener
         self.conditions = conditions
+        self.ask = ask or ask_nobody
         self.state = look_up(plan, store)
         self._ways = expected_ways(plan, self.state)
         self._running: set[str] = set()
         self._elsewhere: set[str] = set()  # being made by other runs
         self._renewed: Counter[str] = Counter()  # damaged results that were set aside
         self._changed = threading.Condition(threading.RLock())
+        self._asking: set[str] = set()
         self._error: BaseException | None = None
         self._stopping = False
 
@@ -98,6 +114,7 @@ class Runner:
         """
         for damage in self.state.damaged:
             self.set_aside(damage)
+        self._ask_people()
         threads = [threading.Thread(target=self._work, args=(engine,), daemon=True) for engine in self.engines]
         if self._is_going_on():
             for thread in threads:
@@ -171,10 +188,23 @@ class Runner:
     def _head_start(self, stage: Stage, engine: Engine) -> float:
         return STARTING if engine.is_warm_for(place_of(stage, self.conditions)) else 0.0
 
+    def _ask_people(self) -> None:
+        """Asks people for all that can be asked by now; what waits for them is settled for this run."""
+        with self._changed:
+            found = [each for each in self.plan.stages if each.key not in self._asking and self.state.can_be_asked(each)]
+            self._asking |= {each.key for each in found}
+            state = self.state.copy()
+        for stage in found:
+            message = self.ask(stage, state)  # writes files, so other stages go on meanwhile
+            with self._changed:
+                self.state.waiting[stage.key] = stage
+                self.listener.waits(stage, message)
+                self._changed.notify_all()
+
     def _can_start(self, stage: Stage) -> bool:
-        if stage.key in self._running or any(each.key not in self.state.artifacts for each in stage.needs):
+        if stage.waits or stage.key in self._running or any(each.key not in self.state.artifacts for each in stage.needs):
             return False
-        if not all(self.state.is_settled(each) for each in stage.waits):
+        if not all(self.state.is_settled(each) for each in stage.behind):
             return False
         if stage.key in self._elsewhere and self.store.is_busy(stage.kind, stage.key):
             return False
@@ -213,6 +243,7 @@ class Runner:
                 self.state.artifacts[stage.key] = artifact
             self.listener.finished(stage, outcome)
             self._changed.notify_all()
+        self._ask_people()
 
     def _stored(self, stage: Stage) -> Artifact | None:
         """The result of a stage, if it is in the store; a damaged one is set aside."""
@@ -256,6 +287,11 @@ class Runner:
             self.listener.heard(stage, event)
 
 
+def ask_nobody(stage: Stage, state: RunState) -> str:  # noqa: ARG001 - what a runner calls
+    """Asks nothing."""
+    return ""
+
+
 def changed_inputs(stage: Stage, store: Store) -> str:
     """An error if the files that a stage's options name are not those that its key was made of; empty if they are."""
     if stage.entry is None or not stage.inputs:
@@ -285,7 +321,7 @@ def make_job(stage: Stage, conditions: Conditions) -> Job:
         seed=stage.seed,
         reads={name: refer_to(each) for name, each in stage.reads.items()},
         views={name: [refer_to_view(view) for view in views] for name, views in stage.views.items()},
-        parameters=dict(stage.parameters) | ({} if stage.count is None else {"count": stage.count}),
+        parameters={**stage.parameters, **stage.told} | ({} if stage.count is None else {"count": stage.count}),
         series=stage.series,
         resources=Resources(device=conditions.device if stage.about.gpu else "cpu", threads=conditions.threads),
         allow_pickle=conditions.allow_pickle,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
+from synthbench.contract.box_sources import FromPeople, box_source_of
 from synthbench.contract.types import Boxes, ImageSet, Sample, SampleRequest
 from synthbench.errors import SynthbenchError
 from synthbench.execution.border import Border, counted
@@ -127,8 +128,21 @@ def predict(task: Task) -> None:
 def annotate(task: Task) -> None:
     """Stores an annotator's boxes."""
     images = task.images("images")
-    boxes = store_boxes(task, task.plugin.annotate(images, task.images("references"), task.run), images)
+    if isinstance(box_source_of(task.plugin), FromPeople) and any(picture.boxes is None for picture in images):
+        boxes = annotate_some(task, images)
+    else:
+        boxes = store_boxes(task, task.plugin.annotate(images, task.images("references"), task.run), images)
     task.facts.update(boxes=sum(len(each) for each in boxes), images_without_boxes=sum(not len(each) for each in boxes))
+
+
+def annotate_some(task: Task, images: ImageSet) -> list[Boxes]:
+    """Stores an annotator's boxes of the images that people have looked at; the others stay without, and in no training."""
+    known = images.subset(number for number, picture in enumerate(images) if picture.boxes is not None)
+    boxes = store_boxes(task, task.plugin.annotate(known, task.images("references"), task.run), known)
+    rest = iter(boxes)
+    write_boxes(task.run.workdir / BOXES, [None if picture.boxes is None else next(rest) for picture in images])
+    task.facts.update(unlabelled_images=len(images) - len(known))
+    return boxes
 
 
 def score(task: Task) -> None:

@@ -24,26 +24,39 @@ class RunState:
     failures: dict[str, Outcome] = field(default_factory=dict)
     blocked: dict[str, Stage] = field(default_factory=dict)
     """Stages that could not start, and the failed stage that they need."""
+    waiting: dict[str, Stage] = field(default_factory=dict)
+    """Stages that wait for people, and those that could not start because of one, with the one that they need."""
     cached: set[str] = field(default_factory=set)
     damaged: list[DamagedArtifact] = field(default_factory=list)
     """What was found when the state was looked up; these stages are run again."""
 
     def copy(self) -> RunState:
         """The state as it is now, for who reads it while a run goes on."""
-        return replace(self, artifacts={**self.artifacts}, failures={**self.failures}, blocked={**self.blocked}, cached={*self.cached})
+        return replace(
+            self,
+            artifacts={**self.artifacts},
+            failures={**self.failures},
+            blocked={**self.blocked},
+            waiting={**self.waiting},
+            cached={*self.cached},
+        )
 
     @property
     def settled(self) -> int:
         """How many stages need nothing more."""
-        return len(self.artifacts) + len(self.failures) + len(self.blocked)
+        return len(self.artifacts) + len(self.failures) + len(self.blocked) + len(self.waiting)
 
     def is_settled(self, stage: Stage) -> bool:
-        """Whether a stage needs nothing more; one that needs a failed stage is marked as blocked here."""
-        if stage.key in self.artifacts or stage.key in self.failures or stage.key in self.blocked:
+        """Whether a stage needs nothing more; one that needs a stage that failed or waits is marked as blocked or waiting here."""
+        if any(stage.key in each for each in (self.artifacts, self.failures, self.blocked, self.waiting)):
             return True
         for needed in stage.needs:
             if needed.key in self.failures or needed.key in self.blocked:
                 self.blocked[stage.key] = self.blocked.get(needed.key, needed)
+                return True
+        for needed in stage.needs:
+            if needed.key in self.waiting:
+                self.waiting[stage.key] = self.waiting[needed.key]
                 return True
         return False
 
@@ -58,6 +71,10 @@ class RunState:
             ends = served.get(stage.key, [])
             if ends and stage.key not in running and not self.is_settled(stage) and all(each.key in self.blocked for each in ends):
                 self.blocked[stage.key] = refused
+
+    def can_be_asked(self, stage: Stage) -> bool:
+        """Whether a stage waits for people, and everything that they must be shown is there."""
+        return stage.waits and stage.key not in self.waiting and all(each.key in self.artifacts for each in stage.needs)
 
 
 def look_up(plan: Plan, store: Store) -> RunState:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from synthbench.contract.box_sources import FromDetector, FromGenerator, box_source_of
+from synthbench.contract.box_sources import FromDetector, FromGenerator, FromPeople, box_source_of
 from synthbench.contract.types import derive_seed
+from synthbench.planning.people import LABELS, Labelling, People
 from synthbench.planning.stage import METRICS_VERSION, SIMILARITY_VERSION, BoxesOf, HiddenBoxes, OwnBoxes, Stage, View
 from synthbench.registry import Registry
 from synthbench.storage.store import Store
@@ -80,6 +82,7 @@ class Plan:
     sets: tuple[PlannedSet, ...]
     judged: tuple[Judged, ...]
     compared: tuple[Compared, ...]
+    labellings: tuple[Labelling, ...]
     cells: tuple[Cell, ...]
     stages: tuple[Stage, ...]
     planned: int
@@ -106,17 +109,19 @@ class Plan:
             sets=tuple(each for each in self.sets if (each.training_set.name, each.draw) in drawn),
             judged=tuple(each for each in self.judged if each.judge.key in keys),
             compared=tuple(each for each in self.compared if each.compare.key in keys),
+            labellings=tuple(each for each in self.labellings if each.label.key in keys),
             cells=cells,
             stages=stages,
         )
 
 
 class Planner:
-    """Makes the stages of one suite; a stage that is asked for twice is one."""
+    """Makes the stages of one suite; a stage that is asked for twice is one. labels: where people's answers lie."""
 
-    def __init__(self, suite: Suite, inputs: Inputs) -> None:
+    def __init__(self, suite: Suite, inputs: Inputs, labels: Path) -> None:
         self.suite = suite
         self.inputs = inputs
+        self.people = People(self, labels)
         self.stages: dict[str, Stage] = {}
         self.data = self.stage("data", f"load {suite.data.name}", suite.data)
         self.check = self.stage(
@@ -176,7 +181,7 @@ class Planner:
         seed = derive_seed(seed_of(draw), "fit", generator.info.name)
         label = self.label("fit", generator.name, draw)
         views = {"references": (self.references(draw),)}
-        return self.stage("fit", label, generator, seed=seed, views=views, waits=self.asked(generator))
+        return self.stage("fit", label, generator, seed=seed, views=views, behind=self.asked(generator))
 
     def asked(self, generator: Entry) -> tuple[Stage, ...]:
         """The stage that asks a generator about its boxes, if a row has them and the generator can tell."""
@@ -237,6 +242,10 @@ class Planner:
                 return None
             else:
                 images = replace(images, boxes=BoxesOf(self.locate(generator, images, draw, where)))
+        elif isinstance(source, FromPeople):
+            if images.images.kind != "sample" or generator is None:
+                return None
+            images = replace(images, boxes=BoxesOf(self.people.label(annotator, images, where, draw, generator)))
         views = {"images": (images,), "references": (self.references(draw),)}
         seed = derive_seed(seed_of(draw), "annotate", annotator.info.name)
         label = self.label("annotate", f"{where} x {annotator.name}", draw)
@@ -341,13 +350,17 @@ def seed_of(draw: Draw) -> int:
     return draw.generator
 
 
-def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
-    """The plan of a suite. Raises SuiteError if an option names a file that does not exist."""
+def make_plan(suite: Suite, registry: Registry, store: Store, labels: Path = LABELS) -> Plan:
+    """The plan of a suite. labels: the folder of people's answers.
+
+    Raises SuiteError if an option names a file that does not exist, SynthbenchError if answers cannot be read.
+    """
     suite, inputs = resolve_suite(suite, registry, store.content_hash)
-    planner = Planner(suite, inputs)
+    planner = Planner(suite, inputs, labels)
     sets: dict[tuple[str, Draw], PlannedSet] = {}
     judged: dict[str, Judged] = {}
     compared: dict[str, Compared] = {}
+    labellings: dict[str, Labelling] = {}
     cells: list[Cell] = []
     replicates: dict[str, int] = {}
     for replicate in suite.seeds:  # one after the other, so that there is a report after each
@@ -363,6 +376,8 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
         for each in generated_sets(suite):
             comparison = planner.compare(each, each.draw(replicate))
             compared.setdefault(comparison.compare.key, comparison)
+            if (labelling := planner.people.labelling(each, each.draw(replicate))) is not None:
+                labellings.setdefault(str(labelling.folder), labelling)
         replicates = dict.fromkeys(planner.stages, replicate.number) | replicates
     first = Draw(references=suite.seeds.references[0])
     references = planner.references(first) if uses_references(suite) else planner.real()
@@ -375,6 +390,7 @@ def make_plan(suite: Suite, registry: Registry, store: Store) -> Plan:
         sets=tuple(sets.values()),
         judged=tuple(judged.values()),
         compared=tuple(compared.values()),
+        labellings=tuple(labellings.values()),
         cells=tuple(cells),
         stages=tuple(planner.stages.values()),
         planned=len(suite.seeds),

@@ -68,9 +68,11 @@ class Stage:
     kind: its name in the table of stages. entry: the plugin; None for the core's own stages.
     reads: artifacts, views: images, both by what they are for. parameters: what else it is told.
     after: checks that must pass first; they change no result, so they are not in the key.
-    waits: what must have ended first, well or not; not in the key either.
+    behind: what must have ended first, well or not; not in the key either.
     inputs: of options that name files, the value with hashes of the content.
     count: of a kind that extends, how many images; not in the key of its series.
+    told: what else the job is told and no key depends on, such as where a file is whose content is in the parameters.
+    waits: whether it waits for people, so that there is nothing to run yet.
     """
 
     kind: str
@@ -83,7 +85,9 @@ class Stage:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     count: int | None = None
     after: tuple[Stage, ...] = ()
-    waits: tuple[Stage, ...] = ()
+    behind: tuple[Stage, ...] = ()
+    told: Mapping[str, Any] = field(default_factory=dict)
+    waits: bool = False
 
     @property
     def about(self) -> StageKind:

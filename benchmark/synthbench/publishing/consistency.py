@@ -70,8 +70,8 @@ def cells(results: Results) -> Iterator[str]:
     for number, cell in enumerate(results.cells):
         if 0 <= cell.replicate < len(replicates) and not _has_seeds(cell, replicates[cell.replicate]):
             yield f"cells[{number}]: its seeds are not those of replicate {cell.replicate}"
-        if not cell.metrics and cell.failed is None:
-            yield f"cells[{number}]: has no score, and no stage that failed"
+        if not cell.metrics and cell.failed is None and cell.waiting is None:
+            yield f"cells[{number}]: has no score, and no stage that failed or waits"
 
 
 def _has_seeds(cell: Cell, replicate: Replicate) -> bool:

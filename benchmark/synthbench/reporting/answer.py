@@ -28,7 +28,7 @@ def notice(results: Results) -> str:
 
 def answer(results: Results, scores: Scores) -> list[str]:
     """The paragraphs of the answer before its table."""
-    parts = (" ".join(_sentences(results, scores)), results.suite.caveat.strip(), _unfinished(results), _losses(results))
+    parts = (" ".join(_sentences(results, scores)), results.suite.caveat.strip(), _unfinished(results), _losses(results), _waiting(results))
     return [part for part in parts if part]
 
 
@@ -179,6 +179,18 @@ def _losses(results: Results) -> str:
     return (
         f"**{len(failures)} of {len(results.stages)} stages failed**, so {lost} of {len(cells)} cells have no score; "
         "see [Failures](#failures)."
+    )
+
+
+def _waiting(results: Results) -> str:
+    """That people have yet to label images."""
+    waits, cells = [each for each in results.labelled if each.waiting], results.cells
+    if not waits:
+        return ""
+    images, lost = sum(each.asked - each.answered for each in waits), sum(cell.waiting is not None for cell in cells)
+    return (
+        f"**{images} images wait for labels by people**, so {lost} of {len(cells)} cells have no score yet; "
+        "see [Labels by people](#labels-by-people)."
     )
 
 

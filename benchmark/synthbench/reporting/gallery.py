@@ -9,7 +9,7 @@ from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.execution.state import RunState, refer_to, refer_to_view
 from synthbench.metrics import precision_recall
 from synthbench.planning.planner import Cell, Plan, PlannedSet
-from synthbench.planning.stage import OwnBoxes, View
+from synthbench.planning.stage import HiddenBoxes, OwnBoxes, View
 from synthbench.reporting import THRESHOLD
 from synthbench.reporting.scores import Pick, Scores
 from synthbench.reporting.tiles import Gallery, TileRow
@@ -57,7 +57,10 @@ def view_of(planned: PlannedSet, state: RunState) -> tuple[View, str]:
     assert planned.annotate is not None, "a generated set is annotated"
     if planned.annotate.key in state.artifacts:
         return view, planned.training_set.name
-    return replace(view, boxes=OwnBoxes()), f"{planned.training_set.name}: annotating failed, so without boxes"
+    why = "people have not labelled them yet" if planned.annotate.key in state.waiting else "annotating failed, so without boxes"
+    return replace(
+        view, boxes=HiddenBoxes() if planned.annotate.key in state.waiting else OwnBoxes()
+    ), f"{planned.training_set.name}: {why}"
 
 
 def found_in(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:

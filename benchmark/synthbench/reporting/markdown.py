@@ -12,7 +12,7 @@ from synthbench.reporting.fairness import fairness
 from synthbench.reporting.harmless import harmless
 from synthbench.reporting.marks import fold, picture
 from synthbench.reporting.scores import Scores, listed
-from synthbench.reporting.words import BY_CLASS, COST, GLOSSARY, JUDGED, PAPER
+from synthbench.reporting.words import AGREEMENT, BY_CLASS, COST, GLOSSARY, JUDGED, LABELLED, PAPER, WAITING
 from synthbench.results.model import Results
 
 TRACE_LINES = 12
@@ -41,6 +41,7 @@ def render(results: Results, file: str) -> str:
         *fairness(results, scores),
         *costs(results, scores),
         *annotators(results),
+        *people(results),
         *failures(results),
         *notes(results),
         *origin(results, file),
@@ -106,6 +107,16 @@ def annotators(results: Results) -> list[str]:
     others = [f"`{entry.name}`" for entry in results.suite.annotators if entry.name not in known]
     missing = f"Not evaluated: {listed(others)}, whose boxes exist on generated images only." if others else ""
     return ["## How good the automatic boxes are", JUDGED, tables.judged(results), missing]
+
+
+def people(results: Results) -> list[str]:
+    """What people label, what they answered, and how good annotators are where people looked."""
+    if not results.labelled:
+        return []
+    missing = [f"- `{each.folder}`: {each.asked - each.answered} of {each.asked} images" for each in results.labelled if each.waiting]
+    waiting = [WAITING, "\n".join(missing)] if missing else []
+    agreed = tables.agreement(results)
+    return ["## Labels by people", *waiting, LABELLED, tables.labelled(results), *([AGREEMENT, agreed] if agreed else [])]
 
 
 def failures(results: Results) -> list[str]:

@@ -139,6 +139,10 @@ class Scores:
         """How many of the cells failed."""
         return sum(cell.failed is not None for cell in self.cells(row, detector))
 
+    def waiting(self, row: str, detector: str) -> int:
+        """How many of the cells wait for labels by people."""
+        return sum(cell.waiting is not None for cell in self.cells(row, detector))
+
     def picks(self, *kinds: TrainingSetKind, detector: str | None = None) -> list[Pick]:
         """Everything that has an AP, best first."""
         pairs = [(row, each) for row in self.rows(*kinds) for each in self.detectors if detector in (None, each)]

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from synthbench.contract.stages import cost_headings
 from synthbench.reporting.scores import Scores, spanned
-from synthbench.results.model import Cell, EntryInfo, Results
+from synthbench.results.model import Cell, EntryInfo, Results, TrainingSetInfo
 
 UNKNOWN = "\N{EN DASH}"
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
@@ -43,10 +43,11 @@ def matrix(scores: Scores, metric: str) -> str:
 def _score(scores: Scores, row: str, detector: str, metric: str) -> str:
     score, failed = scores.of(row, detector, metric), scores.failed(row, detector)
     if score is None:
-        return "failed" if failed else UNKNOWN
+        return "failed" if failed else "waiting" if scores.waiting(row, detector) else UNKNOWN
     level = scores.level(row, detector) if metric == "AP" else None
     text = spanned(level) if level else f"{score.mean:.3f}"
-    return text + (f", {failed} of {len(scores.cells(row, detector))} trainings failed" if failed else "")
+    text += f", {failed} of {len(scores.cells(row, detector))} trainings failed" if failed else ""
+    return text + (f", {waiting} of {len(scores.cells(row, detector))} waiting" if (waiting := scores.waiting(row, detector)) else "")
 
 
 def by_class(results: Results, scores: Scores, detector: str, metric: str = "AP") -> str:
@@ -91,10 +92,13 @@ def costs(results: Results, scores: Scores) -> str:
     headings = cost_headings()
     kinds = [kind for kind in headings if any(cost.get(kind) for cost in results.costs.values())]
     trainings = [f"train {detector} on it" for detector in scores.detectors]
-    headers = ["training set", *(headings[kind] for kind in kinds), "in all, to make it", *trainings]
+    people = {row.name: people_minutes(results, row) for row in results.training_sets}
+    by_hand = ["people, minutes"] if any(each != UNKNOWN for each in people.values()) else []
+    headers = ["training set", *by_hand, *(headings[kind] for kind in kinds), "in all, to make it", *trainings]
     rows = [
         [
             f"`{row}`",
+            *([people.get(row, UNKNOWN)] if by_hand else []),
             *(figure(cost.get(kind) or None, 1) for kind in kinds),
             figure(sum(cost.values()) or None if scores.trained_on(row) else None, 1),
             *(figure(scores.training_seconds(row, detector), 1) for detector in scores.detectors),
@@ -102,6 +106,53 @@ def costs(results: Results, scores: Scores) -> str:
         for row, cost in results.costs.items()
     ]
     return table(headers, rows)
+
+
+def people_minutes(results: Results, row: TrainingSetInfo) -> str:
+    """The minutes that people took for a generated set, a mean over its draws; a dash where no tool says so."""
+    found = [each for each in results.labelled if (each.generator, each.annotator) == (row.generator, row.annotator) and each.timed]
+    timed = [(each.people_seconds or 0.0, each.timed or 0, each.answered) for each in found]
+    if not timed or row.kind != "generated":
+        return UNKNOWN
+    minutes = figure(sum(seconds for seconds, _, _ in timed) / 60 / len(timed), 1)
+    known, answered = sum(count for _, count, _ in timed), sum(count for _, _, count in timed)
+    return minutes if known >= answered else f"{minutes}, of {known} of {answered} images"
+
+
+def labelled(results: Results) -> str:
+    """What people were asked, and what they answered."""
+    rows = [
+        [
+            f"`{each.generator} x {each.annotator}`",
+            f"{each.draw.references} / {each.draw.generator}",
+            f"{each.answered} of {each.asked}",
+            *(UNKNOWN if value is None else str(value) for value in (each.empty, each.boxes)),
+            figure(each.people_seconds / each.timed if each.people_seconds is not None and each.timed else None, 1),
+            "waiting" if each.waiting else each.tools,
+        ]
+        for each in results.labelled
+    ]
+    headers = ["images of", "seeds of references / generator", "answered", "empty", "boxes", "seconds an image", "tool"]
+    return table(headers, rows, words=2)
+
+
+def agreement(results: Results) -> str:
+    """Annotators' boxes on generated images against people's."""
+    rows = [
+        [
+            f"`{each.annotator}`" + (", drawn before" if each.annotator == labelled.pre_labels else ""),
+            f"`{labelled.generator}`, {labelled.draw.references} / {labelled.draw.generator}",
+            str(each.images),
+            figure(each.precision),
+            figure(each.recall),
+            *(str(value) for value in (each.kept, each.moved, each.removed, each.added)),
+        ]
+        for labelled in results.labelled
+        for each in labelled.agreement
+        if each.images is not None
+    ]
+    headers = ["annotator", "images of, seeds", "images", "precision", "recall", "kept", "moved", "removed", "added"]
+    return table(headers, rows, words=2) if rows else ""
 
 
 def judged(results: Results) -> str:

@@ -12,9 +12,10 @@ GLOSSARY = """\
 - **references**: the few real images, with true boxes, that a generator is fitted on. Generated images must beat what a
   detector reaches with these alone.
 - **Generator**: a model, usually a diffusion model, that is fitted on the references and then samples new images.
-- **Annotator**: what draws the boxes on generated images, since nobody labels them by hand. A `teacher` is a detector that
-  was trained on the references.
-- **failed**: a stage broke, so there is no figure; the others went on. A dash (\u2013): there is nothing to measure.
+- **Annotator**: what draws the boxes on generated images. A `teacher` is a detector that was trained on the references;
+  `human` are people.
+- **failed**: a stage broke, so there is no figure; the others went on. **waiting**: people have yet to label images. A dash
+  (\u2013): there is nothing to measure.
 """
 """One line each, as Markdown."""
 
@@ -53,8 +54,25 @@ here and are not. A stage that several training sets share is counted in each.""
 JUDGED = """\
 Each annotator was also run on the test images, whose true boxes are known. Precision: the share of its boxes that are right
 (IoU 0.5). Recall: the share of the objects that it found. On generated images it may do better or worse: their true boxes are
-not known."""
+known only where people drew them."""
 """What an annotator's figures mean."""
+
+
+WAITING = """\
+**These images wait for people.** In each folder, below the folder of labels that the run was given, a `README.md` says how to label them;
+`synthbench label import` takes the answers, and the next run goes on."""
+"""What waits."""
+
+LABELLED = """\
+*Empty*: images in which people found nothing. *Seconds an image*: as the tool measured, where it does. An image that nobody looked
+at has no answer, and is in no training."""
+"""What people answered."""
+
+AGREEMENT = """\
+Annotators' boxes on the generated images themselves, with people's boxes as the truth (IoU 0.5). Where an annotator's boxes were drawn
+before people labelled, its figures are too good: what is drawn is easily accepted. *Kept*: boxes that people left as they were, to half
+a pixel; *moved*: changed, but still the same object; *removed*: of the annotator alone; *added*: of people alone."""
+"""What comparing with people means."""
 
 
 def more(replicates: int | None, images: int | None) -> list[str]:

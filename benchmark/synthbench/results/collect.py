@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from synthbench.contract.environment import environment_of
 from synthbench.contract.stages import cost_headings
@@ -19,6 +19,7 @@ from synthbench.results import model
 from synthbench.results.ap_table import Scored
 from synthbench.results.by_class import figures_by_class
 from synthbench.results.describe import describe_data, describe_draw, describe_suite, describe_training_set
+from synthbench.results.labelled import describe_labelled
 from synthbench.results.prove import prove
 from synthbench.results.similarity import describe_similarity
 from synthbench.storage.coco import read_groups
@@ -51,6 +52,7 @@ def collect(
         generated=[describe_generated(planned, state) for planned in plan.sets if planned.training_set.kind == "generated"],
         judged=[describe_judged(judged, state) for judged in plan.judged],
         similarity=describe_similarity(plan, state, cells),
+        labelled=[describe_labelled(each, state) for each in plan.labellings],
         stages=[describe_stage(stage, state) for stage in plan.stages],
         costs={row.name: cost([each for each in plan.sets if each.training_set.name == row.name], state) for row in plan.suite.rows},
         failures=[describe_failure(stage, plan, state) for stage in plan.stages if stage.key in state.failures],
@@ -94,6 +96,7 @@ def describe_cell(cell: planner.Cell, state: RunState, classes: list[model.Class
     """A cell with its metrics, or with the stage that kept it from having any."""
     failed = next((each.key for each in (cell.train, cell.predict, cell.score) if each.key in state.failures), None)
     blocker = state.blocked.get(cell.train.key) or state.blocked.get(cell.score.key)
+    waits = state.waiting.get(cell.score.key)
     scored, trained = state.artifacts.get(cell.score.key), state.artifacts.get(cell.train.key)
     held_out = state.artifacts.get(cell.held_out.key) if cell.held_out else None
     training = None
@@ -119,6 +122,7 @@ def describe_cell(cell: planner.Cell, state: RunState, classes: list[model.Class
         predict_seconds=seconds([cell.predict], state),
         keys=model.CellKeys(train=cell.train.key, predict=cell.predict.key, score=cell.score.key),
         failed=failed or (blocker.key if blocker else None),
+        waiting=waits.key if waits else None,
     )
 
 
@@ -161,9 +165,7 @@ def describe_stage(stage: Stage, state: RunState) -> model.StageInfo:
     """A stage: its key, its state, and what it took when it was run."""
     artifact = state.artifacts.get(stage.key)
     if artifact is None:
-        return model.StageInfo(
-            kind=stage.kind, label=stage.label, key=stage.key, state="failed" if stage.key in state.failures else "blocked"
-        )
+        return model.StageInfo(kind=stage.kind, label=stage.label, key=stage.key, state=unfinished(stage, state))
     record = artifact.record
     return model.StageInfo(
         kind=stage.kind,
@@ -178,6 +180,13 @@ def describe_stage(stage: Stage, state: RunState) -> model.StageInfo:
         facts=record.facts,
         metrics=record.metrics,
     )
+
+
+def unfinished(stage: Stage, state: RunState) -> Literal["failed", "waiting", "blocked"]:
+    """Why a stage has no result."""
+    if stage.key in state.failures:
+        return "failed"
+    return "waiting" if stage.key in state.waiting else "blocked"
 
 
 def describe_failure(stage: Stage, plan: Plan, state: RunState) -> model.Failure:

@@ -152,6 +152,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     of all false positives and of all misses. Older results have no errors.
     classes: the figures of each category, in the order of the data's; empty where there is one category alone, and in older results.
     training: None where the training did not finish. failed: the key of the stage that kept the cell from its score.
+    waiting: the key of the stage that waits for labels by people, without which the cell has no score.
     """
 
     training_set: str
@@ -168,6 +169,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     predict_seconds: float
     keys: CellKeys
     failed: str | None = None
+    waiting: str | None = None
 
 
 class Generated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -195,6 +197,52 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     misses: int | None = None
     precision: float | None = None
     recall: float | None = None
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An annotator's boxes on generated images against people's, at IoU 0.5; None where that did not finish.
+
+    images: that people looked at. kept: boxes that people left as they are, to half a pixel. moved: boxes that they changed, with an IoU
+    of at least 0.5. removed, added: boxes of the annotator alone, and of people alone; hits are kept and moved ones.
+    """
+
+    annotator: str
+    images: int | None = None
+    hits: int | None = None
+    false_positives: int | None = None
+    misses: int | None = None
+    precision: float | None = None
+    recall: float | None = None
+    kept: int | None = None
+    moved: int | None = None
+    removed: int | None = None
+    added: int | None = None
+
+
+class Labelled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A generator's images that people label for an annotator.
+
+    folder: where, below the folder of labels. key: of the stage that reads the answers, or waits for them. asked, answered: images.
+    waiting: whether answers are missing. pre_labels: the annotator whose boxes people found in the images, or empty.
+    empty: images in which they found nothing. boxes: that they drew. timed: images of which the tool says how long they took, and
+    people_seconds, how long that was. tools: the formats of the answers.
+    """
+
+    annotator: str
+    generator: str
+    draw: Draw
+    folder: str
+    key: str
+    asked: int
+    answered: int
+    waiting: bool
+    pre_labels: str = ""
+    empty: int | None = None
+    boxes: int | None = None
+    timed: int | None = None
+    people_seconds: float | None = None
+    tools: str = ""
+    agreement: list[Agreement] = []
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -277,7 +325,7 @@ class StageInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     kind: str
     label: str
     key: str
-    state: Literal["done", "failed", "blocked"]
+    state: Literal["done", "failed", "blocked", "waiting"]
     cached: bool = False
     seconds: float | None = None
     peak_memory: int | None = None
@@ -344,6 +392,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What made these results, as it was typed; empty where a script did."""
     similarity: Similarity | None = None
     """None in results of versions that did not compare."""
+    labelled: list[Labelled] = []
+    """What people label, and what still waits for them."""
     pictures: dict[str, dict[str, Any]] = {}
     """The drawn files, relative to the report, with what their captions need."""
 

@@ -21,11 +21,12 @@ import copy
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from synthbench.contract.box_sources import FromDetector, FromGenerator, box_source_of
+from synthbench.contract.box_sources import FromDetector, FromGenerator, FromPeople, box_source_of
 from synthbench.contract.options import configure
 from synthbench.contract.stages import PluginKind
 from synthbench.errors import SuiteError, SynthbenchError, suggest
@@ -201,5 +202,23 @@ class Reader:
                 if isinstance(source, FromDetector) and source.name not in detectors:
                     problem = f"its boxes come from the detector '{source.name}', which is not in this suite"
                     self.wrong(f"annotators.{annotator.name}", problem + suggest(source.name, detectors))
+                if isinstance(source, FromPeople):
+                    self.check_pre_labels(annotator, source.pre_labels, annotators)
+                    if (name := labelled(annotator.name).name) in baselines:
+                        self.wrong("baselines", f"'{name}': people label generated images only; the real ones have boxes")
                 if isinstance(source, FromGenerator) and (name := labelled(annotator.name).name) in baselines:
                     self.wrong("baselines", f"'{name}': {annotator.name} takes over a generator's boxes, and real images have none")
+
+    def check_pre_labels(self, annotator: Entry, name: str, annotators: Sequence[Entry]) -> None:
+        """Whether the boxes that people are to correct are those of an annotator of this suite that is not people again."""
+        others = [each.name for each in annotators if not isinstance(_source_of(each), FromPeople)]
+        if name and name not in others:
+            problem = f"'{name}' is no annotator of this suite that draws boxes by itself{suggest(name, others)}"
+            self.wrong(f"annotators.{annotator.name}.pre_labels", problem)
+
+
+def _source_of(annotator: Entry) -> object:
+    """Whose boxes an annotator asks for, or nothing if its plugin cannot tell, which is reported elsewhere."""
+    with suppress(Exception):
+        return box_source_of(annotator.plugin)
+    return None
