@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+
 from synthbench.data.formats.dataset import Dataset
 from synthbench.data.formats.faults import Faults
 from synthbench.errors import SynthbenchError
@@ -82,11 +84,13 @@ def is_usable(dataset: Dataset, groups: Sequence[str]) -> bool:
     lonely = sum(group == photo.name for group, photo in zip(groups, dataset.photos, strict=True))
     if lonely > (1 - MATCHED) * count or not FEWEST <= len(members) < count or max(members.values()) > LARGEST * count:
         return False
-    of_category: dict[int, set[str]] = {}
-    for label, photo in zip(dataset.boxes.label.tolist(), dataset.boxes.photo.tolist(), strict=True):
-        of_category.setdefault(label, set()).add(groups[photo])
-    images = {label: len(set(dataset.boxes.photo[dataset.boxes.label == label].tolist())) for label in of_category}
-    return all(len(each) > 1 or images[label] == 1 for label, each in of_category.items())
+    numbers = {group: number for number, group in enumerate(members)}
+    group_of = np.array([numbers[group] for group in groups], np.int64)
+    label, photo = dataset.boxes.label, dataset.boxes.photo
+    categories = len(dataset.categories)
+    in_groups = np.bincount(np.unique(group_of[photo] * categories + label) % max(categories, 1), minlength=categories)
+    in_images = np.bincount(np.unique(photo * categories + label) % max(categories, 1), minlength=categories)
+    return bool(((in_groups > 1) | (in_images <= 1)).all())
 
 
 def seconds_of(told: str) -> float:

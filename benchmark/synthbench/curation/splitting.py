@@ -6,6 +6,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
 from synthbench.curation.grouping import Groups
@@ -48,21 +49,23 @@ def make_split(dataset: Dataset, groups: Groups, alike: Iterable[int], share: fl
             f"all {len(dataset.photos)} images belong together{f' by {groups.rule}' if groups.rule else ''} or look the same, so there "
             "are no test images; --group none splits image by image, --no-duplicates does not look for those that look the same"
         )
-    boxes: list[Counter[int]] = [Counter() for _ in dataset.photos]
-    for photo, label in zip(dataset.boxes.photo.tolist(), dataset.boxes.label.tolist(), strict=True):
-        boxes[photo][label] += 1
-    chosen = balanced([Counter({-1: len(part)}) + sum_of(boxes[number] for number in part) for part in parts], share, seed)
+    chosen = balanced(counts_of(parts, dataset), share, seed)
     for number, part in enumerate(parts):
         for photo in part:
             dataset.photos[photo].split = "test" if number in chosen else "train"
 
 
-def sum_of(counters: Iterable[Counter[int]]) -> Counter[int]:
-    """The sum of counters."""
-    total: Counter[int] = Counter()
-    for each in counters:
-        total.update(each)
-    return total
+def counts_of(parts: list[list[int]], dataset: Dataset) -> list[dict[int, int]]:
+    """For each part its boxes by category, and its images, as -1."""
+    part_of = np.empty(len(dataset.photos), np.int64)
+    for number, part in enumerate(parts):
+        part_of[part] = number
+    many = max(len(dataset.categories), 1)
+    pairs, counts = np.unique(part_of[dataset.boxes.photo] * many + dataset.boxes.label, return_counts=True)
+    found: list[dict[int, int]] = [{-1: len(part)} for part in parts]
+    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        found[pair // many][pair % many] = count
+    return found
 
 
 def united(groups: list[str], alike: list[int]) -> list[list[int]]:
@@ -78,13 +81,15 @@ def united(groups: list[str], alike: list[int]) -> list[list[int]]:
     return list(parts.values())
 
 
-def balanced(parts: list[Counter[int]], share: float, seed: int) -> set[int]:
+def balanced(parts: list[dict[int, int]], share: float, seed: int) -> set[int]:
     """Which parts make a test set that has `share` of everything that is counted, images (-1) and boxes of each category.
 
     After the iterative stratification of Sechidis, Tsoumakas and Vlahavas (2011): what is rarest is dealt out first, each part to the
     side that is furthest from having what it should.
     """
-    totals = sum_of(parts)
+    totals: Counter[int] = Counter()
+    for part in parts:
+        totals.update(part)
     order = list(range(len(parts)))
     random.Random(seed).shuffle(order)
     rarest = {key: rank for rank, key in enumerate(sorted(totals, key=lambda key: (totals[key], key)))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 Id = int | str
+ABSENT = -2  # instead of a position; -1 stands for an image that was left out
 
 
 class Image(msgspec.Struct, gc=False):
@@ -217,37 +218,33 @@ class Reader:
             self.faults.add("listed twice", photo.path, f"image {number}", file)
 
     def _boxes(self, file: str, rows: Sequence[Annotation], photos: Mapping[Id, int], labels: Mapping[Id, int]) -> None:
-        faults, target = self.faults, self.draft.rows
+        faults = self.faults
         boxes = np.array([row.bbox for row in rows], np.float64).reshape(-1, 4)
-        shares = in_shares(boxes)
+        shares, finite = in_shares(boxes), np.asarray(np.isfinite(boxes).all(1))
         boxes[:, 2:] += boxes[:, :2]
-        flat, finite = boxes.tolist(), [bool(each) for each in np.asarray(np.isfinite(boxes).all(1))]
-        lost: dict[Id, int] = defaultdict(int)
-        for index, row in enumerate(rows):
-            photo, label = photos.get(row.image_id), labels.get(row.category_id)
-            where = row.id if isinstance(row.id, int) and abs(row.id) < 2**62 else index
-            if photo is None or photo < 0:
-                lost[row.image_id] += 1
-            elif label is None:
-                faults.add("unknown category", file, f"annotation {where}", f"category {row.category_id}")
-            elif not finite[index]:
-                faults.add("unreadable entry", file, f"annotation {where}", "its bbox is not of finite numbers")
-            else:
-                if shares[index]:
-                    faults.add("shares", file, f"annotation {where}")
-                x1, y1, x2, y2 = flat[index]
-                target.add(photo, label, (x1, y1, x2, y2), where, bool(shares[index]), bool(row.iscrowd))
+        photo = np.fromiter((photos.get(row.image_id, ABSENT) for row in rows), np.int64, len(rows))
+        label = np.fromiter((labels.get(row.category_id, ABSENT) for row in rows), np.int64, len(rows))
+        where = [row.id if isinstance(row.id, int) and abs(row.id) < 2**62 else index for index, row in enumerate(rows)]
+        there = photo >= 0
+        lost = Counter(rows[index].image_id for index in np.flatnonzero(photo == ABSENT).tolist())
         for number, count in lost.items():
-            if number not in photos:
-                faults.add("no image", file, f"image {number}", f"{count} annotations of an image that is not listed")
+            faults.add("no image", file, f"image {number}", f"{count} annotations of an image that is not listed")
+        for index in np.flatnonzero(there & (label < 0)).tolist():
+            faults.add("unknown category", file, f"annotation {where[index]}", f"category {rows[index].category_id}")
+        for index in np.flatnonzero(there & (label >= 0) & ~finite).tolist():
+            faults.add("unreadable entry", file, f"annotation {where[index]}", "its bbox is not of finite numbers")
+        good = there & (label >= 0) & finite
+        for index in np.flatnonzero(good & shares).tolist():
+            faults.add("shares", file, f"annotation {where[index]}")
+        crowd = np.fromiter((bool(row.iscrowd) for row in rows), np.int8, len(rows))
+        numbers = np.array(where, np.int64)
+        self.draft.rows.extend(photo[good], label[good], boxes[good], numbers[good], shares[good], crowd[good])
 
 
-def in_shares(boxes: NDArray[np.float64]) -> list[bool]:
+def in_shares(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of COCO's boxes (N, 4) are in shares of the image: all, if no number is above 1; else those of fractions up to 1."""
     small: NDArray[np.bool_] = np.asarray((boxes <= 1).all(1))
-    if not small.all():
-        small = small & (boxes != np.floor(boxes)).any(1)
-    return [bool(each) for each in small]
+    return small if small.all() else small & (boxes != np.floor(boxes)).any(1)
 
 
 def boxed(row: object, file: str, faults: Faults) -> object:

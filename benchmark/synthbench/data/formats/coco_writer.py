@@ -11,6 +11,27 @@ from synthbench.data.formats.dataset import Dataset
 from synthbench.data.formats.finishing import DECIMALS
 from synthbench.data.formats.writing import put_images
 
+
+class Image(msgspec.Struct, gc=False):
+    """An entry of `images`."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class Annotation(msgspec.Struct, gc=False):
+    """An entry of `annotations`."""
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float
+    iscrowd: int
+
+
 WHOLE = "annotations"  # the file of images without a split
 
 
@@ -30,24 +51,15 @@ def coco_json(dataset: Dataset) -> bytes:
     """The content of an annotation file of all images. An empty category stays."""
     boxes = dataset.boxes
     sides = np.round(boxes.xyxy[:, 2:] - boxes.xyxy[:, :2], DECIMALS)
-    columns = (
-        np.hstack([boxes.xyxy[:, :2], sides]).tolist(),
-        np.round(sides.prod(1), DECIMALS).tolist(),
-        (boxes.photo + 1).tolist(),
-        (boxes.label + 1).tolist(),
-        boxes.crowd.tolist(),
-    )
+    x, y, width, height = (column.tolist() for column in (*boxes.xyxy[:, :2].T, *sides.T))
+    areas = np.round(sides.prod(1), DECIMALS).tolist()
+    photos, labels, crowd = (boxes.photo + 1).tolist(), (boxes.label + 1).tolist(), boxes.crowd.astype(np.int8).tolist()
+    rows = zip(photos, labels, zip(x, y, width, height, strict=True), areas, crowd, strict=True)
     content = {
         "info": {"description": dataset.source},
         "licenses": [{"id": 1, "name": dataset.license}] if dataset.license else [],
-        "images": [
-            {"id": number, "file_name": photo.name, "width": photo.size[0], "height": photo.size[1]}
-            for number, photo in enumerate(dataset.photos, start=1)
-        ],
-        "annotations": [
-            {"id": number, "image_id": image, "category_id": category, "bbox": box, "area": area, "iscrowd": int(crowd)}
-            for number, (box, area, image, category, crowd) in enumerate(zip(*columns, strict=True), start=1)
-        ],
+        "images": [Image(number, photo.name, *photo.size) for number, photo in enumerate(dataset.photos, start=1)],
+        "annotations": [Annotation(number, *row) for number, row in enumerate(rows, start=1)],
         "categories": [{"id": number, "name": name} for number, name in enumerate(dataset.categories, start=1)],
     }
     return msgspec.json.encode(content)

@@ -75,6 +75,22 @@ class Rows:
         self.crowd.append(crowd)
         self.difficult.append(difficult)
 
+    def extend(
+        self,
+        photo: NDArray[np.int64],
+        label: NDArray[np.int64],
+        corners: NDArray[np.float64],
+        where: NDArray[np.int64],
+        share: NDArray[np.bool_],
+        crowd: NDArray[np.int8],
+    ) -> None:
+        """Adds many boxes at once, of which none is difficult."""
+        self.corners.frombytes(np.ascontiguousarray(corners, np.float64).tobytes())
+        for column, values in ((self.photo, photo), (self.label, label), (self.where, where)):
+            column.frombytes(values.astype(np.int64).tobytes())
+        for column, flags in ((self.share, share), (self.crowd, crowd), (self.difficult, np.zeros(len(photo), np.int8))):
+            column.frombytes(flags.astype(np.int8).tobytes())
+
 
 @dataclass(eq=False)
 class Table:

@@ -20,6 +20,7 @@ ROUNDING = 0.5  # pixels by which a box may exceed its image without a fault, si
 NO_SIZE = 0.01  # pixels, as in `synthbench.data.photos`
 TINY = 3.0  # pixels
 SAME_SHAPE = 0.01  # by how much two shapes' quotient of width and height may differ
+MIXERS = np.random.default_rng(0).integers(1, 2**63, 7, np.uint64) | np.uint64(1)
 MODES = {"L": "grey", "1": "grey", "LA": "grey", "CMYK": "CMYK", "YCCK": "CMYK"}
 Track = Callable[[Iterable[str], int], Iterable[str]]
 
@@ -187,11 +188,15 @@ def checked(dataset: Dataset, faults: Faults, min_side: float) -> Table:
 
 def repeats(boxes: Table) -> NDArray[np.bool_]:
     """Which boxes repeat an earlier one of the same image and category: bool (N,)."""
-    keys = np.column_stack([boxes.xyxy, boxes.photo, boxes.label, boxes.crowd])
-    order = np.lexsort(keys.T[::-1])  # stable, so that the first of equal ones comes first
+    keys = np.column_stack([np.rint(boxes.xyxy * 10**DECIMALS), boxes.photo, boxes.label, boxes.crowd]).astype(np.int64)
     same = np.zeros(len(keys), np.bool_)
-    ordered = keys[order]
-    same[order[1:]] = (ordered[1:] == ordered[:-1]).all(1)
+    mixed = keys.astype(np.uint64) @ MIXERS  # sorting one number is ten times as fast as sorting seven
+    by_mixed = np.argsort(mixed, kind="stable")
+    twin = np.zeros(len(keys) + 1, np.bool_)
+    twin[1:-1] = mixed[by_mixed[1:]] == mixed[by_mixed[:-1]]
+    suspects = np.sort(by_mixed[twin[1:] | twin[:-1]])
+    order = suspects[np.lexsort(keys[suspects].T)]  # stable, so that the first of equal ones comes first
+    same[order[1:]] = (keys[order[1:]] == keys[order[:-1]]).all(1)
     return same
 
 

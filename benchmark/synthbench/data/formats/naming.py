@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from synthbench.data.formats.tree import SPLIT_WORDS, folded, stem
 
@@ -37,7 +38,14 @@ def unique(names: Sequence[str]) -> list[str]:
 
 def shortened(path: str, splits: bool) -> str:
     """A path without its first folder of images and, with `splits`, without the folder of a split next to it."""
-    *folders, name = path.split("/")
+    folder, _, name = path.rpartition("/")
+    return shortened_folder(folder, splits) + name
+
+
+@lru_cache(maxsize=10_000)
+def shortened_folder(folder: str, splits: bool) -> str:
+    """A folder as `shortened` leaves it, with `/` at its end if anything is left."""
+    folders = folder.split("/") if folder else []
     at = next((number for number, part in enumerate(folders) if part.lower() in IMAGE_FOLDERS), None)
     if at is not None:
         del folders[at]
@@ -47,4 +55,4 @@ def shortened(path: str, splits: bool) -> str:
             if folders[number].lower() in SPLIT_WORDS:
                 del folders[number]
                 break
-    return "/".join([*folders, name])
+    return "".join(f"{part}/" for part in folders)

@@ -8,7 +8,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 IMAGES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".jp2", ".avif"})
@@ -61,8 +61,12 @@ class Tree:
         name: with `/`. prefixes: folders that it may be relative to, tried in order. hint: a split: of several images in different
         folders, the one in a folder of this name is meant.
         """
+        known = self.known
         for prefix in prefixes:
-            if (path := joined(prefix, name)) in self.known:
+            if (path := f"{prefix}/{name}" if prefix else name) in known:
+                return path, ""
+        for prefix in prefixes:
+            if (path := joined(prefix, name)) in known:
                 return path, ""
         candidates = self.by_name.get(folded(name.rpartition("/")[2]), [])
         wanted = [folded(part) for part in name.split("/") if part not in ("", ".", "..")]
@@ -118,8 +122,6 @@ def stem(path: str) -> str:
 
 def joined(folder: str, name: str) -> str:
     """A path below a folder, both with `/`, without `.` and `..`."""
-    if not folder and "." not in name.partition("/")[0]:
-        return name
     path = os.path.normpath(f"{folder}/{name}" if folder else name).replace(os.sep, "/")
     return path.removeprefix("./")
 
@@ -145,11 +147,17 @@ def split_of(path: str) -> str:
     The last folder that names one counts; the file's own name counts for label files only.
     """
     folder, _, name = path.rpartition("/")
-    for part in reversed(folder.split("/")):
-        if word := SPLIT_WORDS.get(re.sub(r"[_-]?\d{0,4}$", "", part.casefold())):
-            return word
+    if word := split_of_folder(folder):
+        return word
     if os.path.splitext(name)[1].lower() in LABELS:  # noqa: PTH122
         for token in re.split(r"[^a-z]+", stem(name).casefold()):
             if token in SPLIT_WORDS:
                 return SPLIT_WORDS[token]
     return ""
+
+
+@lru_cache(maxsize=10_000)
+def split_of_folder(folder: str) -> str:
+    """The split that the last of some folders names that does, such as `val` for `images/val2017`."""
+    words = (SPLIT_WORDS.get(re.sub(r"[_-]?\d{0,4}$", "", part.casefold())) for part in reversed(folder.split("/")))
+    return next(filter(None, words), "")
