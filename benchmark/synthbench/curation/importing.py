@@ -10,13 +10,13 @@ from typing import Literal
 from synthbench.curation.cleaning import Ask, chosen_classes, list_unlabelled, treat_difficult, without_empty_classes, without_unlabelled
 from synthbench.curation.duplicates import SEARCHED, drop_across, drop_same_files, fingerprints, list_alike
 from synthbench.curation.fault_list import write_faults
-from synthbench.curation.grouping import Groups, find_groups, list_across
 from synthbench.curation.sheet import draw_sheet
 from synthbench.curation.splitting import make_split, use_split
 from synthbench.curation.summary import Summary, summarise
 from synthbench.data.formats.coco_writer import write_coco
 from synthbench.data.formats.dataset import Dataset
 from synthbench.data.formats.faults import Faults, Unclear
+from synthbench.data.formats.grouping import Groups, find_groups, list_across
 from synthbench.data.formats.reading import Reading, read_folder
 from synthbench.data.formats.voc_writer import write_voc
 from synthbench.data.formats.writing import new_folder, refuse_nested

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
-from synthbench.curation.grouping import Groups
 from synthbench.data.formats.dataset import Dataset
 from synthbench.data.formats.faults import Faults
+from synthbench.data.formats.grouping import Groups
 from synthbench.errors import SynthbenchError
 
 

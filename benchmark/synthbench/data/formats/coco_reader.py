@@ -125,13 +125,13 @@ class Reader:
         self.licenses: list[str] = []
         self.sources: list[str] = []
 
-    def read(self, file: str) -> None:
-        """Adds a file's images and boxes."""
+    def read(self, file: str, split: str = "", images: str = "images") -> None:
+        """Adds a file's images and boxes. split: "" for what its name says. images: the folder that holds them, if there is one."""
         content = self._content(file)
         self.licenses.append(references(content.licenses))
         self.sources.append(references([content.info]))
         labels = self._categories(file, content.categories)
-        photos = self._images(file, content.images)
+        photos = self._images(file, content.images, split or split_of(file), images)
         self._boxes(file, content.annotations, photos, labels)
 
     def _content(self, file: str) -> Content:
@@ -178,11 +178,12 @@ class Reader:
             self.faults.add("category ids", file, text=", ".join(map(str, list(labels)[:10])))
         return labels
 
-    def _images(self, file: str, rows: Sequence[Image]) -> dict[Id, int]:
+    def _images(self, file: str, rows: Sequence[Image], split: str, images: str) -> dict[Id, int]:
         """The position in the draft of each image id of this file; -1 where the image is not there or nobody knows which it is."""
-        folder, split = file.rpartition("/")[0], split_of(file)
+        folder = file.rpartition("/")[0]
         tree, faults, draft = self.tree, self.faults, self.draft
-        prefixes = tuple(dict.fromkeys((folder, *(f"{folder}/{name}".strip("/") for name in ("images", split) if name), "images", "")))
+        inner = (f"{folder}/{name}".strip("/") for name in (images, split) if name)
+        prefixes = tuple(dict.fromkeys((*inner, folder, images, "")))
         photos: dict[Id, int] = {}
         for row in rows:
             name = slashes(row.file_name)

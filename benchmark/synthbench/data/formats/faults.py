@@ -118,3 +118,11 @@ class Faults:
 
 class Unclear(SynthbenchError):
     """A question that only the owner of the data can answer: the message says with which option."""
+
+
+def describe(kind: str, faults: Faults) -> str:
+    """One kind in a line: how many there are, what they are, what became of them, and the first."""
+    found = faults.of(kind)
+    became, words = KINDS[kind]
+    first = " ".join(filter(None, (found[0].file, found[0].where, found[0].text and f"({found[0].text})")))
+    return f"{kind}: {len(found)} {words}; {became}; {'such as' if len(found) > 1 else ''} {first}".replace("  ", " ")
