@@ -111,7 +111,7 @@ def print_outcome(outcome: Outcome, folder: Path | None) -> None:
         for kind, count in counts.items():
             became, words = KINDS[kind]
             first = outcome.faults.of(kind)[0]
-            example = " ".join(filter(None, (first.file, first.where, first.text)))
+            example = f"{first.file} {first.where}".strip()
             rows.append((count, became, f"{kind}: {words}", example if len(example) <= EXAMPLE else f"{example[: EXAMPLE - 1]}…"))
         print()
         print_table(rows)
@@ -125,7 +125,7 @@ def summary_lines(summary: Summary, format: str) -> Iterator[str]:
     """What there is, in a few lines."""
     images = sum(summary.images.values())
     splits = ", ".join(f"{count} {split}" for split, count in sorted(summary.images.items()) if split)
-    yield f"{format}: {images} images{f' ({splits})' if splits else ''}, {summary.boxes} boxes, {len(summary.classes)} classes"
+    yield f"{format}: {images} images{f' ({splits})' if splits else ''}, {summary.boxes} boxes, {len(summary.classes)} class{'es' * (len(summary.classes) != 1)}"
     sizes = ", ".join(f"{width}x{height} ({count})" for (width, height), count in summary.sizes[:4])
     yield f"sizes: {sizes}{', …' * (len(summary.sizes) > 4)}"
     low, middle, high = summary.boxes_per_image

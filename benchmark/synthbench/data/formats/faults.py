@@ -69,14 +69,14 @@ KINDS: dict[str, tuple[Level, str]] = {
     "several frames": ("kept", "images with several frames, of which the first is read"),
     "same file": ("left out", "images whose file has the same bytes as another one"),
     "same file, other boxes": ("left out", "images whose file has the same bytes as another one, but which have other boxes"),
-    "near-duplicate": ("kept", "images that look the same as an earlier one; they are on the same side of the split"),
+    "near-duplicate": ("kept", "images that look the same as an earlier one; a split that is made keeps them together"),
     "near-duplicate across": ("left out", "training images that look the same as a test image"),
     "duplicates not looked for": (
         "kept",
         "images that were not compared by their looks; --duplicates does it, and takes long",
     ),
     # the split
-    "no split": ("changed", "images without a split; one was made"),
+    "no split": ("changed", "images without a split; an import makes one"),
     "validation split": ("changed", "images of a validation split"),
     "group across": ("kept", "groups, such as the crops of one photograph, with images on both sides; --resplit keeps them together"),
     "no groups": ("kept", "neither names nor times tell which images belong together; --group can say it"),

@@ -115,7 +115,7 @@ def by_time(dataset: Dataset, seconds: float, *, files: bool) -> Groups:
     last, group = float("-inf"), ""
     for time, number in known:
         if time - last > seconds:
-            group = dataset.photos[number].name
+            group = f"from {dataset.photos[number].name}"
         groups[number], last = group, time
     return Groups(groups, f"{'EXIF or file' if files else 'EXIF'} times, at most {seconds:g} s apart")
 
