@@ -125,7 +125,8 @@ def summary_lines(summary: Summary, format: str) -> Iterator[str]:
     """What there is, in a few lines."""
     images = sum(summary.images.values())
     splits = ", ".join(f"{count} {split}" for split, count in sorted(summary.images.items()) if split)
-    yield f"{format}: {images} images{f' ({splits})' if splits else ''}, {summary.boxes} boxes, {len(summary.classes)} class{'es' * (len(summary.classes) != 1)}"
+    classes = f"{len(summary.classes)} class{'' if len(summary.classes) == 1 else 'es'}"
+    yield f"{format}: {images} images{f' ({splits})' if splits else ''}, {summary.boxes} boxes, {classes}"
     sizes = ", ".join(f"{width}x{height} ({count})" for (width, height), count in summary.sizes[:4])
     yield f"sizes: {sizes}{', …' * (len(summary.sizes) > 4)}"
     low, middle, high = summary.boxes_per_image
