@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ Make = Callable[[Path], Path]
 XYXY = [[10, 5, 30, 15]]
 
 
-def two(root: Path, line: str, **more: object) -> Path:
+def two(root: Path, line: str, **more: Any) -> Path:
     """A good YOLO label and one with another line."""
     return yolo(root, {"a": LINE, "b": line}, **more)
 
@@ -254,11 +255,12 @@ def test_a_fault_is_listed_with_its_file(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_faults_has_none(tmp_path: Path) -> None:
-    for make in (
+    makes: tuple[Make, ...] = (
         lambda root: yolo(root, {"a": LINE, "b": ""}),
         lambda root: coco(root, {"a.jpg": [BOX], "b.jpg": []}),
         lambda root: voc(root, {"a": OBJECT, "b": ""}),
-    ):
+    )
+    for make in makes:
         dataset, faults = read(make(tmp_path / str(len(list(tmp_path.iterdir())))))
         assert faults.found == []
         np.testing.assert_allclose(dataset.boxes.xyxy, XYXY, atol=1e-4)

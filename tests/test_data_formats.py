@@ -330,7 +330,8 @@ def test_the_short_way_to_read_a_header_agrees_with_pillow(tmp_path: Path) -> No
     from PIL import Image
     from synthbench.contract.images import read_header
 
-    for number, save in enumerate(({}, {"progressive": True}, {"optimize": True}, {"subsampling": 0}, {"icc_profile": b"x" * 9000})):
+    ways: tuple[dict[str, Any], ...] = ({}, {"progressive": True}, {"optimize": True}, {"subsampling": 0}, {"icc_profile": b"x" * 9000})
+    for number, save in enumerate(ways):
         for mode in ("RGB", "L", "CMYK"):
             path = photo(tmp_path / f"{number}{mode}.jpg", number, (61 + number, 47))
             Image.open(path).convert(mode).save(path, **save)
