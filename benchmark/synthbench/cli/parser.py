@@ -15,6 +15,7 @@ KINDS = ("detector", "generator", "annotator", "data-source")
 def parser() -> argparse.ArgumentParser:
     """The parser. What it returns has `command`, as `MODULE:FUNCTION` of this package."""
     from synthbench import __version__
+    from synthbench.cli.data_parser import add_data
 
     top = argparse.ArgumentParser(prog="synthbench", description="Can generated images replace the photographs you don't have?")
     top.add_argument("--version", action="version", version=__version__)
@@ -22,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (
         add_run,
         add_plan,
+        add_data,
         add_plugins,
         add_report,
         add_new,

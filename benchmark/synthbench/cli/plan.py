@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthbench.cli.run import experiment_of
+from synthbench.cli.run import experiment_of, warn_of_data
 from synthbench.cli.tables import print_table
 from synthbench.errors import SynthbenchError
 from synthbench.experiment import Experiment, default_workers
@@ -34,6 +34,8 @@ def command(arguments: argparse.Namespace) -> int:
     print(f"{len(plan.cells)} cells, {len(plan.stages)} stages: {len(cached)} cached, {to_run} to run{waits}")
     if to_run:
         print_estimate(experiment, arguments, {*cached, *waiting})
+    if problems := warn_of_data(experiment).problems:
+        raise SynthbenchError("\n".join(problems))
     return 0
 
 

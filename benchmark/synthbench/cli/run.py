@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from synthbench.execution.asking import asked_where
 from synthbench.experiment import Experiment
 from synthbench.results.describe import without_folders
+from synthbench.text import printable
 
 if TYPE_CHECKING:
+    from synthbench.contract.types import DataCheck
     from synthbench.planning.planner import Plan
     from synthbench.results.model import Results
 
@@ -45,6 +47,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     if experiment.is_reported(arguments.out):
         print(f"nothing to do: all {len(experiment.plan.stages)} stages are in the store, and {report} is the report of them")
         return 0
+    if any(stage.kind == "data" and stage.key not in experiment.cached for stage in experiment.plan.stages):
+        warn_of_data(experiment)  # of problems, the stage says the same
     from synthbench.cli.progress import summary
     from synthbench.reporting.answer import first_sentence
 
@@ -92,3 +96,13 @@ def typed(arguments: list[str]) -> str:
         return f"{key}{equals}{Path(value).name if value.startswith('../') else without_folders(value)}"
 
     return shlex.join(["synthbench", *map(tidy, arguments)])
+
+
+def warn_of_data(experiment: Experiment) -> DataCheck:
+    """Looks at the data and the prompts, and says on standard error what a person may want to know before anything runs."""
+    from synthbench.planning.data_check import check_data
+
+    found = check_data(experiment.plan.suite)
+    for warning in found.warnings:
+        print(f"warning: {printable(warning)}", file=sys.stderr)
+    return found

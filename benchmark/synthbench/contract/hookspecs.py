@@ -14,7 +14,7 @@ import pluggy
 
 from synthbench.contract.box_sources import BoxSource
 from synthbench.contract.environment import Environment
-from synthbench.contract.types import Boxes, ImageSet, Run, Sample, SampleRequest, Splits
+from synthbench.contract.types import Boxes, DataCheck, ImageSet, Run, Sample, SampleRequest, Splits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,6 +89,20 @@ class Inputs(Protocol):
         When: while a suite is planned, in the runner's process.
         How often: once a run. Only the content of these files counts for the key; without this method, that of every file does.
         Raises: whatever it raises is a problem of the suite.
+        """
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A data source that can look at its data before anything runs."""
+
+    def check(self) -> DataCheck:
+        """Says what is wrong or odd in the data that `load` would return.
+
+        When: for `synthbench plan`, and before a run whose data is not in the store; in the process of the command.
+        How often: once a command.
+        Assume: the instance is configured, with absolute paths. It should take seconds: headers of images, not their pixels.
+        Raises: nothing that `problems` can say.
         """
 
 

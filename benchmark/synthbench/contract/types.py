@@ -186,6 +186,18 @@ class Splits:
 
 
 @dataclass(frozen=True)
+class DataCheck:
+    """What a data source says of its data before anything runs.
+
+    problems: after which `load` would fail. warnings: what it would take, and a person may want to know.
+    """
+
+    categories: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class SampleRequest:
     """Which images to sample: those numbered `start` to `stop` (exclusive).
 

@@ -14,7 +14,7 @@ from synthbench.errors import SynthbenchError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from synthbench.contract.types import Run, Splits
+    from synthbench.contract.types import DataCheck, Run, Splits
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -64,6 +64,12 @@ class CocoFolder:
         from synthbench.data.coco_inputs import inputs
 
         return inputs(self)
+
+    def check(self) -> DataCheck:
+        """What `load` would refuse, and what it would take without a word, such as crops of one photograph on both sides."""
+        from synthbench.data.coco_check import check
+
+        return check(self)
 
     def load(self, run: Run) -> Splits:
         """Checks everything except the pixels, then reads the images one at a time.

@@ -116,6 +116,38 @@ def near_duplicates(first: Sequence[Fingerprint], second: Sequence[Fingerprint])
     return found
 
 
+def alike(images: Sequence[Fingerprint]) -> tuple[list[int], dict[int, int]]:
+    """Which images of one set look the same.
+
+    Returns the number of each image's set, those of near-duplicates being the same, also over others between; and for each image that
+    has near-duplicates before it the position of the most alike.
+    """
+    if not images:
+        return [], {}
+    hashes, thumbs = np.stack([each.hash[0] for each in images]), np.stack([each.thumbnail[0] for each in images])
+    sets = np.arange(len(images))
+    nearest: dict[int, int] = {}
+    exact: dict[bytes, int] = {}
+    for start in range(0, len(images), BLOCK):
+        block = images[start : start + BLOCK]
+        end = start + len(block)
+        distances = (hashes.shape[1] - np.stack([each.hash for each in block], 1) @ hashes[:end].T) / 2
+        correlations = np.stack([each.thumbnail for each in block], 1) @ thumbs[:end].T
+        scores = np.where((distances <= HASH_DISTANCE) & (correlations >= CORRELATION), correlations, 0).max(0)
+        for offset, each in enumerate(block):
+            position = start + offset
+            row = scores[offset, :position]
+            first = exact.setdefault(each.digest, position)
+            same = np.flatnonzero(row)
+            if first < position:
+                same = np.append(same, first)
+            if len(same):
+                nearest[position] = first if first < position else int(row.argmax())
+                joined = np.unique(np.append(sets[same], sets[position]))
+                sets[:end][np.isin(sets[:end], joined)] = joined[0]
+    return sets.tolist(), nearest
+
+
 def _standardised(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """Thumbnails of grey images (N, SIDE, SIDE), each with mean 0 and length 1; 0 where all pixels are the same: (N, THUMB ** 2)."""
     step = SIDE // THUMB

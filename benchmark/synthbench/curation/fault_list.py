@@ -1,0 +1,28 @@
+"""The file that lists every fault, for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from synthbench.data.formats.faults import KINDS, Faults
+from synthbench.files import replacing
+from synthbench.text import printable
+
+COLUMNS = ("fault", "what became of it", "file", "where", "more")
+
+
+def write_faults(faults: Faults, path: Path) -> None:
+    """Writes a CSV file with a line for each fault, in the order of the kinds."""
+    order = {kind: rank for rank, kind in enumerate(KINDS)}
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for each in sorted(faults.found, key=lambda fault: order[fault.kind]):
+            writer.writerow([harmless(cell) for cell in (each.kind, KINDS[each.kind][0], each.file, each.where, each.text)])
+
+
+def harmless(cell: str) -> str:
+    """Text in one line that no spreadsheet takes for a formula."""
+    text = printable(cell).replace("\n", " ")
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text

@@ -1,0 +1,58 @@
+"""A contact sheet: images with their boxes on one page, to see whether the boxes are where the objects are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from synthbench.contract.images import open_image
+from synthbench.data.formats.dataset import Dataset
+from synthbench.errors import SynthbenchError
+from synthbench.files import replacing
+from synthbench.text import printable, shortened
+
+ACROSS, SHOWN, TILE, GAP, LINE = 6, 24, 240, 8, 18
+COLOURS = ("#00e5ff", "#ffe100", "#ff4081", "#76ff03", "#ff9100", "#b388ff", "#ffffff", "#00c853")
+"""Of categories, in their order; they stand out from foliage."""
+
+
+def draw_sheet(dataset: Dataset, path: Path) -> None:
+    """Draws up to 24 images, evenly spread over all, with the boxes of each category in a colour of its own, and a legend."""
+    chosen = np.unique(np.linspace(0, len(dataset.photos) - 1, min(SHOWN, len(dataset.photos))).round().astype(int)).tolist()
+    rows = -(-len(chosen) // ACROSS)
+    across = min(ACROSS, len(chosen))
+    sheet = Image.new("RGB", (GAP + across * (TILE + GAP), LINE + GAP + rows * (TILE + LINE + GAP)), "#202020")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    left = GAP
+    for number, name in enumerate(dataset.categories):
+        words = shortened(printable(name), 40)
+        pen.text((left, 4), words, fill=COLOURS[number % len(COLOURS)], font=font)
+        left += round(font.getlength(words)) + 2 * GAP
+    starts = dataset.boxes.starts(len(dataset.photos))
+    for at, number in enumerate(chosen):
+        row, column = divmod(at, ACROSS)
+        corner = (GAP + column * (TILE + GAP), LINE + GAP + row * (TILE + LINE + GAP))
+        paste(sheet, pen, dataset, number, slice(starts[number], starts[number + 1]), corner)
+        name = shortened(printable(dataset.photos[number].name), TILE // 7)
+        pen.text((corner[0], corner[1] + TILE + 2), name, fill="#c0c0c0", font=font)
+    with replacing(path) as temporary:
+        sheet.save(temporary, quality=85)
+
+
+def paste(sheet: Image.Image, pen: ImageDraw.ImageDraw, dataset: Dataset, number: int, part: slice, corner: tuple[int, int]) -> None:
+    """Pastes an image with its boxes, or says that it cannot be read."""
+    photo = dataset.photos[number]
+    try:
+        image = open_image(dataset.root / photo.path, TILE)
+    except SynthbenchError:
+        pen.text(corner, "cannot be read", fill="#ff4081")
+        return
+    scale = TILE / max(photo.size)
+    size = max(1, round(photo.size[0] * scale)), max(1, round(photo.size[1] * scale))
+    sheet.paste(image.resize(size, Image.Resampling.BILINEAR), corner)
+    boxes = dataset.boxes.xyxy[part] * scale
+    for (x1, y1, x2, y2), label in zip(boxes.tolist(), dataset.boxes.label[part].tolist(), strict=True):
+        place = (corner[0] + x1, corner[1] + y1, corner[0] + max(x1 + 1, x2 - 1), corner[1] + max(y1 + 1, y2 - 1))
+        pen.rectangle(place, outline=COLOURS[label % len(COLOURS)])

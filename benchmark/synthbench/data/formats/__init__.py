@@ -1,0 +1,1 @@
+"""Readers and writers of folders of labelled photographs: COCO, YOLO and Pascal VOC, through one type, `Dataset`."""

@@ -1,0 +1,219 @@
+"""From a draft to a data set: every image is looked at, every box brought into the upright image, and what cannot be used is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synthbench.contract.images import Header
+from synthbench.data.formats.dataset import UNKNOWN, Dataset, Draft, Photograph, Table
+from synthbench.data.formats.faults import Faults
+from synthbench.data.formats.headers import Look, look_at
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DECIMALS = 4  # of a pixel; every format that we write can say so much, so that nothing moves when one is read and written again
+ROUNDING = 0.5  # pixels by which a box may exceed its image without a fault, since files contain rounded numbers
+NO_SIZE = 0.01  # pixels, as in `synthbench.data.photos`
+TINY = 3.0  # pixels
+SAME_SHAPE = 0.01  # by how much two shapes' quotient of width and height may differ
+MIXERS = np.random.default_rng(0).integers(1, 2**63, 7, np.uint64) | np.uint64(1)
+MODES = {"L": "grey", "1": "grey", "LA": "grey", "CMYK": "CMYK", "YCCK": "CMYK"}
+Track = Callable[[Iterable[str], int], Iterable[str]]
+
+
+def finish(draft: Draft, faults: Faults, track: Track = lambda paths, _count: paths, min_side: float = 0.0) -> Dataset:
+    """The data set of a draft. track: shows the progress over the paths of so many images. min_side: of a box, in pixels."""
+    base = str(draft.root)
+    looks = look_at(track((f"{base}/{photo.path}" for photo in draft.photos), len(draft.photos)))
+    frames = Frames(len(draft.photos))
+    for number, (photo, look) in enumerate(zip(draft.photos, looks, strict=True)):
+        frames.place(number, photo, look, faults)
+    boxes = placed(draft, frames)
+    dataset = Dataset(draft.root, draft.format, tuple(draft.categories), draft.photos, boxes, draft.license, draft.source)
+    dataset = dataset.keep(np.flatnonzero(frames.good))
+    dataset.boxes = checked(dataset, faults, min_side)
+    order = np.array(sorted(range(len(dataset.photos)), key=lambda i: dataset.photos[i].path), np.intp)
+    dataset = dataset.keep(order)
+    name_photos(dataset, faults)
+    return dataset
+
+
+class Frames:
+    """How the boxes of each image are brought from what its labels state to its upright pixels.
+
+    factor: float64 (N, 2), what pixels of the labels are multiplied by, across and down. share: what shares are multiplied by.
+    turn: int64 (N,), EXIF's orientation if the boxes must be turned, else 1. stored: float64 (N, 2), the size before turning. good:
+    whether the image can be used.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.factor = np.ones((count, 2))
+        self.stored = np.ones((count, 2))
+        self.turn = np.ones(count, np.int64)
+        self.good = np.zeros(count, np.bool_)
+
+    def place(self, number: int, photo: Photograph, look: Look, faults: Faults) -> None:
+        """Takes an image's look, and sets its size and header."""
+        header = look.header
+        if header is None:
+            faults.add("unreadable image", photo.path, text=look.error)
+            return
+        if look.damaged:
+            faults.add("damaged image", photo.path, text=look.damaged)
+            return
+        told, stored, upright = photo.size, (header.width, header.height), header.upright
+        photo.header, photo.size, photo.mark, photo.taken = header, upright, look.mark, look.taken
+        self.good[number] = True
+        self.stored[number] = upright
+        if not header.plain or header.frames > 1:
+            note_mode(photo, header, look.mode, faults)
+        if told == upright == stored and header.turn == 1:
+            return
+        if header.turn != 1:
+            self._turned(number, photo, header, told, faults)
+        if told not in (UNKNOWN, stored, upright):
+            self._resized(number, photo, told, faults)
+
+    def _turned(self, number: int, photo: Photograph, header: Header, told: tuple[int, int], faults: Faults) -> None:
+        stored, upright = (header.width, header.height), header.upright
+        if told == stored != upright:
+            self.turn[number], self.stored[number] = header.turn, stored
+            faults.add("turned", photo.path, text=f"boxes were drawn on it as stored, {told[0]}x{told[1]}")
+        elif told == upright == stored:
+            faults.add("turned or not", photo.path)
+        else:
+            faults.add("turned", photo.path)
+
+    def _resized(self, number: int, photo: Photograph, told: tuple[int, int], faults: Faults) -> None:
+        width, height = photo.size
+        text = f"{told[0]}x{told[1]} in the labels, {width}x{height} in the file"
+        across, down = width / told[0], height / told[1]
+        if abs(across / down - 1) > SAME_SHAPE:
+            faults.add("wrong size", photo.path, text=text)
+            self.good[number] = False
+        else:
+            faults.add("other size", photo.path, text=text)
+            self.factor[number] = across, down
+
+
+def note_mode(photo: Photograph, header: Header, mode: str, faults: Faults) -> None:
+    """Adds what is unusual about how an image is stored."""
+    if header.deep:
+        faults.add("16 bits", photo.path)
+    elif not header.plain:
+        faults.add(MODES.get(mode, "other mode"), photo.path, text=mode)
+    if header.frames > 1:
+        faults.add("several frames", photo.path, text=header.frames)
+
+
+def placed(draft: Draft, frames: Frames) -> Table:
+    """The boxes of a draft in pixels of upright images."""
+    rows = draft.rows
+    photo = np.array(rows.photo, np.int64)
+    corners = np.array(rows.corners, np.float64).reshape(-1, 4)
+    share = np.array(rows.share, np.bool_)
+    # a share of the image as the labels know it is the same share of it at any size
+    factor = np.where(share[:, None], frames.stored[photo], frames.factor[photo])
+    corners *= np.hstack([factor, factor])
+    if (frames.turn != 1).any():
+        turn = frames.turn[photo]
+        for orientation in range(5, 9):
+            mask = turn == orientation
+            corners[mask] = turned(corners[mask], frames.stored[photo[mask]], orientation)
+    return Table(
+        corners,
+        photo,
+        np.array(rows.label, np.int64),
+        np.array(rows.where, np.int64),
+        np.array(rows.crowd, np.bool_),
+        np.array(rows.difficult, np.bool_),
+    )
+
+
+def turned(corners: NDArray[np.float64], stored: NDArray[np.float64], orientation: int) -> NDArray[np.float64]:
+    """Boxes (N, 4) of images stored with a size (N, 2), in pixels of the upright image, for EXIF's orientations 5 to 8.
+
+    EXIF 2.3, tag 0x0112: 5 mirrors along the main diagonal, 6 rotates clockwise, 7 mirrors along the other diagonal, 8 rotates
+    counterclockwise.
+    """
+    x1, y1, x2, y2 = corners.T
+    width, height = stored.T
+    left, right = (height - y2, height - y1) if orientation in (6, 7) else (y1, y2)
+    top, bottom = (width - x2, width - x1) if orientation in (7, 8) else (x1, x2)
+    return np.stack([left, top, right, bottom], 1)
+
+
+def checked(dataset: Dataset, faults: Faults, min_side: float) -> Table:
+    """The boxes that can be used: clipped, with a size, each once. What is left out or changed is listed."""
+    boxes, photos = dataset.boxes, dataset.photos
+    sizes = np.array([photo.size for photo in photos], np.float64).reshape(-1, 2)
+    limits = np.hstack([sizes, sizes])[boxes.photo]
+
+    def report(kind: str, mask: Any) -> None:
+        for index in np.flatnonzero(mask).tolist():
+            photo = photos[boxes.photo[index]]
+            where, corners = place_of(dataset.format, int(boxes.where[index])), "x".join(f"{side:g}" for side in sides[index].tolist())
+            faults.add(kind, photo.path, where, f"{photo.labels}: {corners}" if photo.labels else corners)
+
+    sides = np.round(boxes.xyxy[:, 2:] - boxes.xyxy[:, :2], DECIMALS)
+    if (swapped := (sides < -NO_SIZE).any(1)).any():
+        report("swapped corners", swapped)
+        low, high = np.minimum(boxes.xyxy[:, :2], boxes.xyxy[:, 2:]), np.maximum(boxes.xyxy[:, :2], boxes.xyxy[:, 2:])
+        boxes.xyxy = np.hstack([low, high])
+        sides = np.abs(sides)
+    clipped = np.clip(boxes.xyxy, 0, limits)
+    flat = (sides < NO_SIZE).any(1)
+    away = ~flat & ((clipped[:, 2:] - clipped[:, :2]) < NO_SIZE).any(1)
+    over = ~flat & ~away & (np.abs(clipped - boxes.xyxy) > ROUNDING).any(1)
+    for kind, mask in (("no size", flat), ("wholly outside", away), ("outside", over)):
+        report(kind, mask)
+    boxes.xyxy = np.round(clipped, DECIMALS)
+    sides = np.round(boxes.xyxy[:, 2:] - boxes.xyxy[:, :2], DECIMALS)
+    good = ~flat & ~away
+    small = good & (sides.min(1, initial=np.inf) < min_side)
+    report("too small", small)
+    good &= ~small
+    repeated = good.copy()
+    repeated[good] = repeats(boxes.keep(good))
+    report("given twice", repeated)
+    good &= ~repeated
+    report("tiny", good & (sides.min(1, initial=np.inf) <= TINY))
+    report("crowd", good & boxes.crowd)
+    return boxes.keep(good)
+
+
+def repeats(boxes: Table) -> NDArray[np.bool_]:
+    """Which boxes repeat an earlier one of the same image and category: bool (N,)."""
+    keys = np.column_stack([np.rint(boxes.xyxy * 10**DECIMALS), boxes.photo, boxes.label, boxes.crowd]).astype(np.int64)
+    same = np.zeros(len(keys), np.bool_)
+    mixed = keys.astype(np.uint64) @ MIXERS  # sorting one number is ten times as fast as sorting seven
+    by_mixed = np.argsort(mixed, kind="stable")
+    twin = np.zeros(len(keys) + 1, np.bool_)
+    twin[1:-1] = mixed[by_mixed[1:]] == mixed[by_mixed[:-1]]
+    suspects = np.sort(by_mixed[twin[1:] | twin[:-1]])
+    order = suspects[np.lexsort(keys[suspects].T)]  # stable, so that the first of equal ones comes first
+    same[order[1:]] = (keys[order[1:]] == keys[order[:-1]]).all(1)
+    return same
+
+
+def place_of(format: str, where: int) -> str:
+    """Where a box stands in its file."""
+    return f"{ {'coco': 'annotation', 'yolo': 'line', 'voc': 'object'}[format] } {where}".strip()
+
+
+def name_photos(dataset: Dataset, faults: Faults) -> None:
+    """Gives each image the name it will have: its path, without folders called after images or splits where it stays unique."""
+    from synthbench.data.formats.naming import names_for
+
+    for photo, name in zip(dataset.photos, names_for([photo.path for photo in dataset.photos]), strict=True):
+        photo.name = name
+    by_last: dict[str, list[str]] = {}
+    for photo in dataset.photos:
+        by_last.setdefault(photo.path.rpartition("/")[2], []).append(photo.path)
+    for paths in by_last.values():
+        for path in paths[1:]:
+            faults.add("equal names", path, text=f"and {paths[0]}")

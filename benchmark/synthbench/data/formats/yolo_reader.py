@@ -1,0 +1,165 @@
+"""Reads YOLO labels, with and without `data.yaml`: one text file an image, a line a box: class, centre and size in shares."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from synthbench.data.formats.dataset import Draft, Photograph
+from synthbench.data.formats.faults import Faults
+from synthbench.data.formats.tree import Tree, folded, split_of, stem
+from synthbench.data.formats.yolo_names import Layout, read_layout
+
+NOT_LABELS = frozenset(
+    {"classes.txt", "labels.txt", "obj.names", "train.txt", "val.txt", "valid.txt", "test.txt", "labelmap.txt", "notes.txt"}
+)
+IN_PIXELS = 2.0  # a share may exceed 1 a little, by rounding or where an object leaves the image
+
+
+def label_files(tree: Tree) -> list[str]:
+    """The text files that may have boxes: those in folders called `labels` if there is one, else those beside images."""
+    texts = [file for file in tree.labels if file.lower().endswith(".txt") and file.rpartition("/")[2].lower() not in NOT_LABELS]
+    texts = [file for file in texts if not file.rpartition("/")[2].lower().startswith("readme")]
+    inside = [file for file in texts if "labels" in file.lower().split("/")[:-1]]
+    if inside:
+        return inside
+    folders = {image.rpartition("/")[0] for image in tree.images}
+    return [file for file in texts if file.rpartition("/")[0] in folders and looks_like_labels(tree, file)]
+
+
+def looks_like_labels(tree: Tree, file: str) -> bool:
+    """Whether a text file is empty, or begins with a line of five numbers or more."""
+    with (tree.root / file).open("rb") as opened:
+        fields = opened.readline(10_000).split()
+    try:
+        return not fields or (len(fields) >= 5 and all(math.isfinite(float(field)) for field in fields))
+    except ValueError:
+        return False
+
+
+def read_yolo_folder(tree: Tree, faults: Faults, names: Sequence[str] = ()) -> Draft:
+    """All images of a folder with the boxes of their label files. names: of the classes, in place of those that the folder gives."""
+    layout = read_layout(tree, faults)
+    draft = Draft(tree.root, "yolo", list(names or layout.names), license=layout.license, source=layout.source)
+    files = label_files(tree)
+    known = {folded(file): file for file in files}
+    used = set()
+    reader = LineReader(draft, faults, layout)
+    for image in tree.images:
+        labels = next((known[key] for each in candidates(image) if (key := folded(each)) in known), "")
+        if labels in used:  # of a.jpg and a.png
+            faults.add("ambiguous name", labels, text=image)
+            labels = ""
+        draft.photos.append(Photograph(image, split=layout.splits.get(image) or split_of(image), labels=labels))
+        if labels:
+            used.add(labels)
+            reader.read(labels, len(draft.photos) - 1)
+    for file in files:
+        if file not in used:
+            faults.add("no image", file)
+    reader.finish()
+    return draft
+
+
+def candidates(image: str) -> list[str]:
+    """Where the labels of an image may be: `images` replaced by `labels` in its path, from the last one on, or beside it."""
+    parts = stem(image).split("/")
+    found = [
+        "/".join([*parts[:at], "labels", *parts[at + 1 :]]) + ".txt"
+        for at in range(len(parts) - 2, -1, -1)
+        if parts[at].lower() in ("images", "jpegimages", "imgs")
+    ]
+    beside = "/".join([*parts[:-1], "labels", parts[-1]])
+    return [*found, "/".join(parts) + ".txt", f"{beside}.txt", f"labels/{'/'.join(parts)}.txt"]
+
+
+class LineReader:
+    """Reads label files line by line into a draft."""
+
+    def __init__(self, draft: Draft, faults: Faults, layout: Layout) -> None:
+        self.draft, self.faults, self.layout = draft, faults, layout
+        self.classes: Counter[int] = Counter()
+        self.first: dict[int, str] = {}
+
+    def read(self, file: str, photo: int) -> None:
+        """Adds the boxes of a file."""
+        try:
+            with open(f"{self.draft.root}/{file}", encoding="utf-8-sig") as opened:  # noqa: PTH123 - 100,000 of them
+                lines = opened.read().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            self.faults.add("unreadable labels", file, text=error)
+            self.draft.photos[photo].labels = ""
+            return
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                self._line(file, number, line, photo)
+
+    def _line(self, file: str, number: int, line: str, photo: int) -> None:
+        first, *rest = line.split()
+        try:
+            values = [float(field) for field in rest]
+            label = self._label(first)
+            if not all(map(math.isfinite, values)):
+                raise ValueError("a number is not finite")
+            corners, kind = corners_of(values, self.layout.keypoints)
+        except ValueError as error:
+            self.faults.add("unreadable entry", file, f"line {number}", error)
+            return
+        if kind:
+            self.faults.add(kind, file, f"line {number}")
+        pixels = max(map(abs, corners)) > IN_PIXELS
+        if pixels:
+            self.faults.add("pixels", file, f"line {number}")
+        self.classes[label] += 1
+        self.first.setdefault(label, file)
+        self.draft.rows.add(photo, label, corners, number, share=not pixels)
+
+    def _label(self, field: str) -> int:
+        """The class of a line: a number, or a name that is listed. Raises ValueError."""
+        try:
+            number = float(field)
+        except ValueError:
+            if field in self.draft.categories:
+                return self.draft.categories.index(field)
+            raise ValueError(f"'{field}' is no class number") from None
+        if not 0 <= number < 100_000 or number != int(number):
+            raise ValueError(f"{field} is no class number")
+        return int(number)
+
+    def finish(self) -> None:
+        """Names the classes that have no name, after their number."""
+        names = self.draft.categories
+        known = len(names)
+        for label in sorted(self.classes):
+            if label >= known:
+                self.faults.add("no class names", self.first[label], text=f"class {label}, {self.classes[label]} boxes")
+        for number in range(known, max(self.classes, default=-1) + 1):
+            names.append(f"class {number}")
+        doubled = [name for name, count in Counter(names).items() if count > 1]
+        for name in doubled:
+            self.faults.add("category name twice", self.layout.file, text=name)
+        if doubled:
+            unique = list(dict.fromkeys(names))
+            self.draft.rows.label = type(self.draft.rows.label)("q", [unique.index(names[label]) for label in self.draft.rows.label])
+            self.draft.categories = unique
+
+
+def corners_of(values: list[float], keypoints: int) -> tuple[tuple[float, float, float, float], str]:
+    """x1, y1, x2, y2 of a line's numbers after the class, and the kind of fault that they are ("" for a plain box).
+
+    keypoints: how many numbers the keypoints of a line take, 0 if it has none. Raises ValueError for any other number of numbers.
+    """
+    count = len(values)
+    kind = ""
+    if count == 5:
+        kind = "confidence"
+    elif keypoints and count == 4 + keypoints:
+        kind = "keypoints"
+    elif count >= 6 and count % 2 == 0:
+        xs, ys = values[::2], values[1::2]
+        return (min(xs), min(ys), max(xs), max(ys)), "oriented box" if count == 8 else "polygon"
+    elif count != 4:
+        raise ValueError(f"{count + 1} numbers; a box has 5, a polygon an odd number from 7 on")
+    x, y, width, height = values[:4]
+    return (x - width / 2, y - height / 2, x + width / 2, y + height / 2), kind

@@ -1,0 +1,488 @@
+"""Every fault that people's folders have: found, listed with its file, and never corrected in silence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from photo_folders import BOX, LINE, SIZE, coco, photo, pixels, turned_photo, voc, voc_object, yolo
+from PIL import Image
+from synthbench.curation.importing import Choices, Outcome, check_folder, import_folder
+from synthbench.data.formats.dataset import Dataset
+from synthbench.data.formats.faults import KINDS, Faults, Unclear
+from synthbench.data.formats.reading import Reading, read_folder
+from synthbench.errors import SynthbenchError
+
+Make = Callable[[Path], Path]
+XYXY = [[10, 5, 30, 15]]
+
+
+def two(root: Path, line: str, **more: Any) -> Path:
+    """A good YOLO label and one with another line."""
+    return yolo(root, {"a": LINE, "b": line}, **more)
+
+
+def listed_twice(root: Path) -> Path:
+    coco(root, {"a.jpg": [BOX]})
+    content = json.loads((root / "annotations.json").read_text())
+    content["images"].append({**content["images"][0], "id": 9})
+    (root / "annotations.json").write_text(json.dumps(content))
+    return root
+
+
+def foreign(root: Path) -> Path:
+    coco(root, {"a.jpg": [BOX]})
+    content = json.loads((root / "annotations.json").read_text())
+    content["images"][0]["file_name"] = "C:\\Users\\me\\orchard\\a.jpg"
+    (root / "annotations.json").write_text(json.dumps(content))
+    return root
+
+
+def unreadable(root: Path) -> Path:
+    two(root, LINE)
+    (root / "images" / "b.jpg").write_bytes(b"no image")
+    return root
+
+
+def ambiguous(root: Path) -> Path:
+    coco(root, {"a.jpg": [BOX], "b.jpg": [BOX]})
+    for folder in "xy":
+        photo(root / "images" / folder / "a.jpg", 2)
+    (root / "images" / "a.jpg").unlink()
+    return root
+
+
+def damaged(root: Path) -> Path:
+    yolo(root, {"a": LINE, "b": LINE})
+    file = root / "images" / "b.jpg"
+    file.write_bytes(file.read_bytes()[:-40])
+    return root
+
+
+def saved(mode: str, suffix: str) -> Make:
+    def make(root: Path) -> Path:
+        yolo(root, {"a": LINE, "b": LINE})
+        (root / "images" / "b.jpg").unlink()
+        image = Image.fromarray(pixels(1)).convert("L" if mode == "I;16" else mode)
+        if mode == "I;16":
+            image = Image.fromarray(np.asarray(image, np.uint16) * 257)
+        image.save(root / "images" / f"b{suffix}")
+        return root
+
+    return make
+
+
+def with_frames(root: Path) -> Path:
+    yolo(root, {"a": LINE, "b": LINE})
+    (root / "images" / "b.jpg").unlink()
+    first, second = (Image.fromarray(pixels(seed)) for seed in (1, 2))
+    first.save(root / "images" / "b.tif", save_all=True, append_images=[second])
+    return root
+
+
+def other_size(size: tuple[int, int]) -> Make:
+    def make(root: Path) -> Path:
+        coco(root, {"a.jpg": [BOX], "b.jpg": [BOX]})
+        photo(root / "images" / "b.jpg", 1, size)
+        return root
+
+    return make
+
+
+def turned(size_in_labels: tuple[int, int], orientation: int = 6) -> Make:
+    def make(root: Path) -> Path:
+        coco(root, {"a.jpg": [BOX], "b.jpg": [BOX]})
+        content = json.loads((root / "annotations.json").read_text())
+        content["images"][1] |= {"width": size_in_labels[0], "height": size_in_labels[1]}
+        (root / "annotations.json").write_text(json.dumps(content))
+        turned_photo(root / "images" / "b.jpg", orientation, 1)
+        return root
+
+    return make
+
+
+def categories(*rows: tuple[int, str], used: int) -> Make:
+    def make(root: Path) -> Path:
+        annotations = [{"id": 1, "image_id": 1, "category_id": used, "bbox": BOX}]
+        return coco(root, {"a.jpg": []}, categories=[{"id": i, "name": name} for i, name in rows], annotations=annotations)
+
+    return make
+
+
+def moved(name: str, to: str, make: Make) -> Make:
+    def changed(root: Path) -> Path:
+        make(root)
+        (root / to).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).rename(root / to)
+        return root
+
+    return changed
+
+
+def copied(source: str, target: str, make: Make) -> Make:
+    def changed(root: Path) -> Path:
+        make(root)
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        (root / target).write_bytes((root / source).read_bytes())
+        return root
+
+    return changed
+
+
+def resaved(root: Path) -> Path:
+    """Two sides of a split, and a training image that is a test image in another quality."""
+    yolo(root, {"train/a_1": LINE, "train/b_1": LINE, "test/c_1": LINE, "test/d_1": LINE}, names=None)
+    with Image.open(root / "images" / "test" / "c_1.jpg") as image:
+        image.save(root / "images" / "train" / "b_1.jpg", quality=40)
+    return root
+
+
+OBJECT = voc_object()
+READING: dict[str, tuple[Make, str, str]] = {
+    # kind: (folder, the file that is named, what the text or place says)
+    "no class names": (lambda root: two(root, "3 0.5 0.5 0.2 0.2"), "labels/b.txt", "class 3"),
+    "no image": (moved("images/b.jpg", "other/z.jpg", lambda root: two(root, LINE)), "labels/b.txt", ""),
+    "not listed": (copied("images/a.jpg", "images/z.jpg", lambda root: coco(root, {"a.jpg": [BOX]})), "images/z.jpg", ""),
+    "unreadable labels": (lambda root: voc(root, {"a": OBJECT, "b": "<object>"}), "Annotations/b.xml", "mismatched tag"),
+    "unreadable entry": (lambda root: two(root, "0 0.5 zero 0.2 0.2"), "labels/b.txt", "line 1"),
+    "listed twice": (listed_twice, "images/a.jpg", "image 9"),
+    "image id twice": (
+        lambda root: coco(
+            root,
+            {"a.jpg": [BOX], "b.jpg": [BOX], "c.jpg": []},
+            images=[{"id": i, "file_name": name, "width": 60, "height": 40} for i, name in ((1, "a.jpg"), (2, "b.jpg"), (2, "c.jpg"))],
+        ),
+        "annotations.json",
+        "image 2",
+    ),
+    "ambiguous name": (ambiguous, "annotations.json", "a.jpg"),
+    "equal names": (lambda root: yolo(root, {"x/a": LINE, "y/a": LINE}), "images/y/a.jpg", "images/x/a.jpg"),
+    "other spelling": (moved("images/a.jpg", "images/A.JPG", lambda root: coco(root, {"a.jpg": [BOX]})), "annotations.json", "a.jpg"),
+    "foreign path": (
+        foreign,
+        "annotations.json",
+        "C:/Users/me/orchard/a.jpg",
+    ),
+    "other file name": (lambda root: voc(root, {"a": OBJECT}, filename="DSC_1.jpg"), "Annotations/a.xml", "DSC_1.jpg"),
+    "leads out": (
+        lambda root: coco(
+            root,
+            {"a.jpg": [BOX]},
+            images=[
+                {"id": 1, "file_name": "a.jpg", "width": 60, "height": 40},
+                {"id": 2, "file_name": "../../a.jpg", "width": 60, "height": 40},
+            ],
+        ),
+        "annotations.json",
+        "../../a.jpg",
+    ),
+    "category ids": (categories((0, "apple"), (17, "pear"), used=17), "annotations.json", "0, 17"),
+    "category id twice": (categories((1, "apple"), (1, "pear"), used=1), "annotations.json", "'pear' and 'apple'"),
+    "category name twice": (categories((1, "apple"), (2, "apple"), used=2), "annotations.json", "apple"),
+    "unknown category": (
+        lambda root: coco(
+            root,
+            {"a.jpg": []},
+            annotations=[{"id": 1, "image_id": 1, "category_id": 1, "bbox": BOX}, {"id": 7, "image_id": 1, "category_id": 5, "bbox": BOX}],
+        ),
+        "annotations.json",
+        "annotation 7",
+    ),
+    "category without boxes": (categories((1, "fruit"), (2, "apple"), used=2), "fruit", ""),
+    "no size": (lambda root: two(root, "0 0.5 0.5 0 0.2"), "images/b.jpg", "labels/b.txt: 0x8"),
+    "outside": (lambda root: two(root, "0 0.9 0.5 0.4 0.2"), "images/b.jpg", "line 1"),
+    "wholly outside": (lambda root: two(root, "0 1.5 0.5 0.4 0.2"), "images/b.jpg", "line 1"),
+    "swapped corners": (lambda root: voc(root, {"a": voc_object((30, 6, 11, 15))}), "images/a.jpg", "object 1"),
+    "pixels": (lambda root: two(root, "0 20 10 20 10"), "labels/b.txt", "line 1"),
+    "shares": (
+        lambda root: coco(root, {"a.jpg": [BOX], "b.jpg": [(0.1, 0.2, 0.5, 0.5)]}),
+        "annotations.json",
+        "annotation 2",
+    ),
+    "polygon": (lambda root: two(root, "0 0.1 0.1 0.5 0.1 0.3 0.6"), "labels/b.txt", "line 1"),
+    "oriented box": (lambda root: two(root, "0 0.1 0.1 0.5 0.1 0.5 0.6 0.1 0.6"), "labels/b.txt", "line 1"),
+    "keypoints": (lambda root: two(root, "0 0.5 0.5 0.2 0.2 0.4 0.4 2 0.6 0.6 1", kpt_shape=[2, 3]), "labels/b.txt", "line 1"),
+    "confidence": (lambda root: two(root, "0 0.5 0.5 0.2 0.2 0.87"), "labels/b.txt", "line 1"),
+    "given twice": (lambda root: two(root, LINE + LINE), "images/b.jpg", "line 2"),
+    "tiny": (lambda root: two(root, "0 0.5 0.5 0.05 0.05"), "images/b.jpg", "3x2"),
+    "counted from 0": (lambda root: voc(root, {"a": voc_object((0, 5, 30, 15)), "b": OBJECT}), "Annotations/a.xml", "1 boxes"),
+    "difficult": (lambda root: voc(root, {"a": voc_object(more="<difficult>1</difficult>")}), "Annotations/a.xml", "object 1"),
+    "truncated": (lambda root: voc(root, {"a": voc_object(more="<truncated>1</truncated>")}), "Annotations/a.xml", "object 1"),
+    "crowd": (
+        lambda root: coco(root, {"a.jpg": []}, annotations=[{"id": 1, "image_id": 1, "category_id": 1, "bbox": BOX, "iscrowd": 1}]),
+        "images/a.jpg",
+        "annotation 1",
+    ),
+    "unreadable image": (
+        lambda root: (two(root, LINE), (root / "images" / "b.jpg").write_bytes(b"no image"))[0],
+        "images/b.jpg",
+        "identify",
+    ),
+    "damaged image": (damaged, "images/b.jpg", "truncated"),
+    "other size": (other_size((120, 80)), "images/b.jpg", "60x40 in the labels, 120x80 in the file"),
+    "wrong size": (other_size((90, 90)), "images/b.jpg", "90x90"),
+    "turned": (turned(SIZE), "images/b.jpg", "60x40"),
+    "turned or not": (turned(SIZE, orientation=3), "images/b.jpg", ""),
+    "grey": (saved("L", ".jpg"), "images/b.jpg", "L"),
+    "16 bits": (saved("I;16", ".png"), "images/b.png", ""),
+    "CMYK": (saved("CMYK", ".jpg"), "images/b.jpg", "CMYK"),
+    "other mode": (saved("RGBA", ".png"), "images/b.png", "RGBA"),
+    "several frames": (with_frames, "images/b.tif", "2"),
+}
+
+
+def read(root: Path, **options: object) -> tuple[Dataset, Faults]:
+    faults = Faults()
+    return read_folder(root, Reading(**options), faults), faults  # type: ignore[arg-type]
+
+
+def imported(root: Path, **options: object) -> Outcome:
+    return import_folder(root, root.parent / "imported", Choices(**options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", READING)
+def test_a_fault_is_listed_with_its_file(kind: str, tmp_path: Path) -> None:
+    make, file, says = READING[kind]
+    _, faults = read(make(tmp_path / "photos"))
+    found = faults.of(kind)
+    assert len(found) == 1, faults.found
+    assert found[0].file in (file, file.replace("images/", "JPEGImages/"))
+    assert says in f"{found[0].where} {found[0].text}"
+
+
+def test_a_folder_without_faults_has_none(tmp_path: Path) -> None:
+    makes: tuple[Make, ...] = (
+        lambda root: yolo(root, {"a": LINE, "b": ""}),
+        lambda root: coco(root, {"a.jpg": [BOX], "b.jpg": []}),
+        lambda root: voc(root, {"a": OBJECT, "b": ""}),
+    )
+    for make in makes:
+        dataset, faults = read(make(tmp_path / str(len(list(tmp_path.iterdir())))))
+        assert faults.found == []
+        np.testing.assert_allclose(dataset.boxes.xyxy, XYXY, atol=1e-4)
+
+
+def test_every_kind_has_a_test() -> None:
+    after = {
+        *("no label file", "crowd lost", "same file", "same file, other boxes", "near-duplicate", "near-duplicate across"),
+        *("duplicates not looked for", "no split", "validation split", "group across", "no groups", "on both sides", "too small"),
+        "category on one side",
+    }
+    assert {*READING, *after} == {*KINDS}
+
+
+# What becomes of the boxes
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("outside", [42, 16, 60, 24]),
+        ("pixels", [10, 5, 30, 15]),
+        ("shares", [6, 8, 36, 28]),
+        ("polygon", [6, 4, 30, 24]),
+        ("oriented box", [6, 4, 30, 24]),
+        ("keypoints", [24, 16, 36, 24]),
+        ("confidence", [24, 16, 36, 24]),
+        ("other size", [20, 10, 60, 30]),
+        # stored 60x40 and turned clockwise: x is 40 less the old lower and upper edge
+        ("turned", [25, 10, 35, 30]),
+        ("turned or not", [10, 5, 30, 15]),
+    ],
+)
+def test_a_box_that_was_changed_is_where_it_should_be(kind: str, expected: list[float], tmp_path: Path) -> None:
+    dataset, _ = read(READING[kind][0](tmp_path / "photos"))
+    b = next(number for number, each in enumerate(dataset.photos) if each.path.endswith("b.jpg"))
+    np.testing.assert_allclose(dataset.boxes.xyxy[dataset.boxes.photo == b], [expected], atol=1e-3)
+
+
+def test_corners_of_voc_count_from_1_unless_one_is_0(tmp_path: Path) -> None:
+    one, _ = read(voc(tmp_path / "one", {"a": voc_object((11, 6, 30, 15))}))
+    zero, _ = read(voc(tmp_path / "zero", {"a": voc_object((0, 5, 30, 15))}))
+    told, _ = read(tmp_path / "one", voc_base=0)
+    assert one.boxes.xyxy.tolist() == XYXY
+    assert zero.boxes.xyxy.tolist() == [[0, 5, 30, 15]]
+    assert told.boxes.xyxy.tolist() == [[11, 6, 30, 15]]
+
+
+def test_boxes_below_min_side_are_left_out_and_listed(tmp_path: Path) -> None:
+    dataset, faults = read(two(tmp_path / "photos", "0 0.5 0.5 0.05 0.05"), min_side=4)
+    assert len(dataset.boxes) == 1
+    assert [each.file for each in faults.of("too small")] == ["images/b.jpg"]
+
+
+@pytest.mark.parametrize(("answer", "boxes", "crowd"), [("keep", 1, 0), ("ignore", 1, 1), ("drop", 0, 0)])
+def test_difficult_boxes_become_what_is_said(answer: str, boxes: int, crowd: int, tmp_path: Path) -> None:
+    hard = voc_object(more="<difficult>1</difficult>")
+    root = voc(tmp_path / "photos", {"a": hard, **dict.fromkeys("bcdef", OBJECT)})
+    outcome = imported(root, difficult=answer)
+    a = next(number for number, each in enumerate(outcome.dataset.photos) if each.name == "a.jpg")
+    part = outcome.dataset.boxes.photo == a
+    assert (int(part.sum()), int(outcome.dataset.boxes.crowd[part].sum())) == (boxes, crowd)
+
+
+def test_classes_without_names_are_called_after_their_number_or_as_told(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": "1 0.5 0.5 0.2 0.2"}, names=None)
+    assert read(root)[0].categories == ("class 0", "class 1")
+    dataset, faults = read(root, names=("apple", "pear"))
+    assert dataset.categories == ("apple", "pear")
+    assert faults.found == []
+
+
+def test_names_in_other_alphabets_and_forms_of_accents(tmp_path: Path) -> None:
+    composed, taken_apart = "p\u00eache-\u6843.jpg", "pe\u0302che-\u6843.jpg"
+    root = coco(tmp_path / "photos", {composed: [BOX]})
+    (root / "images" / composed).rename(root / "images" / taken_apart)
+    dataset, faults = read(root)
+    assert len(dataset.boxes) == 1
+    assert faults.counts() == {"other spelling": 1}
+
+
+# What an import decides
+
+
+def test_images_without_a_label_file_are_asked_about(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {**dict.fromkeys("abcd", LINE), "e": None})
+    with pytest.raises(Unclear, match=r"1 of 5 images have no label file, such as images/e.jpg.*--unlabelled empty or --unlabelled skip"):
+        imported(root)
+    assert not (tmp_path / "imported").exists()
+    asked = []
+
+    def ask(question: str, answers: tuple[str, ...]) -> str:
+        asked.append((question, answers))
+        return "empty"
+
+    outcome = import_folder(root, tmp_path / "asked", Choices(), ask=ask)
+    assert len(outcome.dataset.photos) == 5
+    assert asked[0][1] == ("empty", "skip")
+    assert [each.file for each in outcome.faults.of("no label file")] == ["images/e.jpg"]
+    assert len(imported(root, unlabelled="skip").dataset.photos) == 4
+
+
+def test_a_folder_of_which_nothing_is_labelled_is_refused(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": None, "b": None})
+    with pytest.raises(SynthbenchError, match="none of the 2 images has a label file"):
+        imported(root, reading=Reading(format="yolo"))
+
+
+def test_the_same_file_twice_stays_once_the_one_of_the_test_images(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"train/a": LINE, "train/b": LINE, "test/c": LINE, "test/d": LINE}, names=None)
+    for name, source in (("train/b", "test/c"), ("test/d", "test/c")):
+        (root / "images" / f"{name}.jpg").write_bytes((root / "images" / f"{source}.jpg").read_bytes())
+    (root / "labels" / "test" / "d.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    outcome = imported(root)
+    assert sorted(photo.path for photo in outcome.dataset.photos) == ["images/test/c.jpg", "images/train/a.jpg"]
+    assert [each.file for each in outcome.faults.of("same file")] == ["images/train/b.jpg"]
+    assert [each.file for each in outcome.faults.of("same file, other boxes")] == ["images/test/d.jpg"]
+
+
+def test_a_training_image_that_looks_like_a_test_image_is_left_out(tmp_path: Path) -> None:
+    outcome = imported(resaved(tmp_path / "photos"))
+    assert [(each.file, each.text) for each in outcome.faults.of("near-duplicate across")] == [
+        ("images/train/b_1.jpg", "and images/test/c_1.jpg (test)")
+    ]
+    assert len(outcome.dataset.photos) == 3
+
+
+def test_images_that_look_alike_end_on_one_side_of_a_new_split(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {f"{letter}": LINE for letter in "abcdefgh"})
+    for source, target in (("a", "e"), ("b", "f"), ("c", "g"), ("d", "h")):
+        with Image.open(root / "images" / f"{source}.jpg") as image:
+            image.save(root / "images" / f"{target}.jpg", quality=40)
+    for seed in range(5):
+        outcome = import_folder(root, tmp_path / f"imported-{seed}", Choices(seed=seed, test=0.4))
+        side = {each.name[0]: each.split for each in outcome.dataset.photos}
+        assert {side["a"], side["b"], side["c"], side["d"]} == {"train", "test"}
+        assert all(side[one] == side[other] for one, other in ("ae", "bf", "cg", "dh"))
+        assert len(outcome.faults.of("near-duplicate")) == 4
+
+
+def test_large_folders_are_not_compared_unless_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthbench.curation.importing.SEARCHED", 3)
+    root = resaved(tmp_path / "photos")
+    outcome = import_folder(root, tmp_path / "first", Choices())
+    assert set(outcome.faults.counts()) == {"no class names", "duplicates not looked for"}
+    told = import_folder(root, tmp_path / "second", Choices(duplicates=True))
+    assert set(told.faults.counts()) == {"no class names", "near-duplicate", "near-duplicate across"}
+
+
+def test_crops_of_one_photograph_on_both_sides_are_listed(tmp_path: Path) -> None:
+    names = [f"train/{letter}_{number}" for letter in "abc" for number in (1, 2)] + ["test/c_3", "test/d_1", "test/d_2"]
+    outcome = imported(
+        yolo(
+            tmp_path / "photos",
+            dict.fromkeys(names, LINE),
+            names=None,
+        )
+    )
+    found = outcome.faults.of("group across")
+    assert [each.text for each in found] == ["group 'c': 1 test, 2 train"]
+
+
+def test_a_validation_split_is_used_and_named(tmp_path: Path) -> None:
+    for splits, expected in (("train val", {"train", "test"}), ("train val test", {"train", "test"})):
+        root = tmp_path / splits.replace(" ", "-")
+        names = [f"{split}/{letter}{at}" for at, split in enumerate(splits.split()) for letter in "ab"]
+        outcome = import_folder(yolo(root, dict.fromkeys(names, LINE), names=None), tmp_path / f"{root.name}-out", Choices())
+        assert {each.split for each in outcome.dataset.photos} == expected
+        assert "2 images, used as " in outcome.faults.of("validation split")[0].text
+    assert sum(each.split == "train" for each in outcome.dataset.photos) == 4
+
+
+def test_an_image_of_two_splits_is_a_test_image(tmp_path: Path) -> None:
+    root = coco(tmp_path / "photos", {"a.jpg": [BOX], "b.jpg": [BOX]}, file="train.json")
+    coco(root, {"b.jpg": [BOX], "c.jpg": [BOX]}, file="test.json")
+    outcome = imported(root)
+    assert [each.file for each in outcome.faults.of("on both sides")] == ["images/b.jpg"]
+    assert {each.name: each.split for each in outcome.dataset.photos} == {"a.jpg": "train", "b.jpg": "test", "c.jpg": "test"}
+
+
+def test_a_category_on_one_side_and_one_without_boxes(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"train/a": LINE, "test/b": LINE + "1 0.7 0.7 0.2 0.2\n"}, names=None)
+    (root / "classes.txt").write_text("apple\npear\nfruit\n")
+    outcome = imported(root)
+    assert [each.file for each in outcome.faults.of("category on one side")] == ["pear"]
+    assert [each.file for each in outcome.faults.of("category without boxes")] == ["fruit"]
+    assert outcome.dataset.categories == ("apple", "pear")
+
+
+def test_no_split_and_no_groups_are_said(tmp_path: Path) -> None:
+    outcome = imported(yolo(tmp_path / "photos", dict.fromkeys("abcdef", LINE)))
+    assert set(outcome.faults.counts()) == {"no split", "no groups"}
+
+
+def test_a_check_lists_and_changes_nothing(tmp_path: Path) -> None:
+    root = resaved(tmp_path / "photos")
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    outcome = check_folder(root, Choices(), tmp_path / "out")
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+    assert outcome.faults.of("near-duplicate across")
+    assert outcome.summary.images == {"train": 2, "test": 2}
+    lines = (tmp_path / "out" / "faults.csv").read_text().splitlines()
+    assert lines[0] == "fault,what became of it,file,where,more"
+    assert len(lines) == 1 + len(outcome.faults.found)
+    with Image.open(tmp_path / "out" / "contact-sheet.jpg") as sheet:
+        assert sheet.size[0] > 500
+
+
+def test_a_file_name_that_a_spreadsheet_would_calculate_is_made_harmless(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE})
+    (root / "labels" / "a.txt").rename(root / "labels" / "=1+1.txt")
+    check_folder(root, Choices(reading=Reading(format="yolo")), tmp_path / "out")
+    rows = (tmp_path / "out" / "faults.csv").read_text()
+    assert ",labels/=1+1.txt," in rows  # begins with the folder: no formula
+    from synthbench.curation.fault_list import harmless
+
+    assert harmless("=1+1.txt") == "'=1+1.txt"
+
+
+def test_labels_with_entities_are_not_read(tmp_path: Path) -> None:
+    root = voc(tmp_path / "photos", {"a": OBJECT, "b": OBJECT})
+    file = root / "Annotations" / "b.xml"
+    file.write_text('<!DOCTYPE a [<!ENTITY x "apple">]>' + file.read_text())
+    _, faults = read(root)
+    assert "entities" in faults.of("unreadable labels")[0].text
