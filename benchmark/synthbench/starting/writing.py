@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from synthbench.errors import SynthbenchError
+from synthbench.text import cut, printable
 
 
 def rendered(template: str, **values: object) -> str:
@@ -19,7 +20,7 @@ def rendered(template: str, **values: object) -> str:
 
 @cache
 def environment() -> Environment:
-    """The templates, with the filter `toml`. Nothing is escaped for HTML: they are TOML."""
+    """The templates, with the filters `toml` and `comment`. Nothing is escaped for HTML: they are TOML."""
     made = Environment(
         loader=PackageLoader("synthbench.starting"),
         undefined=StrictUndefined,
@@ -27,13 +28,18 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["toml"] = toml
+    made.filters |= {"toml": toml, "comment": one_line}
     return made
 
 
 def toml(value: str | int | float | bool | list[str]) -> str:
     """A value as TOML writes it. JSON's strings, numbers and lists are TOML's too, except that TOML escapes DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def one_line(text: str) -> str:
+    """Text from strangers, such as the name of a class, within a comment: it cannot end the line."""
+    return cut(" ".join(printable(text).split()))
 
 
 def write_new(file: Path, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -55,6 +55,9 @@ class Settings:
     once."""
     references: Annotated[int, msgspec.Meta(ge=1)] = 20
     """How many real images the generators are fitted on and teachers are trained on."""
+    reference_choice: Literal["random", "varied"] = "random"
+    """How the references are drawn from the real images, and the images of `real_counts` with them: all at random; or `"varied"`, the
+    first at random and then always the image that differs most from all before it, by the detector that describes images."""
     images: Annotated[int, msgspec.Meta(ge=1)] = 100
     """How many images each generator makes."""
     baselines: tuple[str, ...] = ("real", "references")
