@@ -111,7 +111,7 @@ def attributes(body: ast.ClassDef) -> dict[str, str]:
 
 def listed(docstring: str) -> dict[str, str]:
     """Lines of a docstring such as `train, test: text`, which goes on in lines that are indented."""
-    found = {}
+    found: dict[str, str] = {}
     for names, text in re.findall(r"^((?:\w+, )*\w+): (.*(?:\n {4}.*)*)", docstring, re.MULTILINE):
         found |= dict.fromkeys(names.split(", "), cell(text[0].upper() + text[1:]))
     return found

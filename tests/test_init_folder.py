@@ -40,7 +40,7 @@ def photographs(
     """A folder of noise with a box of each class in every image; the images are there if they are few."""
     (folder / "images").mkdir(parents=True)
     rng, number = np.random.default_rng(0), 0
-    categories = [{"id": index + 1, "name": name} for index, name in enumerate(classes)]
+    categories = [{"id": index, "name": name} for index, name in enumerate(classes, start=1)]
     for split, count in (("train", train), ("test", test)):
         images, annotations = [], []
         for _ in range(count):
@@ -49,7 +49,7 @@ def photographs(
             if train <= 20:
                 Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3)).astype(np.uint8)).save(folder / "images" / name)
             images.append({"id": number, "file_name": name, "width": size[0], "height": size[1]})
-            boxes = [{"category_id": each["id"], "bbox": [2.0, 2.0 + 3 * each["id"], side, side]} for each in categories]
+            boxes = [{"category_id": index, "bbox": [2.0, 2.0 + 3 * index, side, side]} for index in range(1, len(classes) + 1)]
             annotations += [{"id": 100 * number + index, "image_id": number, **box} for index, box in enumerate(boxes)]
         (folder / f"{split}.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
     return folder
@@ -62,7 +62,9 @@ def written(folder: Path, machine: Machine = SMALL, registry: Registry | None = 
     return made, read_suite(tomllib.loads(made.text), registry)
 
 
-def test_a_few_photographs_give_a_suite_that_can_be_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_a_few_photographs_give_a_suite_that_can_be_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     photographs(tmp_path / "orchard")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(machines, "this_machine", lambda: SMALL)

@@ -39,7 +39,7 @@ def test_each_option_says_what_it_is(info: PluginInfo) -> None:
 
 @pytest.mark.parametrize("owner", [Settings, SeedTable, Mix])
 def test_each_key_of_a_suite_says_what_it_is(owner: type) -> None:
-    assert [field.name for field in dataclasses.fields(owner) if not options_page.documented(owner).get(field.name)] == []  # type: ignore[arg-type]
+    assert [field.name for field in dataclasses.fields(owner) if not options_page.documented(owner).get(field.name)] == []
 
 
 def test_every_plugin_of_the_core_and_the_workspace_is_on_the_page() -> None:
