@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from synthbench.errors import SynthbenchError
 from synthbench.registry import Registry, installed
 from synthbench.shipped import SHIPPED
 from synthbench.starting import machine as machines
+from synthbench.starting.choices import choose, prompt
 from synthbench.starting.example import example
 from synthbench.starting.folder import look
 from synthbench.starting.machine import Machine
 from synthbench.starting.own import Own, own, spoken_duration
+from synthbench.starting.writing import rendered
 from synthbench.suite.model import Suite
 from synthbench.suite.reader import read_suite
 
@@ -108,6 +111,16 @@ def test_three_classes_are_in_the_suite(tmp_path: Path) -> None:
     assert plugin.boxes is False or hasattr(plugin, "class_words")
     settings = suite.settings
     assert (settings.references, settings.holdout, settings.real_counts, settings.reference_choice) == (20, 20, (60,), "varied")
+
+
+def test_generators_that_know_several_classes_get_their_words(tmp_path: Path) -> None:
+    facts = look(photographs(tmp_path / "fruit", classes=("red_apple", "plum")))
+    able = replace(choose(facts, SMALL, installed()), placeholder=True, prompt=prompt(facts.classes, placeholder=True))
+    values = {"facts": facts, "machine": SMALL, "folder": "fruit", "file": "fruit.toml", "classes": "x", "duration": ""}
+    generator = tomllib.loads(rendered("folder.toml", **vars(able), **values))["generators"][0]
+    assert (generator["instance_prompt"], generator["class_words"]) == ("a photo of {classes}", {"red_apple": "red apple"})
+    assert "boxes" not in generator
+    assert prompt(["0", "_"], placeholder=False) == "a photo of an object"
 
 
 @pytest.mark.parametrize(

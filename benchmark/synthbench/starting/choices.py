@@ -41,6 +41,8 @@ class Choices:
     prompt: str
     placeholder: bool
     """Whether the generators put the classes of an image into its prompt."""
+    class_words: dict[str, str]
+    """What prompts call the classes whose names are not words."""
     varied: bool
     generators: list[str]
     detectors: list[str]
@@ -78,6 +80,7 @@ def choose(facts: Facts, machine: Machine, registry: Registry) -> Choices:
         full=machine.gpu_memory >= FULL,
         prompt=prompt(facts.classes, placeholder=placeholder and several),
         placeholder=placeholder and several,
+        class_words={name: words for name in facts.classes if (words := spoken(name)) not in ("", name)},
         varied=any(hasattr(registry.get("detector", name).cls, "features") for name in detectors),
         generators=generators,
         detectors=detectors,

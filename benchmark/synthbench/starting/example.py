@@ -14,8 +14,6 @@ from synthbench.starting.writing import rendered
 
 DETECTORS = ("fasterrcnn", "detr", "yolov8", "fasterrcnn-mmdet")
 """In the order of preference: the first that is installed is used. The first two start from weights that their extras bring."""
-MINUTES = {"fasterrcnn": 0, "detr": 0, "yolov8": 0, "fasterrcnn-mmdet": 0}
-"""What the whole example takes with each, measured on two cores of a 2.5 GHz Xeon."""
 NEEDS = {"sd15-dreambooth": ("small-sd15",), "detr": ("small-detr",)}
 """The checkpoints without which a plugin of the example cannot run."""
 
@@ -38,7 +36,7 @@ def example(registry: Registry) -> Example:
     wanted = {name: missing(registry, "generator", name) for name in ("sd15-dreambooth", "copy-paste")}
     left_out = {name: command for name, command in wanted.items() if command}
     generators = [name for name in wanted if name not in left_out]
-    text = rendered("example.toml", detector=detectors[0], minutes=MINUTES[detectors[0]], left_out=left_out, generators=generators)
+    text = rendered("example.toml", detector=detectors[0], left_out=left_out, generators=generators)
     return Example(text, left_out)
 
 
