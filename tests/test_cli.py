@@ -121,7 +121,7 @@ def test_a_broken_plugin_is_listed_with_its_error(tmp_path: Path) -> None:
         (["plan", SUITE, "--set", "detectors.strict.mragin=1"], "detectors[1].mragin: unknown option, did you mean 'margin'?"),
         (["plan", SUITE, "--store", SUITE.parent], "not a store of synthbench and not empty; name another folder with --store"),
         (["plan", SUITE, "--store", SUITE], "cannot be written"),
-        (["plan", SUITE, "--set", "detectors.strict.weights=tiny"], "'tiny' is no shipped checkpoint, file, folder, hub id or address"),
+        (["plan", SUITE, "--set", "detectors.strict.weights=tiny"], "'tiny' is no installed checkpoint, file, folder, hub id or address"),
         (["report"], "reports: no results here"),
         (["report", "nowhere.json"], "nowhere.json"),
     ],

@@ -385,7 +385,7 @@ def test_inputs_that_are_not_there_are_told_all_at_once(plan_of: PlanOf) -> None
     assert len(told) == 3
     assert told[0].endswith(f"fake-squares.folder: {Path.cwd() / 'nowhere'}: no such file or folder")
     assert "strict.weights: './tiny' is no shipped" not in told[2]
-    assert "threshold.weights: './tiny' is no shipped checkpoint, file, folder, hub id or address" in told[1]
+    assert "threshold.weights: './tiny' is no installed checkpoint, file, folder, hub id or address" in told[1]
 
 
 def test_a_path_is_keyed_by_what_lies_there(plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

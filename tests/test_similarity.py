@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -22,7 +23,16 @@ from synthbench.results.describe import describe_suite
 from synthbench.results.model import Cell, CellKeys, Comparison, Draw
 from synthbench.results.similarity import correlations, spearman
 from synthbench.results.starting_weights import trained_on
-from synthbench.similarity import box_distances, density_and_coverage, fingerprint, frechet, kernel, near_duplicates, wasserstein
+from synthbench.similarity import (
+    box_distances,
+    density_and_coverage,
+    farthest_first,
+    fingerprint,
+    frechet,
+    kernel,
+    near_duplicates,
+    wasserstein,
+)
 from synthbench.suite.reader import read_suite
 from synthbench_fakes import Threshold
 
@@ -391,3 +401,52 @@ def test_the_check_is_in_no_other_key_and_comes_before_what_reads_the_data(plan_
         if stage.kind == "compare":
             assert all(view.images.label != "select the test images" for views in stage.views.values() for view in views)
             assert not stage.reads
+
+
+def radius(points: NDArray[np.float64], centres: list[int]) -> float:
+    """The largest distance of a point to its nearest centre."""
+    return float(np.linalg.norm(points[:, None] - points[centres], axis=2).min(1).max())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_images_chosen_for_variety_leave_none_farther_away_than_twice_what_is_possible(count: int) -> None:
+    points = features(9, 5)
+    best = min(radius(points, list(chosen)) for chosen in itertools.combinations(range(9), count))
+    for first in range(9):
+        chosen = farthest_first(points, count, first)
+        assert len({*chosen}) == count
+        assert chosen == farthest_first(points, 9, first)[:count]  # a larger choice has all of a smaller one
+        assert radius(points, chosen) <= 2 * best
+
+
+def test_equal_images_are_chosen_once_each() -> None:
+    assert farthest_first(np.zeros((4, 2)), 4, 2) == [2, 0, 1, 3]
+    with pytest.raises(ValueError, match="expected a number from 1 to 4, not 5"):
+        farthest_first(np.zeros((4, 2)), 5, 0)
+
+
+def test_references_are_chosen_for_variety_by_the_detector_that_describes_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Threshold, "features", colours, raising=False)
+    monkeypatch.setattr(Threshold, "feature_space", "colours", raising=False)
+    results = run(folder, replicates=2, reference_choice="varied")
+    assert not results.failures
+    assert results.suite.reference_choice == "varied"
+    (described,) = [stage for stage in results.stages if stage.kind == "features"]
+    store = folder / "store"
+    vectors = np.load(store / "features" / described.key[:2] / described.key / "features.npy").astype(np.float64)
+    expected = [{*farthest_first(vectors, 3, first)} for first in range(8)]
+    photos = {(folder / "data" / "images" / f"photo_{number}.png").read_bytes(): number for number in range(8)}
+    artifacts = [store / "select" / stage.key[:2] / stage.key for stage in results.stages if stage.label.startswith("select 3")]
+    chosen = [{photos[file.read_bytes()] for file in artifact.rglob("*.png")} for artifact in artifacts]
+    assert len(chosen) == 2
+    assert all(each in expected for each in chosen)
+    assert chosen[0] != chosen[1]  # replicates begin with another image
+
+
+def test_without_such_a_detector_they_are_drawn_at_random_and_keys_are_what_they_were(folder: Path) -> None:
+    with pytest.raises(SynthbenchError, match="reference_choice: 'varied' needs a detector that describes images"):
+        run(folder, reference_choice="varied")
+    suite = {"data": {"use": "coco", "path": str(folder / "data")}, "detectors": [{"use": "fake-threshold"}], "references": 3}
+    plans = [synthbench.plan({**suite, **more}, store=folder / "store") for more in ({}, {"reference_choice": "random"})]
+    (recipe,) = {json.dumps(stage.recipe) for plan in plans for stage in plan.stages if stage.label == "select 3 references"}
+    assert "similarity" not in recipe

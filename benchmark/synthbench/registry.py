@@ -20,6 +20,7 @@ from typing import Any
 
 import pluggy
 
+from synthbench import shipped
 from synthbench.contract import hookspecs
 from synthbench.contract.stages import PLUGIN_KINDS, PluginKind, option_marks
 from synthbench.contract.validation import location_of, location_of_error, problems_of
@@ -83,7 +84,7 @@ class Registry:
         try:
             return self.found[kind, name]
         except KeyError:
-            hint = suggest(name, self.names(kind))
+            hint = shipped.how_to_install(kind, name) or suggest(name, self.names(kind))
             raise SynthbenchError("; ".join([f"no {kind} named '{name}' is installed{hint}", *self.suspects(name)])) from None
 
     def suspects(self, name: str) -> list[str]:

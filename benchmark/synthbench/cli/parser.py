@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (
+        add_init,
         add_run,
         add_plan,
         add_data,
@@ -68,6 +69,15 @@ def add_machine(command: argparse._ActionsContainer) -> None:
     command.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
     command.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
     command.add_argument("--allow-pickle", action="store_true", help="open weights that are pickles, which run code: for those you trust")
+
+
+def add_init(commands: Any) -> None:
+    """`synthbench init`."""
+    init = commands.add_parser("init", help="write a suite for a folder of photographs, or the example")
+    init.add_argument("folder", nargs="?", help="with images/, train.json and test.json (COCO)")
+    init.add_argument("--example", action="store_true", help="rendered scenes and small models, which needs no photographs")
+    init.add_argument("-o", "--output", metavar="FILE", help="the suite to write (default: FOLDER.toml or example.toml)")
+    init.set_defaults(command="init:command")
 
 
 def add_run(commands: Any) -> None:

@@ -47,7 +47,7 @@ class Header:
 def read_header(path: Path) -> Header:
     """Reads the header, without decoding the pixels if the format allows. Raises as `open_image` does."""
     with _opened(path) as file:
-        deep = file.mode.startswith("I") or any(";16" in str(piece.args) for piece in file.tile)  # Pillow's mode is RGB for 16 bits, too
+        deep = file.mode.startswith("I") or any(";16" in str(piece[3]) for piece in file.tile)  # the mode of RGB with 16 bits is RGB, too
         turn = file.getexif().get(ExifTags.Base.Orientation, 1)
         width, height = file.size
         if file.format == "TIFF" and turn in range(5, 9):  # Pillow returns the upright size for these

@@ -68,7 +68,7 @@ _TABLE = (
     StageKind(
         name="select",
         function=f"{OWN}:select_images",
-        inputs=("data",),
+        inputs=("data", "features"),
         leaves="some images of a split, `annotations.json` with their boxes, or without any for the test images",
         phase="selecting images",
     ),

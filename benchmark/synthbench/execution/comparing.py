@@ -12,12 +12,11 @@ import numpy as np
 from synthbench.contract.types import ImageSet
 from synthbench.errors import SynthbenchError
 from synthbench.execution.border import counted
-from synthbench.execution.jobs import PAIRS
+from synthbench.execution.jobs import FEATURES, PAIRS
 from synthbench.execution.perform import Task
 from synthbench.similarity import Fingerprint, Pair, box_distances, fingerprint, image_distances, near_duplicates
 from synthbench.storage.coco import names_of, read_set
 
-FEATURES = "features.npy"
 LISTED, NAMED = 50, 5  # pairs in the file, and in a message
 
 

@@ -11,6 +11,8 @@ from synthbench.storage.store import StageRecord
 
 DATA = "data.json"
 """What a data source says of its data, in the artifact of `data`."""
+FEATURES = "features.npy"
+"""In the artifacts of `features`: float32 (N, D), a row an image."""
 PAIRS = "pairs.json"
 """In the artifacts of stages that compare images: objects with `first` and `second` (file names), and what `Pair` has besides."""
 

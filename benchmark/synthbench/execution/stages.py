@@ -10,7 +10,7 @@ from synthbench.contract.box_sources import FromPeople, box_source_of
 from synthbench.contract.types import Boxes, ImageSet, Sample, SampleRequest
 from synthbench.errors import SynthbenchError
 from synthbench.execution.border import Border, counted
-from synthbench.execution.jobs import DATA
+from synthbench.execution.jobs import DATA, FEATURES
 from synthbench.execution.perform import Task
 from synthbench.metrics import measure, precision_recall
 from synthbench.storage.boxes import read_boxes, write_boxes
@@ -43,6 +43,8 @@ def select_images(task: Task) -> None:
     """Stores some images of a split, the test images without their boxes: plugins are given these, never the data itself."""
     import numpy as np
 
+    from synthbench.similarity import farthest_first
+
     split, count, seed = (task.job.parameters[name] for name in ("split", "count", "seed"))
     if split == "test":
         images = read_set(task.folder("data") / split).without_boxes()
@@ -52,7 +54,10 @@ def select_images(task: Task) -> None:
     if count is not None:
         if count > len(images):
             raise SynthbenchError(f"the suite asks for {count} real training images, but there are only {len(images)}")
-        images = images.subset(sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist()))
+        order = np.random.default_rng(seed).permutation(len(images))[:count].tolist()
+        if "features" in task.job.reads:
+            order = farthest_first(np.load(task.folder("features") / FEATURES).astype(np.float64), count, order[0])
+        images = images.subset(sorted(order))
     samples = (Sample(picture.path, picture.boxes) for picture in images)
     write_set(task.run.workdir, images.categories, samples, link=True)
     task.facts.update(images=len(images))

@@ -145,7 +145,11 @@ class Planner:
         parameters: dict[str, Any] = {"split": split, "count": count, "seed": seed}
         if split != "test" and self.suite.settings.holdout:
             parameters["holdout"] = self.suite.settings.holdout
-        return self.stage("select", label, reads={"data": self.data}, parameters=parameters, after=(self.check,))
+        reads = {"data": self.data}
+        if count is not None and self.suite.settings.reference_choice == "varied":
+            reads["features"] = self.real_features()
+            parameters |= SIMILARITY
+        return self.stage("select", label, reads=reads, parameters=parameters, after=(self.check,))
 
     def real(self) -> View:
         """All real training images."""
@@ -304,11 +308,17 @@ class Planner:
         reads, parameters = {}, dict(SIMILARITY)
         if describer := self.suite.describer:
             reads["features"] = self.features(describer, images, self.label("describe", training_set.generator, draw))
-            reads["real_features"] = self.features(describer, views["real"], "describe the real training images")
+            reads["real_features"] = self.real_features()
             parameters["feature_space"] = describer.plugin.feature_space
         label = self.label("compare", training_set.name, draw)
         compared = self.stage("compare", label, reads=reads, views=views, parameters=parameters)
         return Compared(training_set=training_set, draw=draw, compare=compared)
+
+    def real_features(self) -> Stage:
+        """What the detector that describes images says of all real training images."""
+        describer = self.suite.describer
+        assert describer is not None, "the suite was checked for it"
+        return self.features(describer, (self.real(),), "describe the real training images")
 
     def features(self, detector: Entry, images: Views, label: str) -> Stage:
         """Has a detector's plugin describe images, whose boxes do not matter."""

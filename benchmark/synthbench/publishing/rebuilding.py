@@ -24,6 +24,9 @@ from synthbench.suite.inputs import resolve_value
 from synthbench.suite.model import TABLES
 from synthbench.suite.reader import read_suite
 
+SETTINGS = ("title", "about", "caveat", "references", "reference_choice", "images", "holdout", "margin", "timeout")
+"""The keys of a suite that results have under the same name."""
+
 
 def rebuild(results: Results, seeds: Seeds, registry: Registry, folder: Path | None = None, changes: Sequence[str] = ()) -> dict[str, Any]:
     """The suite as Python values that `read_suite` takes, with these seeds.
@@ -36,7 +39,7 @@ def rebuild(results: Results, seeds: Seeds, registry: Registry, folder: Path | N
     suite = results.suite
     content: dict[str, Any] = {
         "name": suite.name,
-        **{name: getattr(suite, name) for name in ("title", "about", "caveat", "references", "images", "holdout", "margin", "timeout")},
+        **{name: getattr(suite, name) for name in SETTINGS},
         "seeds": {"references": list(seeds.references), "generators": list(seeds.generators), "detectors": list(seeds.detectors)},
         "allow_duplicates": results.similarity is not None and results.similarity.splits.allowed,
         "data": _table(suite.data),

@@ -70,7 +70,10 @@ def training_sets(results: Results, scores: Scores) -> str:
                 but = f" but {results.suite.holdout} held-out ones" if results.suite.holdout else ""
                 what = f"all real training images{but} with their true boxes"
             case "references":
-                what = f"{results.suite.references} of the real training images with their true boxes; generators are fitted on them"
+                chosen = ", chosen to differ from each other," if results.suite.reference_choice == "varied" else ""
+                what = (
+                    f"{results.suite.references} of the real training images{chosen} with their true boxes; generators are fitted on them"
+                )
             case "subset":
                 what = f"{row.images} of the real training images with their true boxes, the references among them"
             case "labelled":

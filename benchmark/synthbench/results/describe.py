@@ -25,6 +25,7 @@ def describe_suite(suite: Suite) -> model.SuiteInfo:
         caveat=settings.caveat,
         seeds=model.Seeds(references=seeds.references, generators=seeds.generators, detectors=seeds.detectors),
         references=settings.references,
+        reference_choice=settings.reference_choice,
         images=settings.images,
         holdout=settings.holdout,
         margin=settings.margin,

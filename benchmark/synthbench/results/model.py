@@ -57,6 +57,8 @@ class SuiteInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     caveat: str = ""
     seeds: Seeds
     references: int
+    reference_choice: str = "random"
+    """How the references were drawn from the real images."""
     images: int
     holdout: int = 0
     """Real training images that no training set has."""

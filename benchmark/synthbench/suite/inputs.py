@@ -17,6 +17,7 @@ from synthbench.contract.stages import PluginKind
 from synthbench.contract.weights import is_address, is_hub_id
 from synthbench.errors import SuiteError, SynthbenchError, suggest
 from synthbench.registry import Registry
+from synthbench.shipped import how_to_install
 from synthbench.suite.hub import pinned
 from synthbench.suite.model import Entry, Suite
 
@@ -132,7 +133,8 @@ def named_path(kind: Any, value: object, registry: Registry) -> Path | None:
         return None
     if "://" in value:
         raise SynthbenchError(f"'{value}' is not an https address that ends with the beginning of the file's SHA-256, as in -047c8118.pth")
-    raise SynthbenchError(f"'{value}' is no shipped checkpoint, file, folder, hub id or address{suggest(value, registry.checkpoints)}")
+    hint = how_to_install("checkpoint", value) or suggest(value, registry.checkpoints)
+    raise SynthbenchError(f"'{value}' is no installed checkpoint, file, folder, hub id or address{hint}")
 
 
 def _home(path: Path) -> Path:

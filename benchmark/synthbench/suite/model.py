@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -30,8 +30,11 @@ class SeedTable:
     """`seeds` as a table: one list for each thing that is drawn, with a seed a replicate; a single seed is that of all replicates."""
 
     references: int | SomeSeeds = 0
+    """Of the draws of the references."""
     generators: int | SomeSeeds = 0
+    """Of the generators, and of the annotators and teachers that label their images."""
     detectors: int | SomeSeeds = 0
+    """Of the detectors' trainings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,9 @@ class Settings:
     """The keys of a suite that are not plugins."""
 
     title: str = ""
+    """The heading of the report."""
     about: str = ""
+    """Paragraphs below it: what is compared, and with what."""
     caveat: str = ""
     """What a reader must know before he decides by the answer; it stands within it."""
     replicates: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -49,6 +54,10 @@ class Settings:
     """The seeds, one a replicate; None: 0, 1, 2, … A table gives each thing that is drawn its own; what has one seed there is drawn
     once."""
     references: Annotated[int, msgspec.Meta(ge=1)] = 20
+    """How many real images the generators are fitted on and teachers are trained on."""
+    reference_choice: Literal["random", "varied"] = "random"
+    """How the references are drawn from the real images, and the images of `real_counts` with them: all at random; or `"varied"`, the
+    first at random and then always the image that differs most from all before it, by the detector that describes images."""
     images: Annotated[int, msgspec.Meta(ge=1)] = 100
     """How many images each generator makes."""
     baselines: tuple[str, ...] = ("real", "references")
@@ -92,7 +101,9 @@ class Mix:
     """A training set put together from others, as a suite writes it."""
 
     name: str
+    """The name of the training set in the report."""
     parts: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """The training sets that it consists of."""
 
 
 @dataclass(frozen=True, kw_only=True)

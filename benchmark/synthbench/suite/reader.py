@@ -102,6 +102,8 @@ class Reader:
         if settings.features and settings.features not in able:
             choice = f"can be {' or '.join(able)}" if able else "and none of its detectors can"
             self.wrong("features", f"'{settings.features}' is no detector of this suite that describes images; {choice}")
+        if settings.reference_choice == "varied" and not able:
+            self.wrong("reference_choice", "'varied' needs a detector that describes images, such as 'fasterrcnn'; or choose 'random'")
         rows = Rows(settings, names, self.mixes(content.get("mix", [])), self.wrong).read()
         if self.problems or data is None:
             raise SuiteError(self.problems)

@@ -51,6 +51,7 @@ class Detr:
     }
 
     variant: Literal["detr", "conditional-detr", "deformable-detr", "rt-detr"] = "detr"
+    """Which of the four models."""
     weights: Weights = ""
     """A checkpoint to start from, as transformers' `save_pretrained` writes it: a shipped name, a folder, or a hub id, which is
     downloaded only under `--download`."""
@@ -70,11 +71,13 @@ class Detr:
     max_train_steps: Count = 1000
     """Optimizer steps, each on `batch_size` images, whatever the size of the training set. The learning rate's schedule spans them."""
     batch_size: Count = 8
+    """Images in one optimizer step."""
     learning_rate: Positive = 5e-4
     """Peak, for AdamW: a linear warm-up over the first tenth of the steps, and a cosine decay to zero."""
     backbone_learning_rate_factor: NotNegative = 1.0
     """The backbone's learning rate as a share of `learning_rate`; 0 freezes the backbone. The paper: 0.1 with ImageNet weights."""
     weight_decay: NotNegative = 1e-4
+    """AdamW's."""
     max_grad_norm: Positive = 0.1
     """Gradients are clipped to this norm."""
     horizontal_flip: Share = 0.5

@@ -58,6 +58,7 @@ class FasterRCNN:
     backbone: Literal[
         "efficientnet_lite0", "small", "resnet50_fpn", "resnet50_fpn_v2", "mobilenet_v3_large_fpn", "mobilenet_v3_large_320_fpn"
     ] = "efficientnet_lite0"
+    """The network that makes the features. `efficientnet_lite0` needs no download, `small` is quick to train from scratch."""
     weights: Weights = ""
     """A state dict of the whole detector to start from: a .safetensors file, a folder with `model.safetensors`, and, under
     `--allow-pickle`, a .pth file or `torchvision/COCO_V1` from torch hub's folder."""
@@ -73,10 +74,13 @@ class FasterRCNN:
     max_train_steps: Count = 240
     """Optimizer steps, each on `batch_size` images, whatever the size of the training set. The learning rate's schedule spans them."""
     batch_size: Count = 8
+    """Images in one optimizer step."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
+    """`sgd` has momentum 0.9."""
     learning_rate: Positive | None = None
     """Peak. None: 0.001 for `adamw`; for `sgd` torchvision's 0.02 for 16 images, in proportion to `batch_size`."""
     weight_decay: Annotated[float, Meta(ge=0)] = 1e-4
+    """The optimizer's."""
     max_grad_norm: Positive = 5.0
     """Gradients are clipped to this norm."""
     horizontal_flip: Share = 0.5
@@ -92,12 +96,18 @@ class FasterRCNN:
     """`bf16`: bfloat16 on CUDA. A CPU always computes in float32."""
 
     rpn_pre_nms_top_n_train: Count | None = None
+    """Proposals of each feature map that are kept before NMS, in training."""
     rpn_post_nms_top_n_train: Count | None = None
+    """Proposals that are kept after NMS, in training."""
     rpn_batch_size_per_image: Count | None = None
+    """Anchors of an image that the proposals' loss is computed on."""
     box_batch_size_per_image: Count | None = None
+    """Proposals of an image that the boxes' loss is computed on."""
 
     rpn_pre_nms_top_n_test: Count | None = option(None, stage="predict")
+    """Proposals of each feature map that are kept before NMS."""
     rpn_post_nms_top_n_test: Count | None = option(None, stage="predict")
+    """Proposals that are kept after NMS."""
     score_threshold: Share = option(0.05, stage="predict")
     """Boxes with a lower score are dropped."""
     nms_iou: Share = option(0.5, stage="predict")

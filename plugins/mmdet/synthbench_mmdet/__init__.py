@@ -66,6 +66,7 @@ class Mmdet:
     max_train_steps: Count
     """Optimizer steps, each on `batch_size` images, whatever the size of the training set. The learning rate's schedule spans them."""
     batch_size: Count = 8
+    """Images in one optimizer step."""
     optimizer: Literal["shipped", "adamw", "sgd"] = "shipped"
     """`shipped`: the config's own. `adamw` and `sgd`, which has momentum 0.9, have a weight decay of 0.0001."""
     learning_rate: Positive | None = None

@@ -30,10 +30,13 @@ class Orchard:
     domain: Literal["orchard", "broad"] = "orchard"
     """`orchard` is one particular orchard and camera; `broad` is what the shipped checkpoints learned from."""
     train: Annotated[int, Meta(ge=1)] = 160
+    """Training scenes."""
     test: Annotated[int, Meta(ge=1)] = 80
+    """Test scenes."""
     size: Annotated[int, Meta(ge=32, le=2048)] = 96
     """Side of the square images in pixels."""
     seed: int = 0
+    """Another seed draws other scenes."""
     fruit: tuple[Kind, ...] = option((), added=True)
     """The kinds of fruit, each a category of its own; a scene has some of them or all. Default: what the domain has, as one category."""
 

@@ -117,7 +117,9 @@ class Augment:
     brightness: Share = option(0.4, stage="sample")
     """Brightness is multiplied by a factor between 1 - `brightness` and 1 + `brightness`, as in torchvision's ColorJitter."""
     contrast: Share = option(0.4, stage="sample")
+    """Contrast, in the same way."""
     saturation: Share = option(0.4, stage="sample")
+    """Saturation, in the same way."""
     hue: Annotated[float, Meta(ge=0, le=0.5)] = option(0.03, stage="sample")
     """Largest shift of the hue, as a share of the colour circle."""
     blur: Share = option(0.3, stage="sample")

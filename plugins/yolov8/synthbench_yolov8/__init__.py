@@ -46,6 +46,7 @@ class YOLOv8:
     }
 
     model: Literal["yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x"] = "yolov8n"
+    """The size, from nano to extra large."""
     weights: Weights = ""
     """Starting weights: a `.safetensors` file, a folder with `model.safetensors`, a hub id, an address, or a `.pt` file under
     `--allow-pickle`. Empty: all weights start at random."""
@@ -54,12 +55,15 @@ class YOLOv8:
     max_train_steps: Annotated[int, Meta(ge=1)] = 1000
     """Optimizer steps, each on `batch_size` images, whatever the size of the training set. The learning rate's schedule spans them."""
     batch_size: Annotated[int, Meta(ge=1)] = 16
+    """Images in one optimizer step."""
     optimizer: Literal["adamw", "sgd", "musgd"] = "adamw"
+    """ultralytics' optimizers of these names."""
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.002
     """ultralytics' own value for AdamW and one category; use about 0.01 with `sgd` and `musgd`."""
     final_learning_rate_factor: Annotated[float, Meta(gt=0, le=1)] = 0.01
     """The last step's learning rate as a share of `learning_rate`; the decay is linear."""
     weight_decay: Share = 0.0005
+    """The optimizer's."""
     warmup_share: Share = 0.03
     """Share of the steps in which the learning rate rises; ultralytics' own default is 3 of 100 epochs."""
     mosaic: Share = 1.0

@@ -67,11 +67,13 @@ class YOLOX:
     max_train_steps: Count = 2000
     """Optimizer steps, each on `batch_size` images, whatever the size of the training set. The learning rate's schedule spans them."""
     batch_size: Count = 8
+    """Images in one optimizer step."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """The authors use SGD with Nesterov momentum, which needs many more steps from scratch."""
     learning_rate: Annotated[float, Meta(gt=0)] | None = None
     """Peak. None: 0.002 for `adamw`; for `sgd` the authors' 0.01 for 64 images, in proportion to `batch_size`."""
     weight_decay: Annotated[float, Meta(ge=0)] = 5e-4
+    """The optimizer's."""
     warmup_share: Share = 0.05
     """Share of the steps over which the learning rate rises."""
     plain_share: Annotated[float, Meta(ge=0, le=1)] = 0.2
