@@ -10,10 +10,13 @@ TYPE_CHECKING = False  # not from typing: importing this package takes next to n
 if TYPE_CHECKING:
     from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, NoBoxes
     from synthbench.contract.environment import Environment
+    from synthbench.contract.fetching import RemoteFile
     from synthbench.contract.hookspecs import Annotator, DataSource, Detector, FeatureSpace, Generator, Locator, hookimpl
     from synthbench.contract.options import EntryName, Weights, option
+    from synthbench.contract.remote import Remote
     from synthbench.contract.training import curve_steps, training_batches
     from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
+    from synthbench.contract.unpacking import unpack
     from synthbench.contract.weights import (
         check_pickle,
         fetched,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
         read_weights,
         split_revision,
     )
+    from synthbench.data.coco import CocoFolder
     from synthbench.errors import SynthbenchError
     from synthbench.experiment import Experiment, plan, report, run
     from synthbench.results.model import Results
@@ -33,10 +37,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "NoBoxes"),
     "contract.environment": ("Environment",),
+    "contract.fetching": ("RemoteFile",),
     "contract.hookspecs": ("Annotator", "DataSource", "Detector", "FeatureSpace", "Generator", "Locator", "hookimpl"),
     "contract.options": ("EntryName", "Weights", "option"),
+    "contract.remote": ("Remote",),
     "contract.training": ("curve_steps", "training_batches"),
     "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
+    "contract.unpacking": ("unpack",),
     "contract.weights": (
         "check_pickle",
         "fetched",
@@ -47,6 +54,7 @@ _HOMES = {
         "read_weights",
         "split_revision",
     ),
+    "data.coco": ("CocoFolder",),
     "errors": ("SynthbenchError",),
     "experiment": ("Experiment", "plan", "report", "run"),
     "results.model": ("Results",),
@@ -57,6 +65,7 @@ __all__ = [
     "Annotator",
     "BoxSource",
     "Boxes",
+    "CocoFolder",
     "DataSource",
     "Detector",
     "EntryName",
@@ -70,6 +79,8 @@ __all__ = [
     "Locator",
     "NoBoxes",
     "Picture",
+    "Remote",
+    "RemoteFile",
     "Results",
     "Run",
     "Sample",
@@ -93,6 +104,7 @@ __all__ = [
     "run",
     "split_revision",
     "training_batches",
+    "unpack",
 ]
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from synthbench.contract.remote import Remote
+
 PROJECT = "synthbench"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -66,6 +68,9 @@ class Extras(Protocol):
     rival: ClassVar[bool]
     """Of a generator: whether it does without a generative model, so that the report shows whether the others beat it. Default: False."""
 
+    uses_references: ClassVar[bool]
+    """Of a generator: whether its images depend on the references. False for images that somebody made before. Default: True."""
+
     @property
     def trained_on(self) -> Mapping[str, str]:
         """What weights that it starts from with these options were trained on, by option, as results show it.
@@ -77,6 +82,13 @@ class Extras(Protocol):
     @property
     def environment(self) -> Environment | None:
         """The environment of its own that the plugin runs in, with these options. Default: None, the harness's."""
+
+    @property
+    def remote(self) -> Remote | None:
+        """The data that it fetches under `--download` with these options, told with their licence before anything runs. Default: None.
+
+        Making it must not need the network. The plugin calls `remote.ready(run, make)` in its stage.
+        """
 
 
 @runtime_checkable

@@ -148,7 +148,7 @@ def _wrong_extras(plugin: type, options: Mapping[str, object]) -> Iterator[str]:
     replaced = getattr(plugin, "replaced_options", {})
     if not isinstance(replaced, Mapping) or not all(isinstance(each, str) for pair in replaced.items() for each in pair):
         yield f"replaced_options should be a mapping of old names to what to do instead, not {replaced!r}"
-    for name, default in (("seeded", True), ("rival", False)):
+    for name, default in (("seeded", True), ("rival", False), ("uses_references", True)):
         if not isinstance(value := getattr(plugin, name, default), bool):
             yield f"{name} should be True or False, not {value!r}"
     environment = member_of(plugin, "environment")
