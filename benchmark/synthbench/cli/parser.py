@@ -57,7 +57,7 @@ def add_machine(command: argparse._ActionsContainer) -> None:
     command.add_argument("--in-process", action="store_true", help="run stages in this process, for debugging; of one plugin distribution")
     command.add_argument("--minutes", type=float, metavar="N", help="start no stage after N minutes; run again to go on")
     command.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
-    command.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
+    command.add_argument("--download", action="store_true", help="allow plugins to fetch weights and data")
     command.add_argument("--allow-pickle", action="store_true", help="open weights that are pickles, which run code: for those you trust")
 
 

@@ -26,6 +26,8 @@ def command(arguments: argparse.Namespace) -> int:
         print(f"{'cached' if stage.key in cached else 'run   '}  {stage.key[:10]}  {stage.label}")
     for environment in {each.name: each for each in experiment.environments.values()}.values():
         print(f"in an environment of its own, {environment.description()}")
+    for remote in experiment.downloads:
+        print(f"with --download, {remote.told()}")
     print(f"{len(plan.cells)} cells, {len(plan.stages)} stages: {len(cached)} cached, {len(plan.stages) - len(cached)} to run")
     if len(cached) < len(plan.stages):
         print_estimate(experiment, arguments)

@@ -57,7 +57,8 @@ class Record(msgspec.Struct, frozen=True):
 class Remote:
     """Data at addresses.
 
-    name: of its folder. title, license, terms: as a person is told before it is fetched; terms says what the licence asks for.
+    name: of its folder. title, size, license, terms: as a person is told before it is fetched; size in words, such as `about 3 GB`;
+    terms says what the licence asks for.
     version: of what a plugin makes of it; raised when that changes.
     """
 
@@ -66,6 +67,7 @@ class Remote:
     files: Sequence[RemoteFile]
     license: str
     terms: str
+    size: str = ""
     version: int = 1
 
     @property
@@ -82,13 +84,13 @@ class Remote:
         return [file for file in self.files if not (self.folder / "downloads" / file.name).is_file()]
 
     def told(self) -> str:
-        """What would be fetched, from where and under which licence, in a line for a person."""
+        """What would be fetched, from where and under which licence, for a person."""
         missing = self.missing
         hosts = ", ".join(dict.fromkeys(urlsplit(file.address).netloc for file in missing))
-        known = all(file.size for file in missing)
-        size = f", {sum(file.size for file in missing) / 2**20:.0f} MB" if known else ""
-        files = f"{len(missing)} file{'s' * (len(missing) > 1)}{size}" if missing else "nothing"
-        return f"{self.title}: fetches {files} from {hosts} to {self.folder}. Licence: {self.license}. {self.terms}"
+        files = (
+            f"{len(missing)} file{'s' * (len(missing) > 1)}{f' ({self.size})' if self.size else ''} from {hosts}" if missing else "nothing"
+        )
+        return f"{self.title}: fetches {files} to {self.folder}. Licence: {self.license}. {self.terms}"
 
     def ready(self, run: Run, make: Callable[[Path, Path], None]) -> Path:
         """The folder of files that `make(downloads, folder)` made of what was fetched; fetched now if `--download` allows.

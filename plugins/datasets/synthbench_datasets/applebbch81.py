@@ -74,6 +74,7 @@ def remote() -> Remote:
         name="applebbch81",
         title="AppleBBCH81",
         files=(*images, *labels),
+        size="28 MB and the label files",
         license="CC BY 4.0",
         terms="Credit S. Kodors et al. (Drones 8(12), 734, 2024, https://doi.org/10.3390/drones8120734), and say that it is a subset.",
     )

@@ -50,6 +50,7 @@ def remote(*, with_test: bool = True) -> Remote:
         name="minneapple" if with_test else "minneapple-train",
         title="MinneApple",
         files=(PHOTOGRAPHS, TEST) if with_test else (PHOTOGRAPHS,),
+        size="about 3 GB" if with_test else "about 1.8 GB",
         license="CC BY-NC-SA 3.0 US",
         terms="Not for commercial purposes; credit Häni, Roy, Isler (arXiv 1909.06441), and share changed versions alike.",
     )

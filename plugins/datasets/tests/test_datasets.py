@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import synthbench_datasets
 from PIL import Image
-from synthbench import SampleRequest, Splits, SynthbenchError
+from synthbench import Sample, SampleRequest, Splits, SynthbenchError
 from synthbench.contract import fetching
+from synthbench.contract.stages import PluginKind
 from synthbench.execution.stage_run import StageRun
 from synthbench.testing import run_checks
 from synthbench.testing.loopback import Loopback, serving
@@ -53,6 +54,18 @@ def png(pixels: np.ndarray) -> bytes:
 
 def noise(seed: int, width: int = 60, height: int = 80) -> bytes:
     return png(np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8))
+
+
+def told_by(plugin: AppleBBCH81 | MinneApple | VoetmanImages) -> str:
+    """What a person is told before anything is fetched."""
+    assert plugin.remote is not None
+    return plugin.remote.told()
+
+
+def corners(sample: Sample) -> list[list[float]]:
+    assert sample.boxes is not None
+    found: list[list[float]] = sample.boxes.xyxy.tolist()
+    return found
 
 
 def counted(splits: Splits) -> dict[str, tuple[int, int]]:
@@ -97,7 +110,7 @@ def test_no_tree_of_applebbch81_is_in_both_splits() -> None:
     }
     assert {split: len(names) for split, names in trees.items()} == {"train": 82, "test": 52}
     assert not trees["train"] & trees["test"]
-    rows = {split: {int(re.search(r"kv(\d+)r", tree)[1]) for tree in names} for split, names in trees.items()}
+    rows = {split: {int(re.findall(r"kv(\d+)r", tree)[0]) for tree in names} for split, names in trees.items()}
     assert rows == {"train": {1, 4, 8, 9, 10, 13, 36, 37}, "test": {3, 7, 11, 12, 38, 39}}
 
 
@@ -184,7 +197,7 @@ def mask(*boxes: tuple[int, int, int, int]) -> bytes:
 
 def archives(loopback: Loopback, monkeypatch: pytest.MonkeyPatch, labels: str = "masks", missing: str = "") -> None:
     """Two videos of three frames to train on, two rows of two to test on, in the two archives."""
-    members = {}
+    members: dict[str, bytes] = {}
     for number, name in enumerate(f"video{video}_{frame}.png" for video in (1, 2) for frame in range(3)):
         members[f"detection/train/images/{name}"] = noise(number)
         members[f"detection/train/masks/{name}"] = mask((5, 6, 10, 12), (30, 40, 20, 8), (50, 70, 1, 9))
@@ -208,8 +221,8 @@ def archives(loopback: Loopback, monkeypatch: pytest.MonkeyPatch, labels: str = 
         else:
             images = [{"id": number, "file_name": f"images/{name}", "width": 60, "height": 80} for number, name in enumerate(tests)]
             rows = [{"id": number, "image_id": number, "category_id": 1, "bbox": [1, 2, 3, 4]} for number in range(len(tests))]
-            content = {"images": images[: 4 if labels == "coco" else 3], "annotations": rows[: 4 if labels == "coco" else 3]}
-            second.writestr("test_data/test_data/detection/ground_truth.json", json.dumps(content))
+            annotations = {"images": images[: 4 if labels == "coco" else 3], "annotations": rows[: 4 if labels == "coco" else 3]}
+            second.writestr("test_data/test_data/detection/ground_truth.json", json.dumps(annotations))
     for name, held in (("PHOTOGRAPHS", packed.getvalue()), ("TEST", zipped.getvalue())):
         file = getattr(minneapple, name)
         place(loopback, file.address, held)
@@ -219,7 +232,8 @@ def archives(loopback: Loopback, monkeypatch: pytest.MonkeyPatch, labels: str = 
 @pytest.mark.parametrize("labels", ["masks", "coco"])
 def test_minneapple_fetches_itself(labels: str, there: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archives(there, monkeypatch, labels)
-    assert "Not for commercial purposes" in MinneApple().remote.told()
+    assert "(about 3 GB) from conservancy.umn.edu" in told_by(MinneApple())
+    assert "Not for commercial purposes" in told_by(MinneApple())
     there.breaks[urlsplit(minneapple.PHOTOGRAPHS.address).path] = [2000]
     run = StageRun(tmp_path, offline=False)
     splits = MinneApple().load(run)
@@ -229,8 +243,8 @@ def test_minneapple_fetches_itself(labels: str, there: Loopback, tmp_path: Path,
     train, test = list(splits.train), list(splits.test)
     assert [sample.about["group"] for sample in train] == ["video1"] * 3 + ["video2"] * 3
     assert [sample.about["group"] for sample in test] == ["row1"] * 2 + ["row2"] * 2
-    assert train[0].boxes.xyxy.tolist() == [[5, 6, 15, 18], [30, 40, 50, 48]], "the instance of one pixel's width is left out"
-    assert test[0].boxes.xyxy.tolist() == [[1, 2, 4, 6]]
+    assert corners(train[0]) == [[5, 6, 15, 18], [30, 40, 50, 48]], "the instance of one pixel's width is left out"
+    assert corners(test[0]) == [[1, 2, 4, 6]]
     assert (there.asked[1][1], len(there.asked)) == ("bytes=2000-", 3)
 
 
@@ -283,16 +297,16 @@ def images(there: Loopback, monkeypatch: pytest.MonkeyPatch) -> Loopback:
 
 def test_the_generated_images_are_a_generator_with_boxes_by_people(images: Loopback, tmp_path: Path) -> None:
     generator, run = VoetmanImages(), StageRun(tmp_path, seed=3, offline=False)
-    assert "no licence file" in generator.remote.told()
-    assert "from raw.githubusercontent.com" in generator.remote.told()
+    assert "no licence file" in told_by(generator)
+    assert "fetches 20 files from raw.githubusercontent.com" in told_by(generator)
     generator.fit(None, run)  # type: ignore[arg-type]
     all_images = list(generator.sample(tmp_path, SampleRequest(0, 10, ("apple",)), StageRun(tmp_path, seed=3)))
     numbers = [int(str(sample.about["file"]).split("_")[0]) for sample in all_images]
     assert sorted(numbers) == list(range(10))
     for number, sample in zip(numbers, all_images, strict=True):
         width = 60 * (number + 1) / 100
-        assert sample.boxes.xyxy == pytest.approx(np.array([[30 - width / 2, 15, 30 + width / 2, 45]]))
-        assert sample.image.read_bytes() == noise(number, 60, 60)
+        assert corners(sample)[0] == pytest.approx([30 - width / 2, 15, 30 + width / 2, 45])
+        assert Path(str(sample.image)).read_bytes() == noise(number, 60, 60)
     later = list(generator.sample(tmp_path, SampleRequest(4, 6, ("apple",)), StageRun(tmp_path, seed=3)))
     assert [sample.about["file"] for sample in later] == [sample.about["file"] for sample in all_images[4:6]]
     for request, message in (
@@ -319,7 +333,7 @@ def test_a_label_file_that_is_missing_is_told(images: Loopback, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["data-source", "generator"])
-def test_the_generated_images_keep_the_contract(kind, images: Loopback, tmp_path: Path) -> None:
+def test_the_generated_images_keep_the_contract(kind: PluginKind, images: Loopback, tmp_path: Path) -> None:
     VoetmanData().load(StageRun(tmp_path, offline=False))
     results = list(run_checks(kind, "voetman-generated", {"path": str(tmp_path / "data/voetman-generated/files")}))
     assert not [(result.check, result.reason) for result in results if result.status == "failed"]
