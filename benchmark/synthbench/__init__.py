@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, NoBoxes
     from synthbench.contract.environment import Environment
     from synthbench.contract.fetching import RemoteFile
-    from synthbench.contract.hookspecs import Annotator, DataSource, Detector, FeatureSpace, Generator, Locator, hookimpl
+    from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Exporter, FeatureSpace, Generator, Locator, hookimpl
+    from synthbench.contract.onnx import OnnxInput
     from synthbench.contract.options import EntryName, Weights, option
     from synthbench.contract.remote import Remote
     from synthbench.contract.training import curve_steps, training_batches
@@ -38,7 +39,8 @@ _HOMES = {
     "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "NoBoxes"),
     "contract.environment": ("Environment",),
     "contract.fetching": ("RemoteFile",),
-    "contract.hookspecs": ("Annotator", "DataSource", "Detector", "FeatureSpace", "Generator", "Locator", "hookimpl"),
+    "contract.hookspecs": ("Annotator", "DataSource", "Detector", "Exporter", "FeatureSpace", "Generator", "Locator", "hookimpl"),
+    "contract.onnx": ("OnnxInput",),
     "contract.options": ("EntryName", "Weights", "option"),
     "contract.remote": ("Remote",),
     "contract.training": ("curve_steps", "training_batches"),
@@ -71,6 +73,7 @@ __all__ = [
     "EntryName",
     "Environment",
     "Experiment",
+    "Exporter",
     "FeatureSpace",
     "FromDetector",
     "FromGenerator",
@@ -78,6 +81,7 @@ __all__ = [
     "ImageSet",
     "Locator",
     "NoBoxes",
+    "OnnxInput",
     "Picture",
     "Remote",
     "RemoteFile",

@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
         add_bundle,
         add_verify,
         add_leaderboard,
+        add_export,
     ):
         add(commands)
     return top
@@ -186,6 +187,18 @@ def add_leaderboard(commands: Any) -> None:
     )
     board.add_argument("--title", default="", help="of a new leaderboard (default: the title of the first bundle's suite)")
     board.set_defaults(command="leaderboard:command")
+
+
+def add_export(commands: Any) -> None:
+    """`synthbench export`."""
+    export = commands.add_parser("export", help="write the best generated set and the best detector of a report to a folder of your own")
+    export.add_argument("results", help="the JSON file beside the report")
+    export.add_argument("-o", "--output", required=True, metavar="FOLDER", help="a new folder")
+    export.add_argument("--training-set", default="", metavar="NAME", help="the generated set to export (default: the best one)")
+    export.add_argument("--detector", default="", metavar="NAME", help="the detector to export (default: the one with the highest AP)")
+    export.add_argument("--trained-on", default="", metavar="NAME", help="the training set that the detector was trained on (default: any)")
+    add_store(export)
+    export.set_defaults(command="export:command")
 
 
 def add_stores(commands: Any) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from synthbench.contract.onnx import OnnxInput
     from synthbench.contract.remote import Remote
 
 PROJECT = "synthbench"
@@ -232,6 +233,23 @@ class FeatureSpace(Protocol):
         Assume: images without boxes. No option of the suite may matter, and nothing is drawn at random. D is the same for all.
         Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or a vector that is not finite or
             has another length than the first.
+        """
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """A detector that can be taken home as an ONNX file, which runs without its library."""
+
+    def export(self, fitted: Path, categories: Sequence[str], file: Path, run: Run) -> OnnxInput:
+        """Writes the trained detector to `file` with the input and outputs of `synthbench.contract.onnx`, and says what to feed it.
+
+        When: at `synthbench export`, after a run, in the process of the command.
+        How often: once for the training that is exported.
+        Assume: `fitted` is the folder that `train` left, to be read only. `categories` are those of the training set, in the order
+            of the labels. The options are those of the run, `predict`'s too: the file gives the boxes that `predict` gave. The core
+            compares them on ten test images.
+        Raises: SynthbenchError if these options cannot be exported. Then, and after any other exception, only the plugin's own
+            files are exported, and the card says why.
         """
 
 

@@ -49,6 +49,9 @@ def problems_of(plugin: object, contract: type, marks: Sequence[str] = ()) -> li
     if contract is hookspecs.Detector and hasattr(plugin, "features"):
         required["features"] = hookspecs.FeatureSpace.features
         own["features"] = member_of(plugin, "features")
+    if contract is hookspecs.Detector and hasattr(plugin, "export"):
+        required["export"] = hookspecs.Exporter.export
+        own["export"] = member_of(plugin, "export")
     methods = {name: member for name, member in required.items() if isinstance(member, FunctionType) and name not in missing}
     return [
         *([f"lacks {', '.join(missing)}"] if missing else []),
