@@ -25,6 +25,7 @@ use = "fake-threshold"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not APPLES.is_dir(), reason="needs a copy of the photographs")
 def test_one_command_fetches_photographs_and_reports_on_them(tmp_path: Path) -> None:
     (tmp_path / "suite.toml").write_text(SUITE)

@@ -184,6 +184,10 @@ def test_an_onnx_file_is_compared_with_the_run(pictures: ImageSet, tmp_path: Pat
     few = [boxes.keep([0]) for boxes in predicted()]
     write_file(Constant(), tmp_path, tmp_path, pictures.categories)
     assert not check(tmp_path, pictures, few).holds, "a box too many counts as well"
+    about = json.loads((tmp_path / "detector.json").read_text())
+    (tmp_path / "detector.json").write_text(json.dumps({**about, "min_side": 4.5}))
+    assert check(tmp_path, pictures, few).holds, "the second box has sides of 2 pixels in the input, and of up to 4 in the pictures"
+    (tmp_path / "detector.json").write_text(json.dumps(about))
     again = [Boxes.of(boxes.xyxy, scores=[0.9, 0.2]) for boxes in predicted()]
     assert not check(tmp_path, pictures, again).holds, "and so does another score"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from synthbench.contract.options import EntryName, Weights, option
     from synthbench.contract.remote import Remote
     from synthbench.contract.training import curve_steps, training_batches
-    from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
+    from synthbench.contract.types import Boxes, ImageSet, Picture, PublishedScore, Run, Sample, SampleRequest, Splits, derive_seed
     from synthbench.contract.unpacking import unpack
     from synthbench.contract.weights import (
         check_pickle,
@@ -44,7 +44,7 @@ _HOMES = {
     "contract.options": ("EntryName", "Weights", "option"),
     "contract.remote": ("Remote",),
     "contract.training": ("curve_steps", "training_batches"),
-    "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
+    "contract.types": ("Boxes", "ImageSet", "Picture", "PublishedScore", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
     "contract.unpacking": ("unpack",),
     "contract.weights": (
         "check_pickle",
@@ -83,6 +83,7 @@ __all__ = [
     "NoBoxes",
     "OnnxInput",
     "Picture",
+    "PublishedScore",
     "Remote",
     "RemoteFile",
     "Results",

@@ -18,8 +18,10 @@ class OnnxInput:
 
     size: pixels. fit: `stretch`, to a square of this size; `longest`, its longer side gets this size; `letterbox`, the same, then in
     the middle of a square of the grey value 114. resample: bilinear, as Pillow does it (with antialiasing), or as OpenCV does.
+    min_side: pixels of the photograph; boxes whose width or height in it is smaller are dropped, and empty ones always.
     """
 
     size: int
     fit: Literal["stretch", "longest", "letterbox"]
     resample: Literal["pillow", "opencv"] = "pillow"
+    min_side: float = 0.0

@@ -35,7 +35,8 @@ class Detector:
         boxes, scores, labels = self.session.run(["boxes", "scores", "labels"], {"image": values})
         boxes = (boxes.astype(float) - [left, top, left, top]) / [across, down, across, down]
         boxes = boxes.clip(0, [width, height, width, height])
-        kept = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        kept = ((sides > 0) & (sides >= self.about["min_side"])).all(1)
         return boxes[kept], scores[kept], labels[kept]
 
 

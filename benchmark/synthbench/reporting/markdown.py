@@ -12,7 +12,7 @@ from synthbench.reporting.fairness import fairness
 from synthbench.reporting.harmless import harmless
 from synthbench.reporting.marks import fold, picture
 from synthbench.reporting.scores import Scores, listed
-from synthbench.reporting.words import COST, GLOSSARY, JUDGED, PAPER
+from synthbench.reporting.words import COST, GLOSSARY, JUDGED, PAPER, PUBLISHED
 from synthbench.results.model import Results
 
 TRACE_LINES = 12
@@ -56,6 +56,7 @@ def matrices(results: Results, scores: Scores) -> list[str]:
         tables.matrix(scores, "AP"),
         picture(results, "matrix", "AP of every training set and detector; lighter is higher."),
         *([PAPER] if scores.rows("generated", "mix") else []),
+        *([PUBLISHED, tables.published(results)] if results.data and results.data.published else []),
         tables.matrix(scores, "AP50"),
     ]
 

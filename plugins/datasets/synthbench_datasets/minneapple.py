@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from synthbench import CocoFolder, Remote, RemoteFile, Splits, SynthbenchError, unpack
+from synthbench import CocoFolder, PublishedScore, Remote, RemoteFile, Splits, SynthbenchError, unpack
 
 from synthbench_datasets.folders import About, Box, Labelled, write_coco
 
@@ -41,6 +41,12 @@ ABOUT = About(
     description="MinneApple (Häni, Roy, Isler 2019), boxes around its instance masks",
     url="https://doi.org/10.13020/8ecp-3r13",
     license=("CC BY-NC-SA 3.0 US", "https://creativecommons.org/licenses/by-nc-sa/3.0/us/"),
+)
+BASELINES = "the authors' repository, github.com/nicolaihaeni/MinneApple"
+PUBLISHED = (
+    PublishedScore(method="Faster R-CNN, ResNet-50, from COCO weights", source=BASELINES, AP=0.438, AP50=0.775, AP75=0.455),
+    PublishedScore(method="Mask R-CNN, ResNet-50, from COCO weights", source=BASELINES, AP=0.433, AP50=0.763, AP75=0.449),
+    PublishedScore(method="Tiled Faster R-CNN, ResNet-50", source=BASELINES, AP=0.341, AP50=0.639, AP75=0.339),
 )
 
 
@@ -174,7 +180,9 @@ def load(options: MinneApple, run: Run) -> Splits:
     splits = CocoFolder(
         path=folder, test=test, resize=options.resize, tile=options.tile, tile_overlap=options.tile_overlap, group=VIDEO
     ).load(run)
-    return by_video(splits, folder, options.test_videos) if options.test_videos else splits
+    if options.test_videos:
+        return by_video(splits, folder, options.test_videos)
+    return splits if options.tile else replace(splits, published=PUBLISHED)
 
 
 def by_video(splits: Splits, folder: Path, videos: Collection[str]) -> Splits:

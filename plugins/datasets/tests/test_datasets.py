@@ -240,6 +240,7 @@ def test_minneapple_fetches_itself(labels: str, there: Loopback, tmp_path: Path,
     assert "CC BY-NC-SA 3.0 US" in splits.license
     assert "Not for commercial purposes" in run.notes[0]
     assert "train: 6 images with 12 boxes; others have counted 670 with 28179" in run.notes[2]
+    assert [score.AP for score in splits.published] == [0.438, 0.433, 0.341]
     train, test = list(splits.train), list(splits.test)
     assert [sample.about["group"] for sample in train] == ["video1"] * 3 + ["video2"] * 3
     assert [sample.about["group"] for sample in test] == ["row1"] * 2 + ["row2"] * 2
@@ -251,6 +252,7 @@ def test_minneapple_fetches_itself(labels: str, there: Loopback, tmp_path: Path,
 def test_minneapple_is_split_by_video_without_the_second_archive(there: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archives(there, monkeypatch)
     splits = MinneApple(test_videos=("video2",)).load(StageRun(tmp_path, offline=False))
+    assert not splits.published, "these are other test photographs"
     assert counted(splits) == {"train": (3, 6), "test": (3, 6)}
     assert len(there.asked) == 1
     for videos, message in ((("video3",), "no video 'video3'; known: video1, video2"), (("video1", "video2"), "names all videos")):
@@ -332,7 +334,7 @@ def test_a_label_file_that_is_missing_is_told(images: Loopback, tmp_path: Path) 
         VoetmanData().load(StageRun(tmp_path, offline=False))
 
 
-@pytest.mark.parametrize("kind", ["data-source", "generator"])
+@pytest.mark.parametrize("kind", [pytest.param("data-source", marks=pytest.mark.slow), "generator"])
 def test_the_generated_images_keep_the_contract(kind: PluginKind, images: Loopback, tmp_path: Path) -> None:
     VoetmanData().load(StageRun(tmp_path, offline=False))
     results = list(run_checks(kind, "voetman-generated", {"path": str(tmp_path / "data/voetman-generated/files")}))

@@ -11,6 +11,7 @@ from synthbench import OnnxInput
 from synthbench.contract.onnx import INPUT, OUTPUTS
 from torch import Tensor, nn
 
+from synthbench_fasterrcnn.data import MIN_SIDE
 from synthbench_fasterrcnn.model import MODEL, SPEC, Spec, build
 
 if TYPE_CHECKING:
@@ -48,4 +49,4 @@ def export(options: FasterRCNN, fitted: Path, file: Path) -> OnnxInput:
         opset_version=OPSET,
         dynamo=False,  # torch.export cannot trace torchvision's selection of proposals
     )
-    return OnnxInput(size=spec.image_size, fit="longest")
+    return OnnxInput(size=spec.image_size, fit="longest", min_side=MIN_SIDE)
