@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -103,11 +104,9 @@ def test_label_files_of_applebbch81_are_converted_as_known(tmp_path: Path) -> No
 
 
 def test_no_tree_of_applebbch81_is_in_both_splits() -> None:
-    import re
-
-    trees = {
-        split: {re.search(applebbch81.TREE, c.name)[1] for c in applebbch81.crops() if c.split == split} for split in ("train", "test")
-    }
+    trees: dict[str, set[str]] = {"train": set(), "test": set()}
+    for crop in applebbch81.crops():
+        trees[crop.split] |= {*re.findall(applebbch81.TREE, crop.name)}
     assert {split: len(names) for split, names in trees.items()} == {"train": 82, "test": 52}
     assert not trees["train"] & trees["test"]
     rows = {split: {int(re.findall(r"kv(\d+)r", tree)[0]) for tree in names} for split, names in trees.items()}
