@@ -10,7 +10,20 @@ from pathlib import Path
 from types import ModuleType
 
 from synthbench import errors
-from synthbench.contract import box_sources, environment, hookspecs, options, training, types, weights
+from synthbench.contract import (
+    box_sources,
+    environment,
+    fetching,
+    hookspecs,
+    onnx,
+    options,
+    remote,
+    training,
+    types,
+    unpacking,
+    weights,
+)
+from synthbench.data import coco
 
 PAGE = Path(__file__).parents[1] / "HOOKS.md"
 FACTS = ("When", "How often", "Assume", "Raises")
@@ -35,6 +48,7 @@ def page() -> str:
     """The whole page."""
     contract, values, helpers = map(Source, (hookspecs, types, options))
     sources, starts, own, equal = map(Source, (box_sources, weights, environment, training))
+    far, pieces, archives, files, folders = map(Source, (remote, fetching, unpacking, onnx, coco))
     hooks = [name for name in contract.found if name.startswith("synthbench_")]
     said = ["Plugin", "Extras"]
     kinds = [name for name in contract.classes() if name not in said]
@@ -46,6 +60,14 @@ def page() -> str:
         *[BORDER, *map(values.section, values.classes())],
         *["## Whose boxes an annotator starts from", *map(sources.section, [*sources.classes(), "BoxSource"])],
         *["## Starting weights", *map(starts.section, starts.functions())],
+        *[
+            "## Data that are fetched",
+            far.section("Remote"),
+            pieces.section("RemoteFile"),
+            archives.section("unpack"),
+            folders.section("CocoFolder"),
+        ],
+        *["## Detectors as ONNX files", files.section("OnnxInput")],
         *["## Training with equal effort", *map(equal.section, equal.functions())],
         *["## Helpers", helpers.section("option"), helpers.section("Weights"), helpers.section("EntryName"), values.section("derive_seed")],
         Source(errors).section("SynthbenchError"),

@@ -12,10 +12,17 @@ from synthbench.testing.toys import CATEGORIES, FEW, MANY, painted
 
 SLOW = {("detector", "detr-mmdet")}
 """Takes longer than all others together, and is `fasterrcnn-mmdet` with another configuration."""
+NEED_DATA = {
+    ("data-source", "coco"),
+    ("data-source", "applebbch81"),
+    ("data-source", "minneapple"),
+    ("data-source", "voetman-generated"),
+    ("generator", "voetman-generated"),
+}
+"""`coco` needs a folder and has its test below; those that fetch their data have theirs in their distribution."""
 
-# A test for each; `coco` needs a folder, and has its test below.
 for kind, name in sorted(installed().found):
-    if (kind, name) != ("data-source", "coco"):
+    if (kind, name) not in NEED_DATA:
         test = contract(kind, name)
         globals()[f"test_{kind}_{name}".replace("-", "_")] = pytest.mark.slow(test) if (kind, name) in SLOW else test
 del test

@@ -329,6 +329,18 @@ def test_the_first_lines_say_what_the_test_images_are() -> None:
     assert "rendered" not in photographs
 
 
+def test_scores_that_others_published_are_shown_beside() -> None:
+    from synthbench.results.model import Published
+
+    measured = results(three(0.52, 0.28, 0.31))
+    assert "Published by others" not in render(measured, "toy.json")
+    assert measured.data is not None
+    score = Published(method="Mask R-CNN | big", source="its authors", AP=0.433, AP50=0.763)
+    told = render(structs.replace(measured, data=structs.replace(measured.data, published=[score])), "toy.json")
+    assert "Published by others on the same test images" in told
+    assert re.search(r"\| Mask R-CNN \\\| big \| +0\.433 \| +0\.763 \| +\N{EN DASH} \| +its authors \|", told)
+
+
 def test_the_whole_report() -> None:
     pictures = {"samples": {"file": "toy/samples.jpg"}, "predictions": {"file": "toy/predictions.jpg", "threshold": 0.5}}
     told = render(results(three(0.52, 0.28, 0.31), pictures=pictures), "toy.json")

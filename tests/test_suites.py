@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from synthbench.cli import main
 from synthbench.planning.planner import make_plan
 from synthbench.registry import installed
 from synthbench.storage.local import LocalStore
@@ -26,11 +27,11 @@ def test_a_suite_that_brings_everything_can_be_planned(name: str, count: int, tm
     assert {"real", "references", "sd15-dreambooth x teacher"} <= {row.name for row in plan.suite.rows}
 
 
-@pytest.mark.parametrize(("name", "generators", "others", "detectors", "replicates"), [("minneapple", 2, 0, 3, 3), ("photos", 6, 4, 2, 3)])
+@pytest.mark.parametrize(("name", "generators", "others", "detectors", "replicates"), [("minneapple", 3, 0, 3, 3), ("photos", 6, 4, 2, 3)])
 def test_a_suite_on_photographs_can_be_planned_with_their_folder(
     name: str, generators: int, others: int, detectors: int, replicates: int, tmp_path: Path, photos: Path
 ) -> None:
-    suite = read_suite(SUITES / f"{name}.toml", installed(), [f"data.path={photos}"])
+    suite = read_suite(SUITES / f"{name}.toml", installed(), ["data.use=coco", f"data.path={photos}"])
     plan = make_plan(suite, installed(), LocalStore(tmp_path / "store"))
     assert len(plan.cells) == (2 + 2 * generators - len(suite.settings.leave_out) + others) * detectors * replicates
     fits = [stage for stage in plan.stages if stage.kind == "fit"]
@@ -38,10 +39,34 @@ def test_a_suite_on_photographs_can_be_planned_with_their_folder(
 
 
 def test_the_detectors_alone_can_be_planned_on_photographs(tmp_path: Path, photos: Path) -> None:
-    suite = read_suite(SUITES / "detectors-photos.toml", installed(), [f"data.path={photos}"])
+    suite = read_suite(SUITES / "detectors-photos.toml", installed(), ["data.use=coco", f"data.path={photos}"])
     plan = make_plan(suite, installed(), LocalStore(tmp_path / "store"))
     assert len(plan.cells) == 2 * 7
     assert {stage.kind for stage in plan.stages} == {"data", "check", "select", "train", "predict", "score"}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("photos", ["AppleBBCH81: fetches 640 files (28 MB and the label files)", "CC BY 4.0"]),
+        ("detectors-photos", ["AppleBBCH81: fetches"]),
+        ("minneapple", ["MinneApple: fetches 2 files (about 3 GB)", "Not for commercial purposes", "Voetman et al.: fetches 1070 files"]),
+    ],
+)
+def test_a_suite_says_what_it_would_fetch_and_fetches_nothing_unasked(
+    name: str, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYNTHBENCH_DATA", str(tmp_path / "data"))
+    suite, store = str(SUITES / f"{name}.toml"), ["--store", str(tmp_path / "store")]
+    assert main(["plan", suite, *store]) == 0
+    planned = capsys.readouterr().out
+    assert main(["run", suite, *store, "--out", str(tmp_path / "out")]) == 2
+    refused = capsys.readouterr().err
+    for each in told:
+        assert each in planned
+        assert each in refused
+    assert "add --download, or name a copy of yours with the option `path`" in refused
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.timeout(1800)  # five minutes on a slow machine

@@ -10,10 +10,24 @@ TYPE_CHECKING = False  # not from typing: importing this package takes next to n
 if TYPE_CHECKING:
     from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, FromPeople, NoBoxes
     from synthbench.contract.environment import Environment
-    from synthbench.contract.hookspecs import Annotator, BoxChecker, DataSource, Detector, FeatureSpace, Generator, Locator, hookimpl
+    from synthbench.contract.fetching import RemoteFile
+    from synthbench.contract.hookspecs import (
+        Annotator,
+        BoxChecker,
+        DataSource,
+        Detector,
+        Exporter,
+        FeatureSpace,
+        Generator,
+        Locator,
+        hookimpl,
+    )
+    from synthbench.contract.onnx import OnnxInput
     from synthbench.contract.options import EntryName, Weights, option
+    from synthbench.contract.remote import Remote
     from synthbench.contract.training import curve_steps, training_batches
-    from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
+    from synthbench.contract.types import Boxes, ImageSet, Picture, PublishedScore, Run, Sample, SampleRequest, Splits, derive_seed
+    from synthbench.contract.unpacking import unpack
     from synthbench.contract.weights import (
         check_pickle,
         fetched,
@@ -24,6 +38,7 @@ if TYPE_CHECKING:
         read_weights,
         split_revision,
     )
+    from synthbench.data.coco import CocoFolder
     from synthbench.errors import SynthbenchError
     from synthbench.experiment import Experiment, plan, report, run
     from synthbench.results.model import Results
@@ -33,10 +48,24 @@ __version__ = "0.1.0"
 _HOMES = {
     "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "FromPeople", "NoBoxes"),
     "contract.environment": ("Environment",),
-    "contract.hookspecs": ("Annotator", "BoxChecker", "DataSource", "Detector", "FeatureSpace", "Generator", "Locator", "hookimpl"),
+    "contract.fetching": ("RemoteFile",),
+    "contract.hookspecs": (
+        "Annotator",
+        "BoxChecker",
+        "DataSource",
+        "Detector",
+        "Exporter",
+        "FeatureSpace",
+        "Generator",
+        "Locator",
+        "hookimpl",
+    ),
+    "contract.onnx": ("OnnxInput",),
     "contract.options": ("EntryName", "Weights", "option"),
+    "contract.remote": ("Remote",),
     "contract.training": ("curve_steps", "training_batches"),
-    "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
+    "contract.types": ("Boxes", "ImageSet", "Picture", "PublishedScore", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
+    "contract.unpacking": ("unpack",),
     "contract.weights": (
         "check_pickle",
         "fetched",
@@ -47,6 +76,7 @@ _HOMES = {
         "read_weights",
         "split_revision",
     ),
+    "data.coco": ("CocoFolder",),
     "errors": ("SynthbenchError",),
     "experiment": ("Experiment", "plan", "report", "run"),
     "results.model": ("Results",),
@@ -58,11 +88,13 @@ __all__ = [
     "BoxChecker",
     "BoxSource",
     "Boxes",
+    "CocoFolder",
     "DataSource",
     "Detector",
     "EntryName",
     "Environment",
     "Experiment",
+    "Exporter",
     "FeatureSpace",
     "FromDetector",
     "FromGenerator",
@@ -71,7 +103,11 @@ __all__ = [
     "ImageSet",
     "Locator",
     "NoBoxes",
+    "OnnxInput",
     "Picture",
+    "PublishedScore",
+    "Remote",
+    "RemoteFile",
     "Results",
     "Run",
     "Sample",
@@ -95,6 +131,7 @@ __all__ = [
     "run",
     "split_revision",
     "training_batches",
+    "unpack",
 ]
 
 

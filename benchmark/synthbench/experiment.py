@@ -34,6 +34,7 @@ from synthbench.suite.hub import fetch_commits
 from synthbench.suite.reader import read_suite
 
 if TYPE_CHECKING:
+    from synthbench.contract.remote import Remote
     from synthbench.execution.jobs import Outcome
     from synthbench.execution.stage_run import Event
     from synthbench.planning.stage import Stage
@@ -114,6 +115,13 @@ class Experiment:
         return {key: spec for key, spec in specs.items() if spec is not None}
 
     @property
+    def downloads(self) -> list[Remote]:
+        """The data that plugins of stages to run fetch, as far as they are not on this machine."""
+        entries = {id(each.entry): each.entry for each in self.plan.stages if each.entry is not None and each.key not in self.cached}
+        remotes = {remote.name: remote for entry in entries.values() if (remote := getattr(entry.plugin, "remote", None))}
+        return [remote for remote in remotes.values() if remote.missing]
+
+    @property
     def distributions_to_run(self) -> set[str]:
         """The distributions of the plugins whose stages are not in the store."""
         return {each.entry.info.distribution for each in self.plan.stages if each.entry is not None and each.key not in self.cached}
@@ -188,6 +196,9 @@ class Experiment:
                 f"the stages to run are of plugins of {', '.join(sorted(mixed))}; in one process each could change the others' results: "
                 "leave --in-process away, or run the stages of all but one before"
             )
+        if not download and (lacking := self.downloads):
+            told = "\n".join(remote.told() for remote in lacking)
+            raise SynthbenchError(f"{told}\nnothing is fetched unasked: add --download, or name a copy of yours with the option `path`")
         pythons = interpreters(list(specs.values()), confirmation(make_environments), report_environment)
         conditions = Conditions(
             device=device,

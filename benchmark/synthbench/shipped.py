@@ -11,6 +11,10 @@ from types import MappingProxyType
 SHIPPED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     {
         "checkpoints": tuple(("checkpoint", f"{what}-{model}") for what in ("small", "photo") for model in ("sd15", "sdxl", "detr")),
+        "datasets": (
+            *(("data-source", name) for name in ("applebbch81", "minneapple", "voetman-generated")),
+            ("generator", "voetman-generated"),
+        ),
         "detr": (("detector", "detr"),),
         "diffusers": (("generator", "sd15-dreambooth"), ("generator", "sdxl-lora"), ("generator", "inpaint")),
         "fasterrcnn": (("detector", "fasterrcnn"),),

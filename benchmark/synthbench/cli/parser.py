@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
         add_bundle,
         add_verify,
         add_leaderboard,
+        add_export,
     ):
         add(commands)
     return top
@@ -67,7 +68,7 @@ def add_machine(command: argparse._ActionsContainer) -> None:
     command.add_argument("--in-process", action="store_true", help="run stages in this process, for debugging; of one plugin distribution")
     command.add_argument("--minutes", type=float, metavar="N", help="start no stage after N minutes; run again to go on")
     command.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
-    command.add_argument("--download", action="store_true", help="allow plugins to fetch weights from a hub")
+    command.add_argument("--download", action="store_true", help="allow plugins to fetch weights and data")
     command.add_argument("--allow-pickle", action="store_true", help="open weights that are pickles, which run code: for those you trust")
 
 
@@ -226,6 +227,18 @@ def add_leaderboard(commands: Any) -> None:
     )
     board.add_argument("--title", default="", help="of a new leaderboard (default: the title of the first bundle's suite)")
     board.set_defaults(command="leaderboard:command")
+
+
+def add_export(commands: Any) -> None:
+    """`synthbench export`."""
+    export = commands.add_parser("export", help="write the best generated set and the best detector of a report to a folder of your own")
+    export.add_argument("results", help="the JSON file beside the report")
+    export.add_argument("-o", "--output", required=True, metavar="FOLDER", help="a new folder")
+    export.add_argument("--training-set", default="", metavar="NAME", help="the generated set to export (default: the best one)")
+    export.add_argument("--detector", default="", metavar="NAME", help="the detector to export (default: the one with the highest AP)")
+    export.add_argument("--trained-on", default="", metavar="NAME", help="the training set that the detector was trained on (default: any)")
+    add_store(export)
+    export.set_defaults(command="export:command")
 
 
 def add_stores(commands: Any) -> None:

@@ -29,6 +29,8 @@ def command(arguments: argparse.Namespace) -> int:
         print(f"{state}  {stage.key[:10]}  {stage.label}")
     for environment in {each.name: each for each in experiment.environments.values()}.values():
         print(f"in an environment of its own, {environment.description()}")
+    for remote in experiment.downloads:
+        print(f"with --download, {remote.told()}")
     waits = f", {len(waiting)} that wait for labels by people" if waiting else ""
     to_run = len(plan.stages) - len(cached) - len(waiting)
     print(f"{len(plan.cells)} cells, {len(plan.stages)} stages: {len(cached)} cached, {to_run} to run{waits}")

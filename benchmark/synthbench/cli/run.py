@@ -52,6 +52,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     from synthbench.cli.progress import summary
     from synthbench.reporting.answer import first_sentence
 
+    for remote in experiment.downloads if arguments.download else ():
+        print(remote.told())
     results = run_with_progress(experiment, arguments)
     waiting = waiting_for(experiment.plan, results)
     print(summary(first_sentence(results), report, len(results.failures), len(results.stages), waiting))

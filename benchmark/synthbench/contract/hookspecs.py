@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from synthbench.contract.onnx import OnnxInput
+    from synthbench.contract.remote import Remote
+
 PROJECT = "synthbench"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -66,6 +69,9 @@ class Extras(Protocol):
     rival: ClassVar[bool]
     """Of a generator: whether it does without a generative model, so that the report shows whether the others beat it. Default: False."""
 
+    uses_references: ClassVar[bool]
+    """Of a generator: whether its images depend on the references. False for images that somebody made before. Default: True."""
+
     @property
     def trained_on(self) -> Mapping[str, str]:
         """What weights that it starts from with these options were trained on, by option, as results show it.
@@ -77,6 +83,13 @@ class Extras(Protocol):
     @property
     def environment(self) -> Environment | None:
         """The environment of its own that the plugin runs in, with these options. Default: None, the harness's."""
+
+    @property
+    def remote(self) -> Remote | None:
+        """The data that it fetches under `--download` with these options, told with their licence before anything runs. Default: None.
+
+        Making it must not need the network. The plugin calls `remote.ready(run, make)` in its stage.
+        """
 
 
 @runtime_checkable
@@ -251,6 +264,23 @@ class FeatureSpace(Protocol):
         Assume: images without boxes. No option of the suite may matter, and nothing is drawn at random. D is the same for all.
         Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or a vector that is not finite or
             has another length than the first.
+        """
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """A detector that can be taken home as an ONNX file, which runs without its library."""
+
+    def export(self, fitted: Path, categories: Sequence[str], file: Path, run: Run) -> OnnxInput:
+        """Writes the trained detector to `file` with the input and outputs of `synthbench.contract.onnx`, and says what to feed it.
+
+        When: at `synthbench export`, after a run, in the process of the command.
+        How often: once for the training that is exported.
+        Assume: `fitted` is the folder that `train` left, to be read only. `categories` are those of the training set, in the order
+            of the labels. The options are those of the run, `predict`'s too: the file gives the boxes that `predict` gave. The core
+            compares them on ten test images.
+        Raises: SynthbenchError if these options cannot be exported. Then, and after any other exception, only the plugin's own
+            files are exported, and the card says why.
         """
 
 

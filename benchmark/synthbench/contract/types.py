@@ -169,12 +169,24 @@ class Sample:
     about: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PublishedScore:
+    """A score that others have published on the same test images. AP, AP50 and AP75 from 0 to 1; None where it is not stated."""
+
+    method: str
+    source: str
+    AP: float
+    AP50: float | None = None
+    AP75: float | None = None
+
+
 @dataclass(frozen=True)
 class Splits:
     """What a data source returns. `train` is iterated once, then `test` is iterated once.
 
     rendered: whether a program drew the images; the report says so in its first lines.
     license and source: of the data, shown in the report.
+    published: scores of others on all of these test images, as they are, to compare with.
     """
 
     categories: tuple[str, ...]
@@ -183,6 +195,7 @@ class Splits:
     rendered: bool = False
     license: str = ""
     source: str = ""
+    published: Sequence[PublishedScore] = ()
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,9 @@ def problems_of(plugin: object, contract: type, marks: Sequence[str] = ()) -> li
     if contract is hookspecs.Detector and hasattr(plugin, "features"):
         required["features"] = hookspecs.FeatureSpace.features
         own["features"] = member_of(plugin, "features")
+    if contract is hookspecs.Detector and hasattr(plugin, "export"):
+        required["export"] = hookspecs.Exporter.export
+        own["export"] = member_of(plugin, "export")
     methods = {name: member for name, member in required.items() if isinstance(member, FunctionType) and name not in missing}
     return [
         *([f"lacks {', '.join(missing)}"] if missing else []),
@@ -151,7 +154,7 @@ def _wrong_extras(plugin: type, options: Mapping[str, object]) -> Iterator[str]:
     replaced = getattr(plugin, "replaced_options", {})
     if not isinstance(replaced, Mapping) or not all(isinstance(each, str) for pair in replaced.items() for each in pair):
         yield f"replaced_options should be a mapping of old names to what to do instead, not {replaced!r}"
-    for name, default in (("seeded", True), ("rival", False)):
+    for name, default in (("seeded", True), ("rival", False), ("uses_references", True)):
         if not isinstance(value := getattr(plugin, name, default), bool):
             yield f"{name} should be True or False, not {value!r}"
     environment = member_of(plugin, "environment")

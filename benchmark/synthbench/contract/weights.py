@@ -81,20 +81,20 @@ def fetched(address: str, run: Run) -> Path:
     """
     import torch
 
+    from synthbench.contract.fetching import RemoteFile, fetch, mismatch
+
     name = address.rsplit("/", 1)[-1]
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    expected = name.rsplit("-", 1)[-1].split(".")[0]
+    file = RemoteFile(name=name, address=address, digest=f"sha256:{name.rsplit('-', 1)[-1].split('.')[0]}")
     if not path.is_file():
         if run.offline:
             raise SynthbenchError(f"weights: {path} is missing: run with --download, or get {address} and put it there")
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(address, str(path), expected, progress=False)
-        except (OSError, RuntimeError) as error:
-            raise SynthbenchError(f"weights: {address} cannot be downloaded ({error})") from error
-    digest = sha256_of(path)
-    if not digest.startswith(expected):
-        raise SynthbenchError(f"weights: {path}: its SHA-256 {digest[:8]}… is not the one in its name: get {address} again")
+            fetch(file, path, run)
+        except SynthbenchError as error:
+            raise SynthbenchError(f"weights: {error}") from error
+    if mismatch(file, path):
+        raise SynthbenchError(f"weights: {path}: its SHA-256 {sha256_of(path)[:8]}… is not the one in its name: get {address} again")
     return path
 
 

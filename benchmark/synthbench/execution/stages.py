@@ -36,7 +36,8 @@ def load_data(task: Task) -> None:
             raise SynthbenchError(f"{name}: {unknown} test images come without boxes, so predictions on them cannot be scored")
         counts[split] = {"images": len(images), "boxes": sum(len(picture.boxes or ()) for picture in images)}
     about = {"categories": splits.categories, "rendered": splits.rendered, "license": splits.license, "source": splits.source}
-    (folder / DATA).write_text(json.dumps({**about, **counts}))
+    published = [asdict(score) for score in splits.published]
+    (folder / DATA).write_text(json.dumps({**about, **counts, **({"published": published} if published else {})}))
 
 
 def select_images(task: Task) -> None:

@@ -12,7 +12,7 @@ from synthbench.reporting.fairness import fairness
 from synthbench.reporting.harmless import harmless
 from synthbench.reporting.marks import fold, picture
 from synthbench.reporting.scores import Scores, listed
-from synthbench.reporting.words import AGREEMENT, BY_CLASS, COST, GLOSSARY, JUDGED, LABELLED, PAPER, WAITING
+from synthbench.reporting.words import AGREEMENT, BY_CLASS, COST, GLOSSARY, JUDGED, LABELLED, PAPER, PUBLISHED, WAITING
 from synthbench.results.model import Results
 
 TRACE_LINES = 12
@@ -58,6 +58,7 @@ def matrices(results: Results, scores: Scores) -> list[str]:
         tables.matrix(scores, "AP"),
         picture(results, "matrix", "AP of every training set and detector; lighter is higher."),
         *([PAPER] if scores.rows("generated", "mix") else []),
+        *([PUBLISHED, tables.published(results)] if results.data and results.data.published else []),
         tables.matrix(scores, "AP50"),
     ]
 

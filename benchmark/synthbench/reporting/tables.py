@@ -175,6 +175,13 @@ def judged(results: Results) -> str:
     return table(["annotator", "of generator", *seeds, "precision", "recall"], rows, words=2)
 
 
+def published(results: Results) -> str:
+    """What others have published on the same test images."""
+    scores = results.data.published if results.data else []
+    rows = [[each.method, figure(each.AP), figure(each.AP50), figure(each.AP75), each.source] for each in scores]
+    return table(["method", "AP", "AP50", "AP75", "stated by"], rows, words=1)
+
+
 def licences(results: Results) -> str:
     """Every plugin that took part, and the data."""
     suite, data = results.suite, results.data

@@ -26,6 +26,9 @@ PAPER = """\
 generated images, so the figures here and there are not like for like."""
 """Its abstract; it is cited for the difference alone."""
 
+PUBLISHED = """\
+Published by others on the same test images, at their settings and trained on all training images; not measured here:"""
+
 DECIDED = """\
 *Replaces*: the AP is less than {margin:g} below that of the real images, with an error rate of 5 % over {tests} \
 (Holm's correction). *Does not*: it is more than {margin:g} below, likewise. In brackets: 95 % intervals over \

@@ -74,6 +74,7 @@ def describe_data(facts: dict[str, Any]) -> model.DataInfo:
         source=facts["source"],
         train=model.SplitCounts(**facts["train"]),
         test=model.SplitCounts(**facts["test"]),
+        published=[model.Published(**score) for score in facts.get("published", [])],
     )
 
 

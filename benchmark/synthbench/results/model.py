@@ -78,6 +78,16 @@ class SplitCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     boxes: int
 
 
+class Published(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A score that others have published on the same test images; None where a figure is not stated."""
+
+    method: str
+    source: str
+    AP: float
+    AP50: float | None = None
+    AP75: float | None = None
+
+
 class DataInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the data source says of its data. rendered: a program drew the images."""
 
@@ -87,6 +97,7 @@ class DataInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     source: str
     train: SplitCounts
     test: SplitCounts
+    published: list[Published] = []
 
 
 class TrainingSetInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -49,6 +49,7 @@ CHECKS = (
     Check("equal steps", "it takes the same number of steps on 4 and on 12 pictures", ("detector",), detectors.equal_steps),
     Check("one picture", "it can train on one picture", ("detector",), detectors.one_picture),
     Check("thin picture", "it accepts a picture one pixel high, or its error names the file", ("detector",), detectors.thin_picture),
+    Check("export", "its ONNX file, if it writes one, gives the same boxes", ("detector",), detectors.exports),
     Check("sampling seed", "another seed for sampling gives other images", ("generator",), generators.another_sampling),
     Check("image by image", "an image depends only on the seed and its number", ("generator",), generators.one_by_one),
     Check("images", "its images are not of one colour and not all equal", ("generator",), generators.images_show_something),

@@ -14,7 +14,7 @@ from synthbench.testing.annotators import asked_for
 from synthbench.testing.bench import Bench, Done, Views
 from synthbench.testing.checks import Failure
 from synthbench.testing.detectors import DETECTORS
-from synthbench.testing.generators import GENERATORS
+from synthbench.testing.generators import GENERATORS, uses_references
 from synthbench.testing.guarded import DAMAGED
 
 NUMBER = 1  # index of the damaged picture
@@ -67,8 +67,9 @@ def of_detectors(bench: Bench, damage: str) -> Iterator[Stage]:
 
 
 def of_generators(bench: Bench, damage: str) -> Iterator[Stage]:
-    """Fitting, and locating if the generator has it."""
-    yield "fit", GENERATORS.views(bench, damage), None
+    """Fitting, if its images depend on the references, and locating if the generator has it."""
+    if uses_references(bench):
+        yield "fit", GENERATORS.views(bench, damage), None
     if hasattr(bench.found.cls, "locate"):
         yield "locate", {"images": GENERATORS.views(bench, damage)["references"]}, str(GENERATORS.learn(bench).folder)
 

@@ -178,3 +178,31 @@ def thin_picture(bench: Bench) -> None:
     done = bench.attempt("train", DETECTORS.views(bench, "thin"))
     if done.outcome.error and (done.outcome.trace or "000001.png" not in done.outcome.error):
         raise bench.failed(done, "training fails at a picture one pixel high, but the error does not name the file")
+
+
+def exports(bench: Bench) -> None:
+    """Runs the ONNX file of the trained detector on its training pictures, and compares its boxes with the predicted ones."""
+    import tempfile
+
+    from synthbench.exporting.detector import NotExported, write_file
+    from synthbench.exporting.onnx_check import check
+    from synthbench.storage.boxes import read_boxes
+    from synthbench.storage.views import BOXES
+
+    if not hasattr(bench.found.cls, "export"):
+        raise Skip("it has no `export`")
+    data = many(bench)
+    images, folder = truth(bench, data), DETECTORS.learn(bench, data).folder
+    predicted = read_boxes(bench.run("predict", {"images": [bench.pictures(data)]}, fitted=str(folder)).folder / BOXES)
+    with tempfile.TemporaryDirectory() as target:
+        try:
+            write_file(bench.plugin, folder, Path(target), images.categories)
+            checked = check(Path(target), images, predicted)
+        except NotExported as error:
+            raise Failure(f"it writes no ONNX file: {error}", bench.method("export")) from error
+        except ModuleNotFoundError as error:
+            raise Skip(f"{error.name} is not installed") from error
+    if not checked.holds:
+        raise Failure(f"its ONNX file gives other boxes: {checked}", bench.method("export"))
+    if not checked.boxes:
+        raise Skip(str(checked))

@@ -11,7 +11,7 @@ from msgspec import Meta
 from synthbench import Boxes, ImageSet, Run, SynthbenchError, Weights, hookimpl, option
 
 if TYPE_CHECKING:
-    from synthbench import Detector
+    from synthbench import Detector, OnnxInput
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -121,6 +121,13 @@ class Detr:
         from synthbench_detr.prediction import predict
 
         return predict(self, fitted, images, run)
+
+    def export(self, fitted: Path, categories: Sequence[str], file: Path, run: Run) -> OnnxInput:
+        """Writes an ONNX file that gives the boxes of `predict`. Needs the package `onnx`."""
+        from synthbench_detr.exporting import export
+
+        del categories
+        return export(self, fitted, file, run)
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from synthbench import Detector, SynthbenchError, Weights, hookimpl, option
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from synthbench import Boxes, ImageSet, Run
+    from synthbench import Boxes, ImageSet, OnnxInput, Run
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -142,6 +142,13 @@ class FasterRCNN:
         from synthbench_fasterrcnn.predict import predict
 
         return predict(self, fitted, images, run)
+
+    def export(self, fitted: Path, categories: Sequence[str], file: Path, run: Run) -> OnnxInput:
+        """Writes an ONNX file that gives the boxes of `predict`. Needs the package `onnx`."""
+        from synthbench_fasterrcnn.exporting import export
+
+        del categories, run
+        return export(self, fitted, file)
 
     def features(self, images: ImageSet, run: Run) -> Iterator[NDArray[np.float32]]:
         """Yields 1,280 values per image, of EfficientNet-Lite0 with ImageNet's weights, whatever the options are."""

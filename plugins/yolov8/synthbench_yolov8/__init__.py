@@ -11,7 +11,7 @@ from msgspec import Meta
 from synthbench import Detector, SynthbenchError, Weights, hookimpl, option
 
 if TYPE_CHECKING:
-    from synthbench import Boxes, ImageSet, Run
+    from synthbench import Boxes, ImageSet, OnnxInput, Run
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -110,6 +110,13 @@ class YOLOv8:
         from synthbench_yolov8.prediction import predict
 
         return predict(self, fitted, images, run)
+
+    def export(self, fitted: Path, categories: Sequence[str], file: Path, run: Run) -> OnnxInput:
+        """Writes an ONNX file that gives the boxes of `predict`. Needs the package `onnx`."""
+        from synthbench_yolov8.exporting import export
+
+        del categories
+        return export(self, fitted, file, run)
 
 
 @hookimpl
