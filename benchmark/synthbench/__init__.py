@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # not from typing: importing this package takes next to no time
 if TYPE_CHECKING:
-    from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, NoBoxes
+    from synthbench.contract.box_sources import BoxSource, FromAnnotator, FromDetector, FromGenerator, NoBoxes
     from synthbench.contract.environment import Environment
     from synthbench.contract.hookspecs import Annotator, DataSource, Detector, FeatureSpace, Generator, Locator, hookimpl
     from synthbench.contract.options import EntryName, Weights, option
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "NoBoxes"),
+    "contract.box_sources": ("BoxSource", "FromAnnotator", "FromDetector", "FromGenerator", "NoBoxes"),
     "contract.environment": ("Environment",),
     "contract.hookspecs": ("Annotator", "DataSource", "Detector", "FeatureSpace", "Generator", "Locator", "hookimpl"),
     "contract.options": ("EntryName", "Weights", "option"),
@@ -63,6 +63,7 @@ __all__ = [
     "Environment",
     "Experiment",
     "FeatureSpace",
+    "FromAnnotator",
     "FromDetector",
     "FromGenerator",
     "Generator",

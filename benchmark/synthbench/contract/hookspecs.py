@@ -152,25 +152,27 @@ class Annotator(Plugin, Protocol):
 
     @property
     def boxes_from(self) -> BoxSource:
-        """Whose boxes the images come with: `FromGenerator()`, `FromDetector(NAME)` with an entry of the suite, or `NoBoxes()`.
+        """Whose boxes the images come with: `FromGenerator()`, `NoBoxes()`, or `FromDetector(NAME)` or `FromAnnotator(NAME)` with an
+        entry of the suite.
 
         When: while the suite is read and planned, and in the worker.
         How often: several times.
         Assume: it depends on the options alone.
-        Raises: the core adds to the suite's errors if it is anything else, or if the suite has no such detector.
+        Raises: the core adds to the suite's errors if it is anything else, or if the suite has no such entry, and if annotators
+            start from each other in a circle.
         """
 
     def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:
         """Yields boxes for each image, in order.
 
-        When: after `sample` and, if `boxes_from` names a detector, after that detector's `predict`; on the test images, after
-            `load` and whatever gives it boxes there.
+        When: after `sample` and, if `boxes_from` names a detector or another annotator, after that one's `predict` or `annotate`; on
+            the test images, after `load` and whatever gives it boxes there.
         How often: once for each generator's images, and once for the test images, to be scored against the truth; with
             `FromGenerator()`, on the test images of each generator that has `locate`. Each time for the references, the seed of
             the generators and all options.
-        Assume: `images[i].boxes` is what `boxes_from` asks for, with the scores that the detector gave: None with `NoBoxes()`, or
-            if a generator gave none. It is never the truth. `references` are labelled. Boxes are clipped to their image; those
-            without size or of an unknown category are dropped, with a note in the report.
+        Assume: `images[i].boxes` is what `boxes_from` asks for, with the scores that the detector or annotator gave: None with
+            `NoBoxes()`, or if a generator gave none. It is never the truth. `references` are labelled. Boxes are clipped to their
+            image; those without size or of an unknown category are dropped, with a note in the report.
         Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or anything but Boxes.
         """
 
