@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from synthbench.contract.options import is_weights, option_types
+from synthbench.contract.stages import PluginKind
+from synthbench.contract.weights import is_hub_id
 from synthbench.registry import installed
 from synthbench.testing import contract, run_checks
 from synthbench.testing.toys import CATEGORIES, FEW, MANY, painted
@@ -13,9 +16,23 @@ from synthbench.testing.toys import CATEGORIES, FEW, MANY, painted
 SLOW = {("detector", "detr-mmdet")}
 """Takes longer than all others together, and is `fasterrcnn-mmdet` with another configuration."""
 
+
+def starts_from_the_hub(kind: PluginKind, name: str) -> bool:
+    """Whether a plugin's checks need weights from the hub. Its own tests have small ones."""
+    cls = installed().get(kind, name).cls
+    weights = [option for option, its_type in option_types(cls).items() if is_weights(its_type)]
+    return any(is_hub_id(configured_default(cls, option)) for option in weights)
+
+
+def configured_default(cls: type, option: str) -> str:
+    """The value of an option in the checks of a plugin."""
+    smoke: dict[str, object] = getattr(cls, "smoke_options", {})
+    return str(smoke.get(option, getattr(cls, option, "")))
+
+
 # A test for each; `coco` needs a folder, and has its test below.
 for kind, name in sorted(installed().found):
-    if (kind, name) != ("data-source", "coco"):
+    if (kind, name) != ("data-source", "coco") and not starts_from_the_hub(kind, name):
         test = contract(kind, name)
         globals()[f"test_{kind}_{name}".replace("-", "_")] = pytest.mark.slow(test) if (kind, name) in SLOW else test
 del test

@@ -145,7 +145,9 @@ class Sam2:
     """A folder that transformers' `save_pretrained` wrote, model and processor, or a hub id, which is downloaded only under
     `--download`. Of the type `sam2` or `sam2_video`."""
     score_threshold: Share = 0.5
-    """Boxes with a lower score are dropped. It is for a detector's boxes: those of an annotator are selected already, and all kept."""
+    """Of a detector's boxes, those with a lower score are dropped. An annotator's and a generator's are all kept."""
+    nms_iou: Share = 0.5
+    """Of two of a detector's boxes of a category with a higher IoU than this, the one with the lower score is dropped."""
     margin: NotNegative = 0.15
     """An outline may exceed its box by this share of the box's sides; what is further outside is cut off."""
     min_iou: Share = 0.5

@@ -44,8 +44,8 @@ def open_checkpoint(
         raise SynthbenchError(f"{where} needs a library that is not installed: {' '.join(str(error).split())}") from error
     except (OSError, ValueError, KeyError) as error:
         raise SynthbenchError(f"{where}: {advice(folder, name, revision)} ({' '.join(str(error).split())[:300]})") from error
-    missing = sorted({*info["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"])})
-    if missing:  # they would be random numbers
+    absent = {*info["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"])}
+    if missing := sorted(absent & {weight for weight, _ in model.named_parameters()}):  # they would be random numbers
         raise SynthbenchError(f"{where} lacks tensors of a {type(model).__name__}, such as {missing[0]}; get the checkpoint again")
     return model.to(run.device).eval(), prepare
 

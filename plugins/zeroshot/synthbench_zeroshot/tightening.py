@@ -12,7 +12,7 @@ import transformers
 from PIL import Image
 from scipy import ndimage
 from synthbench import Boxes, ImageSet, Picture, Run, SynthbenchError
-from synthbench.metrics import iou_matrix
+from synthbench.metrics import iou_matrix, nms
 
 from synthbench_zeroshot.models import open_checkpoint
 
@@ -48,8 +48,8 @@ def selected(options: Sam2, picture: Picture) -> Boxes:
             f"sam2: {picture.path.name} has no boxes to tighten; name an annotator or a detector of the suite that gives them"
         )
     boxes = replace(picture.boxes, xyxy=picture.boxes.xyxy.clip(0, [picture.width, picture.height] * 2))
-    kept = (boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(-1)
-    return boxes.keep(kept & (boxes.scores >= options.score_threshold) if options.detector else kept)
+    boxes = boxes.keep((boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(-1))
+    return nms(boxes.keep(boxes.scores >= options.score_threshold), options.nms_iou) if options.detector else boxes
 
 
 def outlined(options: Sam2, model: Any, processor: Any, picture: Picture, boxes: Boxes) -> Iterator[NDArray[np.float64]]:

@@ -374,6 +374,40 @@ def test_says_what_is_wrong_with_weights(weights: dict[str, str], data: ImageSet
             list(GroundingDino(weights=name).annotate(data, data, StageRun(tmp_path)))
 
 
+def test_a_suite_has_all_of_them(weights: dict[str, str], data: ImageSet, tmp_path: Path) -> None:
+    import synthbench
+    from synthbench.storage.coco import ANNOTATIONS
+
+    for split, numbers in (("train", (0, 1, 3, 4)), ("test", (2,))):
+        samples = [Sample(data[number].path, data[number].boxes) for number in numbers]
+        write_set(tmp_path / "photos" / split, data.categories, samples)
+    photos = {"path": str(tmp_path / "photos"), "images": ".", "train": f"train/{ANNOTATIONS}", "test": f"test/{ANNOTATIONS}"}
+    for split in ("train", "test"):
+        file = tmp_path / "photos" / split / ANNOTATIONS
+        content = json.loads(file.read_text())
+        content["images"] = [{**image, "file_name": f"{split}/{image['file_name']}"} for image in content["images"]]
+        file.write_text(json.dumps(content))
+    prompts = {"leaf": ["leaf", "green leaf"]}
+    suite = {
+        "references": 2,
+        "baselines": ["references", "real x tight"],
+        "data": {"use": "coco", **photos},
+        "annotators": [
+            {"use": "grounding-dino", "name": "words", "weights": weights["mm-grounding-dino"], "prompts": prompts, "score_threshold": 0.0},
+            {"use": "sam2", "name": "tight", "annotator": "words", "weights": weights["sam2"], "min_iou": 0.1},
+        ],
+        "detectors": [{"use": "grounding-dino", "weights": weights["mm-grounding-dino"], "max_train_steps": 0}],
+    }
+    results = synthbench.run(suite, store=tmp_path / "store", out=None, device="cpu", in_process=True)
+    assert not results.failures
+    assert {each.annotator for each in results.judged} == {"words", "tight"}
+    logged = {stage.label: stage.metrics for stage in results.stages if stage.kind == "annotate"}
+    assert logged["annotate test x words"]["grounding-dino"].keys() >= {"references_f1", "references_f1_untuned"}
+    assert logged["annotate test x words"] == logged["annotate real x words"], "tuned on the same references"
+    assert "tightened" in logged["annotate real x tight"]["sam2"]
+    assert len({cell.metrics["AP"] for cell in results.cells}) == 1, "zero-shot, what it is trained on does not matter"
+
+
 def test_importing_the_plugin_is_light() -> None:
     code = "import sys, synthbench_zeroshot; sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'transformers', 'PIL')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
