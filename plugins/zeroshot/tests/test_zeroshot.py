@@ -268,7 +268,7 @@ def test_sam2_says_whose_boxes_it_starts_from() -> None:
 
 
 def detector(checkpoints: dict[str, str], **options: object) -> GroundingDinoDetector:
-    usual: dict[str, object] = {"weights": checkpoints["mm-grounding-dino"], "max_train_steps": 2, "batch_size": 3}
+    usual: dict[str, object] = {"weights": checkpoints["mm-grounding-dino"], "max_train_steps": 2, "batch_size": 2}
     made, problems = configure(GroundingDinoDetector, {**usual, **options})
     assert made is not None, problems
     return made
@@ -291,9 +291,11 @@ def test_fine_tuning_leaves_the_text_backbone(kind: str, weights: dict[str, str]
     from safetensors.numpy import load_file
 
     run = StageRun(tmp_path)
-    options = detector(weights, weights=weights[kind], max_train_steps=12, learning_rate=2e-3, backbone_learning_rate_factor=0.5)
+    options = detector(
+        weights, weights=weights[kind], max_train_steps=8, batch_size=2, learning_rate=2e-3, backbone_learning_rate_factor=0.5
+    )
     options.train(data, run)
-    assert run.metrics["steps"] == 12
+    assert run.metrics["steps"] == 8
     losses = [value for _, value in run.curves["loss"]]
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:2])
     old, new = (load_file(Path(folder) / "model.safetensors") for folder in (weights[kind], tmp_path))
@@ -320,7 +322,7 @@ def test_the_same_seed_gives_the_same_boxes_and_another_seed_others(weights: dic
     found = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         (tmp_path / name).mkdir()
-        options = detector(weights, learning_rate=1e-2)
+        options = detector(weights, learning_rate=1e-2, max_train_steps=1)
         options.train(data, StageRun(tmp_path / name, seed))
         found.append(next(options.predict(tmp_path / name, data.without_boxes(), StageRun(tmp_path))))
     np.testing.assert_array_equal(found[0].xyxy, found[1].xyxy)
