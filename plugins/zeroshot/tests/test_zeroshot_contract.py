@@ -11,6 +11,8 @@ from synthbench.testing import Check, checks_of, contract
 from synthbench.testing.bench import Bench
 from synthbench.testing.checklist import run_check
 
+pytestmark = pytest.mark.slow  # minutes; without weights, only the path to the results is the real one
+
 FOLDER = tempfile.TemporaryDirectory(prefix="zeroshot")  # named here, since the checks' options are, and filled when they run
 WEIGHTS = {kind: str(Path(FOLDER.name) / kind) for kind in ("mm-grounding-dino", "owlv2", "sam2")}
 
