@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from synthbench.contract.hookspecs import Annotator, DataSource, Detector, FeatureSpace, Generator, Locator, hookimpl
     from synthbench.contract.options import EntryName, Weights, option
     from synthbench.contract.training import curve_steps, training_batches
-    from synthbench.contract.types import Boxes, ImageSet, Picture, Run, Sample, SampleRequest, Splits, derive_seed
+    from synthbench.contract.types import Boxes, ImageSet, Picture, Rejected, Run, Sample, SampleRequest, Splits, derive_seed
     from synthbench.contract.weights import (
         check_pickle,
         fetched,
@@ -36,7 +36,7 @@ _HOMES = {
     "contract.hookspecs": ("Annotator", "DataSource", "Detector", "FeatureSpace", "Generator", "Locator", "hookimpl"),
     "contract.options": ("EntryName", "Weights", "option"),
     "contract.training": ("curve_steps", "training_batches"),
-    "contract.types": ("Boxes", "ImageSet", "Picture", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
+    "contract.types": ("Boxes", "ImageSet", "Picture", "Rejected", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
     "contract.weights": (
         "check_pickle",
         "fetched",
@@ -71,6 +71,7 @@ __all__ = [
     "Locator",
     "NoBoxes",
     "Picture",
+    "Rejected",
     "Results",
     "Run",
     "Sample",

@@ -14,7 +14,7 @@ import pluggy
 
 from synthbench.contract.box_sources import BoxSource
 from synthbench.contract.environment import Environment
-from synthbench.contract.types import Boxes, ImageSet, Run, Sample, SampleRequest, Splits
+from synthbench.contract.types import Boxes, ImageSet, Rejected, Run, Sample, SampleRequest, Splits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,8 +162,8 @@ class Annotator(Plugin, Protocol):
             start from each other in a circle.
         """
 
-    def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Yields boxes for each image, in order.
+    def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes | Rejected]:
+        """Yields boxes for each image, in order, or `Rejected` for an image that no detector should be trained on.
 
         When: after `sample` and, if `boxes_from` names a detector or another annotator, after that one's `predict` or `annotate`; on
             the test images, after `load` and whatever gives it boxes there.
@@ -172,8 +172,10 @@ class Annotator(Plugin, Protocol):
             the generators and all options.
         Assume: `images[i].boxes` is what `boxes_from` asks for, with the scores that the detector or annotator gave: None with
             `NoBoxes()`, or if a generator gave none. It is never the truth. `references` are labelled. Boxes are clipped to their
-            image; those without size or of an unknown category are dropped, with a note in the report.
-        Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or anything but Boxes.
+            image; those without size or of an unknown category are dropped, with a note in the report. The report has the number of
+            rejected images by reason, `rejected.json` of the artifact their names. Annotators that start from this one's boxes do
+            not see them, and they do not count when its boxes on the test images are scored.
+        Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or anything but Boxes or Rejected.
         """
 
 

@@ -91,6 +91,16 @@ class Boxes:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """What an annotator yields for an image that nothing should be trained on, in place of its boxes.
+
+    reason: a few words, the same for all images that are rejected for it, such as "more boxes than a reference has".
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """An image file of an image set, with its size in pixels. `boxes` is None if they are unknown or withheld from the stage."""
 
@@ -133,8 +143,8 @@ class ImageSet(Sequence[Picture]):
         """The same pictures without their boxes."""
         return replace(self, pictures=tuple(replace(picture, boxes=None) for picture in self.pictures))
 
-    def with_boxes(self, boxes: Iterable[Boxes]) -> ImageSet:
-        """The same pictures with these boxes, one `Boxes` for each picture, in order. Raises ValueError if the numbers differ."""
+    def with_boxes(self, boxes: Iterable[Boxes | None]) -> ImageSet:
+        """The same pictures with these boxes, one for each picture, in order. Raises ValueError if the numbers differ."""
         pairs = zip(self.pictures, boxes, strict=True)
         return replace(self, pictures=tuple(replace(picture, boxes=its_boxes) for picture, its_boxes in pairs))
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from synthbench.contract.types import Boxes, ImageSet, Sample, SampleRequest
+from synthbench.contract.box_sources import FromAnnotator, box_source_of
+from synthbench.contract.types import Boxes, ImageSet, Rejected, Sample, SampleRequest
 from synthbench.errors import SynthbenchError
 from synthbench.execution.border import Border, counted
 from synthbench.execution.jobs import DATA
 from synthbench.execution.perform import Task
 from synthbench.metrics import measure, precision_recall
-from synthbench.storage.boxes import read_boxes, write_boxes
+from synthbench.storage.boxes import REASON, REJECTED, read_annotations, read_boxes, write_boxes
 from synthbench.storage.coco import read_samples, read_set, write_set
 from synthbench.storage.matches import MATCHES, write_matches
 from synthbench.storage.views import BOXES
+from synthbench.text import cut
 
 HOLDOUT_SEED = 20230600  # any: it only must differ from those of other draws
 
@@ -101,7 +104,7 @@ def train(task: Task) -> None:
     images = task.images("data")
     labelled = images.subset(number for number, picture in enumerate(images) if picture.boxes is not None)
     if len(labelled) < len(images):  # not known to be empty: to learn from them as background would be wrong
-        task.run.note(f"{len(images) - len(labelled)} images that nobody labelled were left out of the training")
+        task.run.note(f"{len(images) - len(labelled)} images without labels, or that an annotator rejected, were left out of the training")
     boxes = sum(len(picture.boxes or ()) for picture in labelled)
     task.facts.update(images=len(labelled), boxes=boxes)
     if not boxes:
@@ -118,8 +121,36 @@ def predict(task: Task) -> None:
 def annotate(task: Task) -> None:
     """Stores an annotator's boxes."""
     images = task.images("images")
-    boxes = store_boxes(task, task.plugin.annotate(images, task.images("references"), task.run), images)
-    task.facts.update(boxes=sum(len(each) for each in boxes), images_without_boxes=sum(not len(each) for each in boxes))
+    is_chained = isinstance(box_source_of(task.plugin), FromAnnotator)  # then images without boxes are those that the other one rejected
+    seen = [number for number, picture in enumerate(images) if picture.boxes is not None or not is_chained]
+    given = images.subset(seen)
+    border = Border(len(images.categories))
+    stored: list[Boxes | None] = [None] * len(images)
+    reasons = dict.fromkeys(sorted({*range(len(images))} - {*seen}), "rejected by the annotator before")
+    annotated = task.plugin.annotate(given, task.images("references"), task.run)
+    yielded: Iterator[Boxes | Rejected] = counted(annotated, len(given), Boxes, Rejected)
+    for number, each in zip(seen, yielded, strict=True):
+        if isinstance(each, Rejected):
+            reasons[number] = cut(each.reason)
+        else:
+            stored[number] = border.boxes(each, images[number].width, images[number].height)
+    border.note(task.run)
+    write_boxes(task.run.workdir / BOXES, stored)
+    note_rejected(task, images, reasons)
+    boxes = [each for each in stored if each is not None]
+    task.facts.update(boxes=sum(map(len, boxes)), images_without_boxes=sum(not len(each) for each in boxes))
+
+
+def note_rejected(task: Task, images: ImageSet, reasons: Mapping[int, str]) -> None:
+    """Stores which images were rejected and why, and says in the report how many. reasons: by the number of the image."""
+    if not reasons:
+        return
+    listed = [{"image": images[number].path.name, "reason": reason} for number, reason in sorted(reasons.items())]
+    (task.run.workdir / REJECTED).write_text(json.dumps(listed, indent=1))
+    counts = Counter(reasons.values())
+    task.facts.update(rejected_images=len(reasons), **{f"{REASON}{reason}": count for reason, count in counts.items()})
+    told = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
+    task.run.note(f"{len(reasons)} of {len(images)} images were rejected, and no detector is trained on them: {told}")
 
 
 def score(task: Task) -> None:
@@ -136,7 +167,11 @@ def score(task: Task) -> None:
 def judge(task: Task) -> None:
     """Precision and recall of an annotator's boxes at IoU 0.5, where there is anything to divide by."""
     truth, predicted, _ = against_truth(task)
+    known = [each is not None for each in read_annotations(task.folder("predictions") / BOXES)]
+    truth, predicted = ([each for each, kept in zip(both, known, strict=True) if kept] for both in (truth, predicted))
     counts = precision_recall(truth, predicted, 0.5)
+    if rejected := known.count(False):
+        task.facts.update(rejected_images=rejected)
     ratios = {"precision": counts.precision, "recall": counts.recall}
     task.facts.update(asdict(counts) | {name: value for name, value in ratios.items() if value is not None})
 

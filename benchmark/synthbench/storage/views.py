@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from synthbench.contract.types import ImageSet
-from synthbench.storage.boxes import read_boxes
+from synthbench.storage.boxes import read_annotations
 from synthbench.storage.coco import read_set
 from synthbench.storage.references import HIDDEN, OWN, ViewRef, find
 from synthbench.storage.store import Store
@@ -21,7 +21,7 @@ def read_view(store: Store, view: ViewRef) -> ImageSet:
         return images.without_boxes()
     if view.boxes == OWN:
         return images
-    return images.with_boxes(read_boxes(find(store, view.boxes).folder / BOXES)[: view.first])
+    return images.with_boxes(read_annotations(find(store, view.boxes).folder / BOXES)[: view.first])
 
 
 def read_views(store: Store, views: Iterable[ViewRef]) -> ImageSet:
