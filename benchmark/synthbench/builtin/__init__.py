@@ -93,7 +93,7 @@ class Review:
     name: ClassVar[str] = "review"
     version: ClassVar[int] = 1
     license: ClassVar[str] = "Apache-2.0"
-    smoke_options: ClassVar[Mapping[str, object]] = {"annotator": "any"}
+    smoke_options: ClassVar[Mapping[str, object]] = {"annotator": "native"}
     seeded: ClassVar[bool] = False
 
     annotator: EntryName
