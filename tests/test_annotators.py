@@ -138,7 +138,7 @@ def test_rejected_images_are_trained_on_by_no_detector(tmp_path: Path) -> None:
         '{ use = "fake-shrink", annotator = "review" }]'
     )
     changes = (annotators, "mix=[]", "images=12", "references=2", 'baselines=["references"]')
-    results = synthbench.run(SUITE, changes=changes, store=tmp_path / "store", out=None, device="cpu", in_process=True)
+    results = synthbench.run(SUITE, changes=changes, store=tmp_path / "store", out=tmp_path, device="cpu", in_process=True)
     assert not results.failures
     native, review, shrunk = results.generated
     assert native.rejected == {}
@@ -150,6 +150,7 @@ def test_rejected_images_are_trained_on_by_no_detector(tmp_path: Path) -> None:
     assert trained["train threshold on paint x review"] == 12 - sum(review.rejected.values())
     notes = [note for stage in results.stages if stage.label == "annotate paint x review" for note in stage.notes]
     assert any(note.startswith(f"{sum(review.rejected.values())} of 12 images were rejected") for note in notes)
+    assert f"annotate paint x review: {sum(review.rejected.values())} of 12 images were rejected" in (tmp_path / "squares.md").read_text()
     (file,) = [
         file
         for file in (tmp_path / "store" / "annotate").glob("*/*/rejected.json")
