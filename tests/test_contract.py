@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from synthbench.contract.options import is_weights, option_types
+from synthbench.contract.stages import PluginKind
+from synthbench.contract.weights import is_hub_id
 from synthbench.registry import installed
 from synthbench.testing import contract, run_checks
 from synthbench.testing.toys import CATEGORIES, FEW, MANY, painted
@@ -21,8 +24,23 @@ NEED_DATA = {
 }
 """`coco` needs a folder and has its test below; those that fetch their data have theirs in their distribution."""
 
+
+def starts_from_the_hub(kind: PluginKind, name: str) -> bool:
+    """Whether a plugin's checks need weights from the hub. Its own tests have small ones."""
+    cls = installed().get(kind, name).cls
+    weights = [option for option, its_type in option_types(cls).items() if is_weights(its_type)]
+    return any(is_hub_id(configured_default(cls, option)) for option in weights)
+
+
+def configured_default(cls: type, option: str) -> str:
+    """The value of an option in the checks of a plugin."""
+    smoke: dict[str, object] = getattr(cls, "smoke_options", {})
+    return str(smoke.get(option, getattr(cls, option, "")))
+
+
+# A test for each.
 for kind, name in sorted(installed().found):
-    if (kind, name) not in NEED_DATA:
+    if (kind, name) not in NEED_DATA and not starts_from_the_hub(kind, name):
         test = contract(kind, name)
         globals()[f"test_{kind}_{name}".replace("-", "_")] = pytest.mark.slow(test) if (kind, name) in SLOW else test
 del test

@@ -46,7 +46,7 @@ def plan_with(info: PluginInfo, options: Mapping[str, Any], store: LocalStore) -
     if info.kind == "data-source":
         content["data"] = {key: value for key, value in table.items() if key != "name"}
     elif info.kind == "annotator":
-        content["annotators"] = [table]
+        content["annotators"] = [*([{"use": "native"}] if options.get("annotator") else []), table]
     else:
         content[TABLES[info.kind]] = [table]
     return make_plan(read_suite(content, installed()), installed(), store)

@@ -104,6 +104,27 @@ def test_the_teachers_model_is_that_of_the_references_cell(plan_of: PlanOf) -> N
     assert boxes.stage.reads["fitted"] is cell.train
 
 
+@pytest.mark.parametrize("first", ["native", "teacher"])
+def test_an_annotator_starts_from_the_boxes_of_another(first: str, plan_of: PlanOf) -> None:
+    teacher = '{ use = "teacher", detector = "threshold" }'
+    two = f'{{ use = "fake-shrink", annotator = "{first}", name = "once" }}, {{ use = "fake-shrink", annotator = "once", name = "twice" }}'
+    plan = plan_of(f'annotators=[{{ use = "native" }}, {teacher}, {two}]')
+    for where in ("paint", "test"):
+        chain = []
+        last = stage(plan, f"annotate {where} x twice")
+        while isinstance(boxes := last.views["images"][0].boxes, BoxesOf) and boxes.stage.kind == "annotate":
+            chain.append(boxes.stage.label)
+            assert boxes.stage.views["images"][0].images is last.views["images"][0].images
+            last = boxes.stage
+        assert chain == [f"annotate {where} x once", f"annotate {where} x {first}"]
+    judged = {(each.annotator, each.generator) for each in plan.judged}
+    assert ("twice", "paint" if first == "native" else "") in judged, "the generator's boxes on the test images are where it starts"
+    assert changed(plan, plan_of(f'annotators=[{{ use = "native" }}, {teacher}, {two}]', "annotators.once.by=2")) >= {
+        "annotate paint x once",
+        "annotate paint x twice",
+    }
+
+
 def test_more_images_do_not_fit_again(plan_of: PlanOf) -> None:
     told = changed(plan_of(), plan_of("images=8"))
     assert "sample paint" in told

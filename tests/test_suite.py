@@ -92,6 +92,37 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_annotators_start_from_each_other_in_no_circle(tmp_path: Path) -> None:
+    annotators = """
+        baselines = ["real", "real x last"]
+        [[generators]]
+        use = "fake-paint"
+        [[annotators]]
+        use = "native"
+        [[annotators]]
+        use = "fake-shrink"
+        annotator = "nativ"
+        [[annotators]]
+        use = "fake-shrink"
+        name = "one"
+        annotator = "two"
+        [[annotators]]
+        use = "fake-shrink"
+        name = "two"
+        annotator = "one"
+        [[annotators]]
+        use = "fake-shrink"
+        name = "last"
+        annotator = "native"
+        """
+    assert problems(annotators + DATA + DETECTOR, tmp_path) == [
+        "annotators.fake-shrink: its boxes come from the annotator 'nativ', which is not in this suite, did you mean 'native'?",
+        "annotators.one: its boxes come from itself in the end: one <- two <- one; name one with other boxes",
+        "annotators.two: its boxes come from itself in the end: two <- one <- two; name one with other boxes",
+        "baselines: 'real x last': native takes over a generator's boxes, and real images have none",
+    ]
+
+
 def test_two_entries_of_one_plugin_need_names(tmp_path: Path) -> None:
     assert problems(DATA + DETECTOR + DETECTOR, tmp_path) == [
         "detectors: the name 'fake-threshold' is used twice; give one of them another with name = …"

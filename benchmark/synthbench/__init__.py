@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # not from typing: importing this package takes next to no time
 if TYPE_CHECKING:
-    from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, FromPeople, NoBoxes
+    from synthbench.contract.box_sources import BoxSource, FromAnnotator, FromDetector, FromGenerator, FromPeople, NoBoxes
     from synthbench.contract.environment import Environment
     from synthbench.contract.fetching import RemoteFile
     from synthbench.contract.hookspecs import (
@@ -26,7 +26,18 @@ if TYPE_CHECKING:
     from synthbench.contract.options import EntryName, Weights, option
     from synthbench.contract.remote import Remote
     from synthbench.contract.training import curve_steps, training_batches
-    from synthbench.contract.types import Boxes, ImageSet, Picture, PublishedScore, Run, Sample, SampleRequest, Splits, derive_seed
+    from synthbench.contract.types import (
+        Boxes,
+        ImageSet,
+        Picture,
+        PublishedScore,
+        Rejected,
+        Run,
+        Sample,
+        SampleRequest,
+        Splits,
+        derive_seed,
+    )
     from synthbench.contract.unpacking import unpack
     from synthbench.contract.weights import (
         check_pickle,
@@ -46,7 +57,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "contract.box_sources": ("BoxSource", "FromDetector", "FromGenerator", "FromPeople", "NoBoxes"),
+    "contract.box_sources": ("BoxSource", "FromAnnotator", "FromDetector", "FromGenerator", "FromPeople", "NoBoxes"),
     "contract.environment": ("Environment",),
     "contract.fetching": ("RemoteFile",),
     "contract.hookspecs": (
@@ -64,7 +75,18 @@ _HOMES = {
     "contract.options": ("EntryName", "Weights", "option"),
     "contract.remote": ("Remote",),
     "contract.training": ("curve_steps", "training_batches"),
-    "contract.types": ("Boxes", "ImageSet", "Picture", "PublishedScore", "Run", "Sample", "SampleRequest", "Splits", "derive_seed"),
+    "contract.types": (
+        "Boxes",
+        "ImageSet",
+        "Picture",
+        "PublishedScore",
+        "Rejected",
+        "Run",
+        "Sample",
+        "SampleRequest",
+        "Splits",
+        "derive_seed",
+    ),
     "contract.unpacking": ("unpack",),
     "contract.weights": (
         "check_pickle",
@@ -96,6 +118,7 @@ __all__ = [
     "Experiment",
     "Exporter",
     "FeatureSpace",
+    "FromAnnotator",
     "FromDetector",
     "FromGenerator",
     "FromPeople",
@@ -106,6 +129,7 @@ __all__ = [
     "OnnxInput",
     "Picture",
     "PublishedScore",
+    "Rejected",
     "Remote",
     "RemoteFile",
     "Results",

@@ -23,6 +23,7 @@ SHIPPED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
         "rivals": (("generator", "copy-paste"), ("generator", "augment"), ("generator", "repeat")),
         "yolov8": (("detector", "yolov8"),),
         "yolox": (("detector", "yolox"),),
+        "zeroshot": (*(("annotator", name) for name in ("grounding-dino", "owlv2", "sam2")), ("detector", "grounding-dino")),
     }
 )
 """By the extra of the distribution `synthbench`: kind and name of each plugin and checkpoint in `synthbench-EXTRA`."""

@@ -7,19 +7,34 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
-from synthbench import Boxes, ImageSet, Run, Sample, SampleRequest, Splits, SynthbenchError, Weights, find_weights, hookimpl, option
+from synthbench import (
+    Boxes,
+    BoxSource,
+    EntryName,
+    FromAnnotator,
+    ImageSet,
+    Run,
+    Sample,
+    SampleRequest,
+    Splits,
+    SynthbenchError,
+    Weights,
+    find_weights,
+    hookimpl,
+    option,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from synthbench.contract.hookspecs import DataSource, Detector, Generator
+    from synthbench.contract.hookspecs import Annotator, DataSource, Detector, Generator
 
 SUITE = Path(__file__).with_name("squares.toml")
 SIDE = 40
@@ -95,6 +110,32 @@ def paint_palette(folder: Path, count: int, run: Run) -> None:
         if not path.exists():
             time.sleep(0.02)
             path.write_text(str((run.seed + number) % 3))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrink:
+    """Another annotator's boxes, without `by` pixels at each side."""
+
+    name: ClassVar[str] = "fake-shrink"
+    version: ClassVar[int] = 1
+    license: ClassVar[str] = "Apache-2.0"
+    smoke_options: ClassVar[Mapping[str, object]] = {"annotator": "native"}
+    seeded: ClassVar[bool] = False
+
+    annotator: EntryName
+    by: float = 1.0
+
+    @property
+    def boxes_from(self) -> BoxSource:
+        return FromAnnotator(self.annotator)
+
+    def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:
+        import numpy as np
+
+        for picture in run.track(images, "annotate"):
+            assert picture.boxes is not None, "the other annotator's"
+            inwards = self.by * np.array([1, 1, -1, -1])
+            yield Boxes.of(picture.boxes.xyxy + inwards, picture.boxes.labels, picture.boxes.scores)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,6 +352,11 @@ def synthbench_data_sources() -> Sequence[type[DataSource]]:
 @hookimpl
 def synthbench_generators() -> Sequence[type[Generator]]:
     return (Paint, Stamps)
+
+
+@hookimpl
+def synthbench_annotators() -> Sequence[type[Annotator]]:
+    return (Shrink,)
 
 
 @hookimpl

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
-from synthbench.contract.box_sources import BoxSource, FromDetector, FromGenerator, FromPeople
+from synthbench.contract.box_sources import BoxSource, FromAnnotator, FromDetector, FromGenerator, FromPeople
 from synthbench.contract.hookspecs import Annotator, DataSource, hookimpl
 from synthbench.contract.options import EntryName
 from synthbench.data.coco import CocoFolder
 
 if TYPE_CHECKING:
-    from synthbench.contract.types import Boxes, ImageSet, Run
+    from synthbench.contract.types import Boxes, ImageSet, Rejected, Run
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -113,6 +113,43 @@ class Human:
         return take_over(images, run)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """Another annotator's boxes without those that are unlike the references', and without images whose number of boxes is."""
+
+    name: ClassVar[str] = "review"
+    version: ClassVar[int] = 1
+    license: ClassVar[str] = "Apache-2.0"
+    smoke_options: ClassVar[Mapping[str, object]] = {"annotator": "native"}
+    seeded: ClassVar[bool] = False
+
+    annotator: EntryName
+    """The name of the annotator in the suite whose boxes are reviewed."""
+    score_threshold: Share = 0.0
+    """Boxes with a lower score are dropped."""
+    size_factor: Annotated[float, Meta(ge=1)] = 2.0
+    """A box may be this many times larger than the largest box of its category in the references, or smaller than the smallest; others
+    are dropped. A size is the root of an area as a share of the root of the image's. Categories without references are not judged."""
+    count_factor: Annotated[float, Meta(ge=1)] = 2.0
+    """An image may have this many times as many boxes as the reference with the most, or as few as that with the fewest, divided by
+    it; others are rejected. Counted after boxes were dropped."""
+
+    @property
+    def boxes_from(self) -> BoxSource:
+        """The annotator of the suite."""
+        return FromAnnotator(self.annotator)
+
+    def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes | Rejected]:
+        """Yields the boxes that are kept, as they are, or `Rejected`.
+
+        Logs how many boxes were dropped for each reason; `dropped.json` lists them.
+        Raises SynthbenchError if the references have no boxes to compare with.
+        """
+        from synthbench.builtin.reviewing import review
+
+        return review(self, images, references, run)
+
+
 @hookimpl
 def synthbench_data_sources() -> Sequence[type[DataSource]]:
     """The data source `coco`."""
@@ -121,5 +158,5 @@ def synthbench_data_sources() -> Sequence[type[DataSource]]:
 
 @hookimpl
 def synthbench_annotators() -> Sequence[type[Annotator]]:
-    """The annotators `teacher`, `native` and `human`."""
-    return (Teacher, Native, Human)
+    """The annotators `teacher`, `native` and `human`, and `review`, which selects among another one's boxes and images."""
+    return (Teacher, Native, Human, Review)

@@ -13,6 +13,13 @@ class FromDetector:
 
 
 @dataclass(frozen=True)
+class FromAnnotator:
+    """Those that another annotator gives the same images, to improve or select them. name: its entry in the suite."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class FromGenerator:
     """Those that the generator yields with its images."""
 
@@ -31,8 +38,8 @@ class NoBoxes:
     """None: the annotator finds the objects by itself."""
 
 
-BoxSource = FromDetector | FromGenerator | FromPeople | NoBoxes
-EXPECTED = "FromDetector(NAME), FromGenerator(), FromPeople() or NoBoxes()"
+BoxSource = FromDetector | FromAnnotator | FromGenerator | FromPeople | NoBoxes
+EXPECTED = "FromDetector(NAME), FromAnnotator(NAME), FromGenerator(), FromPeople() or NoBoxes()"
 
 
 def box_source_of(annotator: object) -> BoxSource:

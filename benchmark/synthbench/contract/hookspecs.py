@@ -14,7 +14,7 @@ import pluggy
 
 from synthbench.contract.box_sources import BoxSource
 from synthbench.contract.environment import Environment
-from synthbench.contract.types import Boxes, DataCheck, ImageSet, Run, Sample, SampleRequest, Splits
+from synthbench.contract.types import Boxes, DataCheck, ImageSet, Rejected, Run, Sample, SampleRequest, Splits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -194,28 +194,31 @@ class Annotator(Plugin, Protocol):
 
     @property
     def boxes_from(self) -> BoxSource:
-        """Whose boxes the images come with: `FromGenerator()`, `FromDetector(NAME)` with an entry of the suite, `FromPeople()`, which
-        waits until people have drawn them, or `NoBoxes()`.
+        """Whose boxes the images come with: `FromGenerator()`, `NoBoxes()`, `FromDetector(NAME)` or `FromAnnotator(NAME)` with an
+        entry of the suite, or `FromPeople()`, which waits until people have drawn them.
 
         When: while the suite is read and planned, and in the worker.
         How often: several times.
         Assume: it depends on the options alone.
-        Raises: the core adds to the suite's errors if it is anything else, or if the suite has no such detector.
+        Raises: the core adds to the suite's errors if it is anything else, or if the suite has no such entry, and if annotators
+            start from each other in a circle.
         """
 
-    def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes]:
-        """Yields boxes for each image, in order.
+    def annotate(self, images: ImageSet, references: ImageSet, run: Run) -> Iterator[Boxes | Rejected]:
+        """Yields boxes for each image, in order, or `Rejected` for an image that no detector should be trained on.
 
-        When: after `sample` and, if `boxes_from` names a detector, after that detector's `predict`; on the test images, after
-            `load` and whatever gives it boxes there.
+        When: after `sample` and, if `boxes_from` names a detector or another annotator, after that one's `predict` or `annotate`; on
+            the test images, after `load` and whatever gives it boxes there.
         How often: once for each generator's images, and once for the test images, to be scored against the truth; with
             `FromGenerator()`, on the test images of each generator that has `locate`, and with `FromPeople()` on none. Each time
             for the references, the seed of the generators and all options.
-        Assume: `images[i].boxes` is what `boxes_from` asks for, with the scores that the detector gave: None with `NoBoxes()`, or
-            if a generator gave none; with `FromPeople()`, images that nobody looked at are left out. It is never the truth.
-            `references` are labelled. Boxes are clipped to their image; those without size or of an unknown category are dropped, with
-            a note in the report.
-        Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or anything but Boxes.
+        Assume: `images[i].boxes` is what `boxes_from` asks for, with the scores that the detector or annotator gave: None with
+            `NoBoxes()`, or if a generator gave none; with `FromPeople()`, images that nobody looked at are left out. It is never the
+            truth. `references` are labelled. Boxes are clipped to their image; those without size or of an unknown category are
+            dropped, with a note in the report. The report has the number of rejected images by reason, `rejected.json` of the
+            artifact their names. Annotators that start from this one's boxes do not see them, and they do not count when its boxes on
+            the test images are scored.
+        Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or anything but Boxes or Rejected.
         """
 
 

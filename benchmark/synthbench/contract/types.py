@@ -91,6 +91,16 @@ class Boxes:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """What an annotator yields for an image that nothing should be trained on, in place of its boxes.
+
+    reason: a few words, the same for all images that are rejected for it, such as "more boxes than a reference has".
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """An image file of an image set, with its size in pixels. `boxes` is None if they are unknown or withheld from the stage."""
 

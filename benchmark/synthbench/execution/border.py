@@ -93,18 +93,19 @@ def _exact(boxes: Boxes, xyxy: NDArray[np.float64]) -> Boxes:
     return replace(boxes, xyxy=xyxy, scores=boxes.scores.astype(np.float64))
 
 
-def counted(items: Iterable[object], expected: int | None, kind: type[Item]) -> Iterator[Item]:
-    """Passes on what a plugin yields; expected: how many, None if any number will do.
+def counted(items: Iterable[object], expected: int | None, *kinds: type[Item]) -> Iterator[Item]:
+    """Passes on what a plugin yields; expected: how many, None if any number will do. kinds: what it may yield.
 
     Raises SynthbenchError if it yields something else, or more or fewer.
     """
-    what = {Sample: "images", Boxes: "boxes"}.get(kind, "vectors")
+    what = {Sample: "images", Boxes: "boxes"}.get(kinds[0], "vectors")
     number = 0
     for number, item in enumerate(items, start=1):
         if expected is not None and number > expected:
             raise SynthbenchError(f"the plugin yielded more than the {expected} {what} that it was asked for")
-        if not isinstance(item, kind):
-            raise SynthbenchError(f"the plugin yielded a {type(item).__name__}, expected {kind.__name__}")
+        if not isinstance(item, kinds):
+            expectation = " or ".join(kind.__name__ for kind in kinds)
+            raise SynthbenchError(f"the plugin yielded a {type(item).__name__}, expected {expectation}")
         yield item
     if expected is not None and number < expected:
         raise SynthbenchError(f"the plugin yielded {number} of the {expected} {what} that it was asked for")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from synthbench.contract.box_sources import FromPeople, box_source_of
-from synthbench.contract.types import Boxes, ImageSet, Sample, SampleRequest
+from synthbench.contract.box_sources import FromAnnotator, FromPeople, box_source_of
+from synthbench.contract.types import Boxes, ImageSet, Rejected, Sample, SampleRequest
 from synthbench.errors import SynthbenchError
 from synthbench.execution.border import Border, counted
 from synthbench.execution.jobs import DATA, FEATURES
 from synthbench.execution.perform import Task
 from synthbench.metrics import measure, precision_recall
-from synthbench.storage.boxes import read_boxes, write_boxes
+from synthbench.storage.boxes import REASON, REJECTED, read_known_boxes, write_boxes
 from synthbench.storage.coco import read_samples, read_set, write_set
 from synthbench.storage.matches import MATCHES, write_matches
 from synthbench.storage.views import BOXES
+from synthbench.text import cut
 
 HOLDOUT_SEED = 20230600  # any: it only must differ from those of other draws
 
@@ -113,7 +115,7 @@ def train(task: Task) -> None:
     images = task.images("data")
     labelled = images.subset(number for number, picture in enumerate(images) if picture.boxes is not None)
     if len(labelled) < len(images):  # not known to be empty: to learn from them as background would be wrong
-        task.run.note(f"{len(images) - len(labelled)} images that nobody labelled were left out of the training")
+        task.run.note(f"{len(images) - len(labelled)} images without labels, or that an annotator rejected, were left out of the training")
     boxes = sum(len(picture.boxes or ()) for picture in labelled)
     task.facts.update(images=len(labelled), boxes=boxes)
     if not boxes:
@@ -134,21 +136,40 @@ def predict(task: Task) -> None:
 def annotate(task: Task) -> None:
     """Stores an annotator's boxes."""
     images = task.images("images")
-    if isinstance(box_source_of(task.plugin), FromPeople) and any(picture.boxes is None for picture in images):
-        boxes = annotate_some(task, images)
-    else:
-        boxes = store_boxes(task, task.plugin.annotate(images, task.images("references"), task.run), images)
-    task.facts.update(boxes=sum(len(each) for each in boxes), images_without_boxes=sum(not len(each) for each in boxes))
+    source = box_source_of(task.plugin)
+    has_gaps = isinstance(source, FromAnnotator | FromPeople)  # images that the other annotator rejected, or that nobody looked at
+    seen = [number for number, picture in enumerate(images) if picture.boxes is not None or not has_gaps]
+    unseen = sorted({*range(len(images))} - {*seen})
+    reasons = dict.fromkeys(unseen, "rejected by the annotator before") if isinstance(source, FromAnnotator) else {}
+    given = images.subset(seen)
+    border = Border(len(images.categories))
+    stored: list[Boxes | None] = [None] * len(images)
+    annotated = task.plugin.annotate(given, task.images("references"), task.run)
+    yielded: Iterator[Boxes | Rejected] = counted(annotated, len(given), Boxes, Rejected)
+    for number, each in zip(seen, yielded, strict=True):
+        if isinstance(each, Rejected):
+            reasons[number] = cut(each.reason)
+        else:
+            stored[number] = border.boxes(each, images[number].width, images[number].height)
+    border.note(task.run)
+    write_boxes(task.run.workdir / BOXES, stored)
+    note_rejected(task, images, reasons)
+    if unseen and isinstance(source, FromPeople):
+        task.facts.update(unlabelled_images=len(unseen))
+    boxes = [each for each in stored if each is not None]
+    task.facts.update(boxes=sum(map(len, boxes)), images_without_boxes=sum(not len(each) for each in boxes))
 
 
-def annotate_some(task: Task, images: ImageSet) -> list[Boxes]:
-    """Stores an annotator's boxes of the images that people have looked at; the others stay without, and in no training."""
-    known = images.subset(number for number, picture in enumerate(images) if picture.boxes is not None)
-    boxes = store_boxes(task, task.plugin.annotate(known, task.images("references"), task.run), known)
-    rest = iter(boxes)
-    write_boxes(task.run.workdir / BOXES, [None if picture.boxes is None else next(rest) for picture in images])
-    task.facts.update(unlabelled_images=len(images) - len(known))
-    return boxes
+def note_rejected(task: Task, images: ImageSet, reasons: Mapping[int, str]) -> None:
+    """Stores which images were rejected and why, and says in the report how many. reasons: by the number of the image."""
+    if not reasons:
+        return
+    listed = [{"image": images[number].path.name, "reason": reason} for number, reason in sorted(reasons.items())]
+    (task.run.workdir / REJECTED).write_text(json.dumps(listed, indent=1))
+    counts = Counter(reasons.values())
+    task.facts.update(rejected_images=len(reasons), **{f"{REASON}{reason}": count for reason, count in counts.items()})
+    told = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
+    task.run.note(f"{len(reasons)} of {len(images)} images were rejected, and no detector is trained on them: {told}")
 
 
 def score(task: Task) -> None:
@@ -157,7 +178,7 @@ def score(task: Task) -> None:
     Stores the matches as well, from which AP of resampled test images is computed (`metrics.bootstrap`).
     """
     truth, predicted, categories = against_truth(task)
-    matches, figures = measure(truth, predicted, categories)
+    matches, figures = measure(truth, [each or Boxes.none() for each in predicted], categories)
     write_matches(task.run.workdir / MATCHES, matches)
     task.facts.update(figures)
 
@@ -165,7 +186,10 @@ def score(task: Task) -> None:
 def judge(task: Task) -> None:
     """Precision and recall of an annotator's boxes at IoU 0.5, where there is anything to divide by."""
     truth, predicted, _ = against_truth(task)
-    counts = precision_recall(truth, predicted, 0.5)
+    pairs = [(true, found) for true, found in zip(truth, predicted, strict=True) if found is not None]
+    counts = precision_recall([true for true, _ in pairs], [found for _, found in pairs], 0.5)
+    if rejected := len(predicted) - len(pairs):
+        task.facts.update(rejected_images=rejected)
     ratios = {"precision": counts.precision, "recall": counts.recall}
     task.facts.update(asdict(counts) | {name: value for name, value in ratios.items() if value is not None})
 
@@ -179,8 +203,10 @@ def store_boxes(task: Task, boxes: Iterable[object], images: ImageSet) -> list[B
     return stored
 
 
-def against_truth(task: Task) -> tuple[list[Boxes], list[Boxes], int]:
-    """The true boxes of the test images or of the held-out ones, the predicted ones, and the number of categories."""
+def against_truth(task: Task) -> tuple[list[Boxes], list[Boxes | None], int]:
+    """The true boxes of the test images or of the held-out ones, the predicted ones, None for an image that an annotator rejected, and
+    the number of categories.
+    """
     images = split_train(task, "truth")[1] if task.job.parameters.get("holdout") else read_set(task.folder("truth") / "test")
     truth = [picture.boxes or Boxes.none() for picture in images]
-    return truth, read_boxes(task.folder("predictions") / BOXES), len(images.categories)
+    return truth, read_known_boxes(task.folder("predictions") / BOXES), len(images.categories)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synthbench.contract.box_sources import FromDetector, FromGenerator, FromPeople, box_source_of
+from synthbench.contract.box_sources import FromAnnotator, FromDetector, FromGenerator, FromPeople, box_source_of
 from synthbench.contract.types import derive_seed
 from synthbench.planning.people import LABELS, Labelling, People
 from synthbench.planning.stage import METRICS_VERSION, SIMILARITY_VERSION, BoxesOf, HiddenBoxes, OwnBoxes, Stage, View
@@ -238,6 +238,11 @@ class Planner:
             references = Draw(references=draw.references)
             trained = self.train(detector, REFERENCES, (self.references(references),), references, seed_of(draw))
             images = replace(images, boxes=BoxesOf(self.predict(detector, trained, images, where)))
+        elif isinstance(source, FromAnnotator):
+            first = self.annotate(self.suite.annotator(source.name), images, where, draw, generator)
+            if first is None:
+                return None
+            images = replace(images, boxes=BoxesOf(first))
         elif isinstance(source, FromGenerator):
             after = self.asked(generator) if generator else ()
             if images.images.kind == "sample":
@@ -410,7 +415,7 @@ def make_plan(suite: Suite, registry: Registry, store: Store, labels: Path = LAB
 
 def generators_of(annotator: Entry, suite: Suite) -> tuple[Entry | None, ...]:
     """The generators whose boxes an annotator takes over for a row; one None for an annotator that takes none over."""
-    if not isinstance(box_source_of(annotator.plugin), FromGenerator):
+    if not isinstance(suite.box_source(annotator), FromGenerator):
         return (None,)
     used = {each.generator for each in generated_sets(suite) if each.annotator == annotator.name}
     return tuple(generator for generator in suite.generators if generator.name in used)

@@ -22,6 +22,7 @@ from synthbench.results.describe import describe_data, describe_draw, describe_s
 from synthbench.results.labelled import describe_labelled
 from synthbench.results.prove import prove
 from synthbench.results.similarity import describe_similarity
+from synthbench.storage.boxes import REASON
 from synthbench.storage.coco import read_groups
 from synthbench.storage.matches import MATCHES, read_matches
 from synthbench.storage.references import find
@@ -149,6 +150,9 @@ def describe_generated(planned: PlannedSet, state: RunState) -> model.Generated:
         generator=row.generator,
         annotator=row.annotator,
         draw=describe_draw(planned.draw),
+        rejected={
+            name.removeprefix(REASON): int(value) for name, value in facts.items() if name.startswith(REASON) and isinstance(value, int)
+        },
         metrics={plugin: metrics for record in records for plugin, metrics in record.metrics.items()},
         **{name: count(value) for name, value in whole.items()},
     )

@@ -195,12 +195,17 @@ class Generated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     images: int | None = None
     boxes: int | None = None
     images_without_boxes: int | None = None
+    rejected: dict[str, int] = {}
+    """How many images the annotator rejected, by reason. They are among `images`, and no detector is trained on them."""
     metrics: dict[str, dict[str, Value]] = {}
     """What the plugins logged, by plugin."""
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An annotator's boxes on the test images against the truth, at IoU 0.5. generator: whose boxes they are, or empty."""
+    """An annotator's boxes on the test images against the truth, at IoU 0.5. generator: whose boxes they are, or empty.
+
+    rejected_images: those that it rejected, which are not among the others.
+    """
 
     annotator: str
     generator: str
@@ -210,6 +215,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     misses: int | None = None
     precision: float | None = None
     recall: float | None = None
+    rejected_images: int = 0
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,7 +1,8 @@
 """Boxes of many images in one file, exact: `.npz` with flat arrays and the number of boxes of each image.
 
 For I images with N boxes: counts int64 (I,), xyxy float64 (N, 4), labels int64 (N,), scores float64 (N,), crowd bool (N,).
-unknown bool (I,): the images whose boxes nobody knows, which differs from no boxes; left out if there are none.
+unknown bool (I,): the images that have none to train on, which differs from no boxes: nobody looked at them, or an annotator rejected
+them; left out if there are none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Any
 import numpy as np
 
 from synthbench.contract.types import Boxes
+
+REJECTED, REASON = "rejected.json", "rejected."
+"""The file that lists rejected images with their reasons, and how the names of facts about them begin."""
 
 
 def write_boxes(path: Path, boxes: Iterable[Boxes | None]) -> int:

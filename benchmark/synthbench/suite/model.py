@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from synthbench.contract.box_sources import BoxSource, FromAnnotator, box_source_of
 from synthbench.contract.stages import PluginKind
 from synthbench.registry import PluginInfo
 from synthbench.suite.training_sets import Seeds, TrainingSet
@@ -136,6 +137,11 @@ class Suite:
     def annotator(self, name: str) -> Entry:
         """The annotator entry of this name."""
         return next(entry for entry in self.annotators if entry.name == name)
+
+    def box_source(self, annotator: Entry) -> BoxSource:
+        """Whose boxes an annotator starts from in the end: of annotators that start from others', the first one's."""
+        source = box_source_of(annotator.plugin)
+        return self.box_source(self.annotator(source.name)) if isinstance(source, FromAnnotator) else source
 
     def detector(self, name: str) -> Entry:
         """The detector entry of this name."""

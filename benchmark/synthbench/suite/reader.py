@@ -21,12 +21,11 @@ import copy
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from synthbench.contract.box_sources import FromDetector, FromGenerator, FromPeople, box_source_of
+from synthbench.contract.box_sources import BoxSource, FromAnnotator, FromDetector, FromGenerator, FromPeople, box_source_of
 from synthbench.contract.options import configure
 from synthbench.contract.stages import PluginKind
 from synthbench.errors import SuiteError, SynthbenchError, suggest
@@ -97,7 +96,7 @@ class Reader:
         if not content.get("detectors"):
             self.wrong("detectors", "missing: a suite needs at least one [[detectors]] table")
         names = {table: self.names(table, content.get(table, [])) for table in TABLES}
-        self.check_box_sources(entries["annotators"], names["detectors"], settings.baselines)
+        self.check_box_sources(entries["annotators"], names, settings.baselines)
         able = [entry.name for entry in entries["detectors"] if hasattr(entry.plugin, "features")]
         if settings.features and settings.features not in able:
             choice = f"can be {' or '.join(able)}" if able else "and none of its detectors can"
@@ -191,36 +190,41 @@ class Reader:
             self.wrong(table, f"the name '{name}' is used twice; give one of them another with name = …")
         return names
 
-    def check_box_sources(self, annotators: Sequence[Entry], detectors: Sequence[str], baselines: Sequence[str]) -> None:
-        """Whether the boxes that annotators ask for exist in this suite."""
+    def check_box_sources(self, annotators: Sequence[Entry], names: Mapping[str, list[str]], baselines: Sequence[str]) -> None:
+        """Whether the boxes that annotators ask for exist in this suite. names: of the entries of each table."""
+        sources: dict[str, BoxSource] = {}
         for annotator in annotators:
+            key = f"annotators.{annotator.name}"
             try:
-                source = box_source_of(annotator.plugin)
+                source = sources[annotator.name] = box_source_of(annotator.plugin)
             except ValueError as error:
-                self.wrong(f"annotators.{annotator.name}", str(error))
+                self.wrong(key, str(error))
+                continue
             except Exception as error:  # a property of the plugin's
-                self.wrong(f"annotators.{annotator.name}", f"boxes_from: {type(error).__name__}: {error}")
-            else:
-                if isinstance(source, FromDetector) and source.name not in detectors:
-                    problem = f"its boxes come from the detector '{source.name}', which is not in this suite"
-                    self.wrong(f"annotators.{annotator.name}", problem + suggest(source.name, detectors))
-                if isinstance(source, FromPeople):
-                    self.check_pre_labels(annotator, source.pre_labels, annotators)
-                    if (name := labelled(annotator.name).name) in baselines:
-                        self.wrong("baselines", f"'{name}': people label generated images only; the real ones have boxes")
-                if isinstance(source, FromGenerator) and (name := labelled(annotator.name).name) in baselines:
-                    self.wrong("baselines", f"'{name}': {annotator.name} takes over a generator's boxes, and real images have none")
+                self.wrong(key, f"boxes_from: {type(error).__name__}: {error}")
+                continue
+            if isinstance(source, FromDetector | FromAnnotator):
+                kind = "detector" if isinstance(source, FromDetector) else "annotator"
+                if source.name not in names[f"{kind}s"]:
+                    problem = f"its boxes come from the {kind} '{source.name}', which is not in this suite"
+                    self.wrong(key, problem + suggest(source.name, names[f"{kind}s"]))
+        by_themselves = [name for name in sources if not isinstance(sources.get(way_of_boxes(name, sources)[-1]), FromPeople)]
+        for name, source in sources.items():
+            if isinstance(source, FromPeople) and source.pre_labels and source.pre_labels not in by_themselves:
+                problem = f"'{source.pre_labels}' is no annotator of this suite that draws boxes by itself"
+                self.wrong(f"annotators.{name}.pre_labels", problem + suggest(source.pre_labels, by_themselves))
+            way = way_of_boxes(name, sources)
+            if way[-1] in way[:-1]:
+                self.wrong(f"annotators.{name}", f"its boxes come from itself in the end: {' <- '.join(way)}; name one with other boxes")
+            elif isinstance(sources.get(way[-1]), FromPeople) and (row := labelled(name).name) in baselines:
+                self.wrong("baselines", f"'{row}': people label generated images only; the real ones have boxes")
+            elif isinstance(sources.get(way[-1]), FromGenerator) and (row := labelled(name).name) in baselines:
+                self.wrong("baselines", f"'{row}': {way[-1]} takes over a generator's boxes, and real images have none")
 
-    def check_pre_labels(self, annotator: Entry, name: str, annotators: Sequence[Entry]) -> None:
-        """Whether the boxes that people are to correct are those of an annotator of this suite that is not people again."""
-        others = [each.name for each in annotators if not isinstance(_source_of(each), FromPeople)]
-        if name and name not in others:
-            problem = f"'{name}' is no annotator of this suite that draws boxes by itself{suggest(name, others)}"
-            self.wrong(f"annotators.{annotator.name}.pre_labels", problem)
 
-
-def _source_of(annotator: Entry) -> object:
-    """Whose boxes an annotator asks for, or nothing if its plugin cannot tell, which is reported elsewhere."""
-    with suppress(Exception):
-        return box_source_of(annotator.plugin)
-    return None
+def way_of_boxes(annotator: str, sources: Mapping[str, BoxSource]) -> list[str]:
+    """The annotator, the one whose boxes it starts from, and so on; a circle ends with the first name that comes again."""
+    way = [annotator]
+    while isinstance(source := sources.get(way[-1]), FromAnnotator) and way[-1] not in way[:-1]:
+        way.append(source.name)
+    return way

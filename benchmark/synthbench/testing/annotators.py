@@ -37,7 +37,7 @@ ANNOTATORS = Annotators()
 
 
 def asked_for(bench: Bench, pictures: ViewRef) -> ViewRef:
-    """Pictures with the boxes that `boxes_from` asks for: their own for `FromGenerator`, copies for `FromDetector`, or none."""
+    """Pictures with the boxes that `boxes_from` asks for: their own for `FromGenerator`, none for `NoBoxes`, else copies."""
     from synthbench.storage.boxes import write_boxes
     from synthbench.storage.views import BOXES, read_view
 
