@@ -78,9 +78,10 @@ def test_a_failing_detector_is_in_the_report_and_in_the_exit_status(typed: Typed
 
 def test_a_plan_says_what_is_cached_and_what_will_run(typed: Typed) -> None:
     status, out, _ = typed("plan", SUITE)
-    *stages, whole = out.splitlines()
+    *stages, whole, estimate = out.splitlines()
     assert status == 0
     assert all(line.startswith("run ") for line in stages)
+    assert estimate.startswith("no estimate of the time: this store has run no stage of the kind")
     assert whole == f"10 cells, {len(stages)} stages: 0 cached, {len(stages)} to run"
     assert typed("run", SUITE, "--in-process", *SMALL)[0] == 0
     cached = [line for line in typed("plan", SUITE)[1].splitlines() if line.startswith("cached")]

@@ -187,7 +187,7 @@ def test_images_that_nobody_looked_at_are_in_no_training(tmp_path: Path) -> None
     assert cell.training is not None
     assert cell.training.images == 3
     assert results.labelled[0].agreement[0].images == 3
-    assert "1 images that nobody labelled were left out of the training" in bench.report
+    assert "1 images without labels, or that an annotator rejected, were left out of the training" in bench.report
 
 
 def test_answers_to_other_pixels_are_refused(tmp_path: Path) -> None:

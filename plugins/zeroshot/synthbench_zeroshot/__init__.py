@@ -62,6 +62,7 @@ class GroundingDino:
     image_size: Annotated[int, Meta(ge=0)] = 0
     """Pixels of an image's shorter side; the longer one has at most 5/3 of it. 0: as the checkpoint says, usually 800."""
     batch_size: Count = 4
+    """Images that are searched at once."""
 
     def __post_init__(self) -> None:
         """Raises SynthbenchError for prompts that are empty or contain what separates prompts."""
@@ -196,11 +197,13 @@ class GroundingDinoDetector:
     max_train_steps: Annotated[int, Meta(ge=0)] = 300
     """Optimizer steps, each on `batch_size` images, whatever the size of the training set. 0: zero-shot, nothing is learned."""
     batch_size: Count = 4
+    """Images in an optimizer step, and images that are searched at once."""
     learning_rate: Positive = 1e-4
     """Peak, for AdamW: a linear warm-up over the first tenth of the steps, and a cosine decay to zero."""
     backbone_learning_rate_factor: NotNegative = 0.1
     """The image backbone's learning rate as a share of `learning_rate`; 0 freezes it. The text backbone is always frozen."""
     weight_decay: NotNegative = 1e-4
+    """Of AdamW."""
     max_grad_norm: Positive = 0.1
     """Gradients are clipped to this norm."""
     horizontal_flip: Share = 0.5
