@@ -190,7 +190,7 @@ def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_later(typed: Typed,
         [*asked, "--set", "detectors.strict.slow=600"], env=environment, text=True, stderr=subprocess.PIPE, start_new_session=True
     )
     signal.signal(signal.SIGINT, held)
-    wait_for(lambda: [*store.glob("score/*/*/stage.json")] and [*store.glob("building/train-*")])
+    wait_for(lambda: [*store.glob("predict/*/*/stage.json")] and [*store.glob("building/train-*")])
     assert len(processes(mark)) in (2, 3), "the run, its core's worker and its plugins'"
     os.killpg(run.pid, how)
     _, err = run.communicate(timeout=60)
@@ -204,5 +204,5 @@ def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_later(typed: Typed,
     status, out, _ = typed("run", SUITE, "--store", store, "--in-process", *SMALL)
     assert status == 0
     assert "stages are in the store already" in out
-    assert "] score threshold on references" not in out
+    assert "] predict threshold on references" not in out
     assert "] train strict on references" in out

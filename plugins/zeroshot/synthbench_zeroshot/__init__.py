@@ -108,6 +108,7 @@ class Owlv2:
     max_detections: Count = 100
     """The most boxes that are kept in an image: those with the highest scores."""
     batch_size: Count = 4
+    """Images that are searched at once."""
 
     def __post_init__(self) -> None:
         """Raises SynthbenchError for empty prompts."""
