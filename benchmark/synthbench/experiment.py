@@ -8,20 +8,22 @@ print(results.rows()[0]["AP"])
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthbench.errors import SynthbenchError
 from synthbench.execution.asking import Asking
-from synthbench.execution.engines import NEEDS_WORKER, Engine, InProcess, Workers
+from synthbench.execution.crews import Crew
+from synthbench.execution.engines import NEEDS_WORKER
 from synthbench.execution.environments import EnvironmentSpec, environment_spec_of
+from synthbench.execution.hiring import Where, hire
 from synthbench.execution.interpreters import Confirm, confirmation, interpreters
 from synthbench.execution.jobs import CORE
+from synthbench.execution.journal import journal
 from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.planning.people import LABELS
@@ -63,6 +65,10 @@ class Silent:
 
     def waits(self, stage: Stage, message: str) -> None:
         """Does nothing."""
+
+
+class NoneComplete(Exception):
+    """The time was over before a replicate was complete."""
 
 
 class Experiment:
@@ -165,6 +171,10 @@ class Experiment:
         out: str | Path | None = "reports",
         device: str = "auto",
         workers: int | None = None,
+        threads: int | None = None,
+        engine: str = "local",
+        address: str = "",
+        slurm: str | Path | None = None,
         in_process: bool = False,
         make_environments: bool | Confirm = False,
         report_environment: Callable[[str], None] | None = None,
@@ -177,16 +187,27 @@ class Experiment:
         """Runs what is not in the store, and writes the report to `out`. The arguments are those of `synthbench run`.
 
         The report is written after each replicate, so that one is there before all are done.
-        out: None writes no report. workers: stages at a time; None chooses. listener: is told of every stage, from several threads.
+        out: None writes no report. listener: is told of every stage, from several threads.
+        workers: stages at a time, on a machine with several GPUs for each of them; threads: processors for each stage; None chooses.
+        engine: `local`, `ray` or `slurm`; address: of the Ray cluster; slurm: a TOML file, see `SlurmTable`.
         minutes: no stage is started after this time; the results are of the replicates that are complete by then.
         make_environments: whether plugins' own environments may be made, or a function that decides. report_environment: is told
         when one is being made.
         Raises SynthbenchError if the store cannot be written, an environment may not be made, or the time was over before the first
         replicate was complete. A failed stage, and one that waits for labels by people, is in the results.
         """
-        earlier = self.earlier(out) if out is not None else None
-        workers = workers or default_workers()
-        threads = max(1, processors() // workers)  # in this process as in a worker: it moves the last digits of a training
+        if out is not None:
+            self.earlier(out)  # before anything is started: it may be the report of another suite
+        where = Where(
+            engine=engine,
+            address=address,
+            slurm=Path(slurm) if slurm is not None else None,
+            device=device,
+            workers=workers,
+            threads=threads,
+            in_process=in_process,
+        )
+        where.check()
         specs = self.environments
         if specs and in_process:
             names = ", ".join(sorted({each.distribution for each in specs.values()}))
@@ -199,35 +220,49 @@ class Experiment:
         if not download and (lacking := self.downloads):
             told = "\n".join(remote.told() for remote in lacking)
             raise SynthbenchError(f"{told}\nnothing is fetched unasked: add --download, or name a copy of yours with the option `path`")
-        pythons = interpreters(list(specs.values()), confirmation(make_environments), report_environment)
+        if engine == "local":
+            pythons = interpreters(list(specs.values()), confirmation(make_environments), report_environment)
+        else:  # the machine that runs a stage has or makes its environment
+            pythons = {each.name: each.name for each in specs.values()}
+        environments = {each.name: each.environment for each in specs.values()}
         conditions = Conditions(
             device=device,
-            threads=threads,
             timeout=self.plan.suite.settings.timeout,
             allow_pickle=allow_pickle,
             offline=not download,
             pythons={key: pythons[each.name] for key, each in specs.items()},
             deadline=None if minutes is None else time.monotonic() + 60 * minutes,
         )
-        facts = {"command": command, "workers": workers}
+        crew = hire(where, self.store, environments, make=make_environments is True, offline=not download)
+        try:
+            total, stored = len(self.plan.stages), len(self.cached)
+            with journal(self.store.root, listener or Silent(), suite=self.name, engine=engine, total=total, stored=stored) as writer:
+                return self._run(crew, replace(conditions, threads=crew.threads), writer, out, command)
+        except NoneComplete as none:
+            raise SynthbenchError(f"{minutes:g} minutes were over before the first replicate was complete: {none}") from None
+        finally:
+            crew.close()
+
+    def _run(self, crew: Crew, conditions: Conditions, listener: Listener, out: str | Path | None, command: str) -> Results:
+        """Runs with these engines, until what the report reads is whole. Raises NoneComplete if the time was over too early."""
+        earlier = self.earlier(out) if out is not None else None
+        facts: dict[str, Any] = {"command": command}
         self.store.sweep()
         started = time.monotonic()
         cached, attempts = set(self.cached), 0
         while True:
-            engines = self._engines(workers, threads, in_process=in_process, offline=not download)
-            runner = Runner(self.plan, self.store, engines, listener or Silent(), conditions, Asking(self.plan).ask)
+            engines = crew.engines()
+            facts["workers"] = len(engines)
+            runner = Runner(self.plan, self.store, engines, listener, conditions, Asking(self.plan).ask, crew.more)
             state = runner.run(lambda count, state: self._report_so_far(count, state, out, facts))
             self.store.sweep()  # what killed workers left
             state.cached &= cached
             took: float | None = round(time.monotonic() - started, 1)
             if len(state.cached) == len(self.plan.stages):  # nothing ran: an earlier run's figures stay true
                 machine = earlier.environment if earlier else None
-                facts["workers"], took = (machine.workers or workers, machine.wall_seconds) if machine else (workers, None)
+                facts["workers"], took = (machine.workers or len(engines), machine.wall_seconds) if machine else (len(engines), None)
             if (complete := self.plan.complete(state.is_settled)) == 0:
-                raise SynthbenchError(
-                    f"{minutes:g} minutes were over before the first replicate was complete: {state.settled} of {len(self.plan.stages)} "
-                    "stages are done; run again to go on"
-                )
+                raise NoneComplete(f"{state.settled} of {len(self.plan.stages)} stages are done; run again to go on")
             try:
                 return self._report(self.plan.first(complete), state, out, **facts | {"wall_seconds": took})
             except DamagedArtifact as damage:  # what only the report reads
@@ -254,12 +289,6 @@ class Experiment:
 
             write_report(results, results_path(out, self.name), lambda: gather(plan, state, results))
         return results
-
-    def _engines(self, workers: int, threads: int, *, in_process: bool, offline: bool) -> list[Engine]:
-        if in_process:
-            return [InProcess(self.store, offline=offline)]
-        logs, stamp = self.store.root / "logs", f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        return [Workers(self.store, logs / f"{stamp}-{number}.log", threads, offline=offline) for number in range(workers)]
 
 
 def plan(
@@ -299,13 +328,3 @@ def report(results: str | Path) -> Path:
 def results_path(out: str | Path, name: str) -> Path:
     """Where the results of a suite of this name are written."""
     return Path(out) / f"{name}.json"
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def default_workers() -> int:
-    """One with a GPU, else two with half the processors each: small models gain little from a second thread, and imports overlap."""
-    return 1 if shutil.which("nvidia-smi") else min(2, processors())

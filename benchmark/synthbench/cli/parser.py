@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
         add_run,
         add_plan,
         add_data,
+        add_status,
         add_plugins,
         add_report,
         add_new,
@@ -64,7 +65,11 @@ def add_store(command: argparse._ActionsContainer) -> None:
 def add_machine(command: argparse._ActionsContainer) -> None:
     """The arguments of commands that run experiments: where, and what is allowed."""
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator where there is one)")
-    command.add_argument("--workers", type=count, help="stages at a time (default: 1 with a GPU, else 2)")
+    command.add_argument("--engine", default="local", help="what runs the stages: local (worker processes on this machine), ray, slurm")
+    command.add_argument("--address", default="", help="of a Ray cluster (default: RAY_ADDRESS, else one is started on this machine)")
+    command.add_argument("--slurm", metavar="FILE", help="a TOML file with what stages ask SLURM for: see docs/clusters.md")
+    command.add_argument("--workers", type=count, help="stages at a time (default: 1, else 2 without a GPU); for each GPU, if several")
+    command.add_argument("--threads", type=count, help="processors for each stage (default: all, shared out among those at a time)")
     command.add_argument("--in-process", action="store_true", help="run stages in this process, for debugging; of one plugin distribution")
     command.add_argument("--minutes", type=float, metavar="N", help="start no stage after N minutes; run again to go on")
     command.add_argument("--make-environments", action="store_true", help="make the environments that plugins need, without asking")
@@ -87,6 +92,7 @@ def add_run(commands: Any) -> None:
     add_suite(run)
     run.add_argument("--out", default="reports", help="where the report goes (default: %(default)s)")
     add_machine(run)
+    run.add_argument("--detach", action="store_true", help="go on without this shell: in a SLURM job, or in a process of its own")
     run.set_defaults(command="run:run_command")
 
 
@@ -110,6 +116,15 @@ def add_plan(commands: Any) -> None:
     plan.add_argument("--times", metavar="FILE", help="a TOML table of seconds by kind of stage, where the store has run none like them")
     plan.add_argument("--price", type=float, metavar="P", help="of a machine for an hour, in any currency: adds what the run would cost")
     plan.set_defaults(command="plan:command")
+
+
+def add_status(commands: Any) -> None:
+    """`synthbench status`."""
+    status = commands.add_parser("status", help="say where runs are: which stages run, on which machine, and which failed")
+    status.add_argument("--store", default=".synthbench", help="of the runs (default: %(default)s)")
+    status.add_argument("--all", action="store_true", help="also runs that have ended (default: those that go on, else the last one)")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(command="status:command")
 
 
 def add_plugins(commands: Any) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from synthbench.cli.run import experiment_of, warn_of_data
 from synthbench.cli.tables import print_table
 from synthbench.errors import SynthbenchError
-from synthbench.experiment import Experiment, default_workers
+from synthbench.execution.crews import default_workers
+from synthbench.experiment import Experiment
 
 if TYPE_CHECKING:
     from synthbench.planning.schedule import Schedule

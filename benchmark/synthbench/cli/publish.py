@@ -39,7 +39,7 @@ def bundle_command(arguments: argparse.Namespace) -> int:
 
 def verify_command(arguments: argparse.Namespace) -> int:
     """`synthbench verify`."""
-    from synthbench.experiment import processors
+    from synthbench.execution.crews import processors
     from synthbench.publishing.verifying import verify
 
     found = verify(Path(arguments.bundle), Path(arguments.data) if arguments.data else None, processes=processors())

@@ -49,6 +49,10 @@ def run_command(arguments: argparse.Namespace) -> int:
         return 0
     if any(stage.kind == "data" and stage.key not in experiment.cached for stage in experiment.plan.stages):
         warn_of_data(experiment)  # of problems, the stage says the same
+    if arguments.detach:
+        from synthbench.cli.detach import detach
+
+        return detach(experiment, arguments)
     from synthbench.cli.progress import summary
     from synthbench.reporting.answer import first_sentence
 
@@ -79,6 +83,10 @@ def run_with_progress(experiment: Experiment, arguments: argparse.Namespace) -> 
             out=arguments.out,
             device=arguments.device,
             workers=arguments.workers,
+            threads=arguments.threads,
+            engine=arguments.engine,
+            address=arguments.address,
+            slurm=arguments.slurm,
             in_process=arguments.in_process,
             make_environments=arguments.make_environments or confirm,
             report_environment=say,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from synthbench.execution.gpus import VISIBLE
 from synthbench.execution.jobs import Job, Outcome, Place
 from synthbench.execution.stage_run import Event
 from synthbench.execution.worker_process import ISOLATED, Worker, worker_command
@@ -22,6 +23,9 @@ class Engine(Protocol):
 
     def run(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
         """Runs a job and passes on its events. A failure is an outcome, never an exception."""
+
+    def suits(self, kind: str) -> bool:
+        """Whether it runs stages of this kind: on a cluster some engines are for those that need no GPU."""
 
     def is_warm_for(self, place: Place) -> bool:
         """Whether a job of this place starts at once."""
@@ -46,6 +50,10 @@ class InProcess:
 
         return perform(job, self.store, emit)
 
+    def suits(self, kind: str) -> bool:  # noqa: ARG002 - it runs everything
+        """Always."""
+        return True
+
     def is_warm_for(self, place: Place) -> bool:  # noqa: ARG002 - it is one process
         """Always."""
         return True
@@ -61,9 +69,14 @@ class Workers:
     process, and a worker that waits would hold memory, a GPU's above all.
     """
 
-    def __init__(self, store: Store, log: Path, threads: int, *, offline: bool = True) -> None:
-        """`log`: where the workers' logs go, each with the name of its distribution or environment."""
+    def __init__(self, store: Store, log: Path, threads: int, *, offline: bool = True, gpu: str | None = None) -> None:
+        """Starts nothing yet.
+
+        log: where the workers' logs go, each with the name of its distribution or environment.
+        gpu: the only one that they see, as `CUDA_VISIBLE_DEVICES` names it; None: those that this process sees.
+        """
         self.store = store
+        self.gpu = gpu
         self.log = log
         self.threads = threads
         self.offline = offline
@@ -74,6 +87,10 @@ class Workers:
     def run(self, job: Job, emit: Callable[[Event], None], timeout: float) -> Outcome:
         """Runs a job in the environment that it names."""
         return self._worker(job.place).run(job, emit, timeout)
+
+    def suits(self, kind: str) -> bool:  # noqa: ARG002 - it runs everything
+        """Always."""
+        return True
 
     def is_warm_for(self, place: Place) -> bool:
         """Whether its worker runs, or is the core's, which starts quickly."""
@@ -94,7 +111,8 @@ class Workers:
                 name = Path(place.python).parents[1].name if place.python else place.distribution
                 log = self.log.with_name(f"{self.log.stem}-{name}.log")
                 command = worker_command(place.python or sys.executable, self.store.address, place.distribution)
-                worker = Worker(log, self.threads, self.offline, command, ISOLATED if place.python else None)
+                variables = {**(ISOLATED if place.python else {}), **({} if self.gpu is None else {VISIBLE: self.gpu})}
+                worker = Worker(log, self.threads, self.offline, command, variables)
                 if self.closed:
                     worker.close()
                 self.workers[place] = worker

@@ -79,8 +79,11 @@ class EnvironmentSpec:
 def environment_spec_of(plugin: object, distribution_name: str) -> EnvironmentSpec | None:
     """The environment that a configured plugin requires, None if it runs in the harness's."""
     environment = environment_of(plugin)
-    if environment is None:
-        return None
+    return None if environment is None else spec_of(environment, distribution_name)
+
+
+def spec_of(environment: Environment, distribution_name: str) -> EnvironmentSpec:
+    """The specification of a plugin's environment, from what is installed on this machine."""
     harness, own = distribution("synthbench"), distribution(distribution_name)
     same = harness.name == own.name
     identity = " ".join(identify(each) for each in (harness, own))

@@ -78,6 +78,8 @@ class Outcome:
     """Nothing more can be written, so there is no use in going on with other stages."""
     busy: bool = False
     """Another process is making the same result; nothing was done."""
+    lost: bool = False
+    """The machine that ran it was lost; nothing says that the stage is at fault, so it may be tried again."""
     damaged: tuple[str, str] | None = None
     """The kind and key of an artifact that it needs and that is damaged; nothing was done."""
     record: StageRecord = field(default_factory=StageRecord)

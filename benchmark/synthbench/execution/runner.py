@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,6 +30,8 @@ from synthbench.suite.inputs import resolve_entry
 
 STARTING = 600.0
 """Seconds of a longer way that outweigh starting another worker: libraries load for seconds, and take memory for good."""
+RETRIED = 2  # times that a stage is tried again whose machine was lost; more often, it may be what brings machines down
+NEW = 5.0  # seconds between two looks for new engines
 RENEWED = 2  # times that one damaged result is made again in a run; more often, something else is wrong
 
 
@@ -79,6 +82,7 @@ class Runner:
     """Runs one plan once.
 
     ask: asks people for what a stage waits for, when everything that they must be shown is there, and says where.
+    more: gives the engines that came up since the start, each once.
     """
 
     def __init__(
@@ -89,10 +93,12 @@ class Runner:
         listener: Listener,
         conditions: Conditions,
         ask: Callable[[Stage, RunState], str] | None = None,
+        more: Callable[[], Sequence[Engine]] = list,
     ) -> None:
         self.plan = plan
         self.store = store
-        self.engines = engines
+        self.engines = [*engines]
+        self.more = more
         self.listener = listener
         self.conditions = conditions
         self.ask = ask or ask_nobody
@@ -101,6 +107,7 @@ class Runner:
         self._running: set[str] = set()
         self._elsewhere: set[str] = set()  # being made by other runs
         self._renewed: Counter[str] = Counter()  # damaged results that were set aside
+        self._lost: Counter[str] = Counter()  # times that a stage's machine was lost
         self._changed = threading.Condition(threading.RLock())
         self._asking: set[str] = set()
         self._error: BaseException | None = None
@@ -115,10 +122,10 @@ class Runner:
         for damage in self.state.damaged:
             self.set_aside(damage)
         self._ask_people()
-        threads = [threading.Thread(target=self._work, args=(engine,), daemon=True) for engine in self.engines]
+        threads: list[threading.Thread] = []
         if self._is_going_on():
-            for thread in threads:
-                thread.start()
+            self._start(self.engines, threads)
+            threading.Thread(target=self._grow, args=(threads,), daemon=True).start()
         complete = self.plan.complete(self.state.is_settled)
         try:
             while (now := self._wait_beyond(complete)) is not None:
@@ -126,7 +133,9 @@ class Runner:
                 if after_replicate is not None:
                     after_replicate(complete, state)
         finally:
-            self._stopping = True
+            with self._changed:
+                self._stopping = True
+                self._changed.notify_all()
             for engine in self.engines:
                 engine.close()
             for thread in threads:
@@ -135,6 +144,26 @@ class Runner:
         if self._error is not None:
             raise self._error
         return self.state
+
+    def _start(self, engines: Sequence[Engine], threads: list[threading.Thread]) -> None:
+        """Starts a thread for each engine."""
+        for engine in engines:
+            threads.append(threading.Thread(target=self._work, args=(engine,), daemon=True))
+            threads[-1].start()
+
+    def _grow(self, threads: list[threading.Thread]) -> None:
+        """Takes in new engines, until the run ends."""
+        while True:
+            with self._changed:
+                if self._changed.wait_for(lambda: self._stopping, NEW):
+                    return
+            found: Sequence[Engine] = []
+            with suppress(Exception):  # a cluster that does not answer just now has none; a stage tells what is wrong with it
+                found = self.more()
+            with self._changed:
+                if not self._stopping:
+                    self.engines += found
+                    self._start(found, threads)
 
     def _wait_beyond(self, complete: int) -> tuple[int, RunState] | None:
         """Waits until more replicates than these are complete; their number, and the state then. None if the run ends before."""
@@ -175,7 +204,7 @@ class Runner:
                 if not unsettled or self._is_over():
                     self._changed.notify_all()
                     return None
-                ready = [stage for stage in unsettled if self._can_start(stage)]
+                ready = [stage for stage in unsettled if engine.suits(stage.kind) and self._can_start(stage)]
                 if ready:
                     earliest = min(self.plan.replicates.get(each.key, 0) for each in ready)
                     ready = [each for each in ready if self.plan.replicates.get(each.key, 0) == earliest]
@@ -226,6 +255,9 @@ class Runner:
                 self._postpone(stage, elsewhere=outcome.busy)
                 return
             artifact = self._stored(stage)
+            if artifact is None and outcome.lost and self._may_try_again(stage):
+                self._postpone(stage, elsewhere=False)
+                return
             if artifact is not None and (changed := changed_inputs(stage, self.store)):
                 self.store.set_aside(stage.kind, stage.key)
                 artifact, outcome = None, Outcome(error=changed, record=outcome.record)
@@ -260,6 +292,12 @@ class Runner:
                 self._elsewhere.add(stage.key)
             self.listener.postponed(stage)
             self._changed.notify_all()
+
+    def _may_try_again(self, stage: Stage) -> bool:
+        """Whether a stage whose machine was lost is run again in this run."""
+        with self._changed:
+            self._lost[stage.key] += 1
+            return self._lost[stage.key] <= RETRIED
 
     def _renew(self, kind: str, key: str) -> bool:
         """Has the stage of a damaged result run again, before those that need it. False if that was tried already."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from synthbench.experiment import default_workers
+from synthbench.execution.crews import default_workers
 from synthbench.planning.planner import make_plan
 from synthbench.planning.stage import Stage
 from synthbench.registry import Registry

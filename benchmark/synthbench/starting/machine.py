@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from synthbench.experiment import processors
+from synthbench.execution.crews import processors
 
 SECONDS = 20  # for nvidia-smi, which hangs where a driver is broken
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,10 @@ class Store(Protocol):
     def address(self) -> str:
         """What `open_store` opens the same store with, in another process."""
 
+    @property
+    def root(self) -> Path:
+        """A folder on this machine, for logs and what else belongs to no artifact."""
+
     def get(self, kind: str, key: str) -> Artifact | None:
         """The artifact, its record checked; on a store elsewhere, fetched to this machine. None if there is none.
 
@@ -118,6 +122,9 @@ class Store(Protocol):
 
     def longest(self, kind: str, series: str) -> Artifact | None:
         """The artifact of a series with the most images (its fact `images`), damaged ones aside; None if there is none."""
+
+    def recent(self, kind: str, most: int = 200) -> Iterator[StageRecord]:
+        """Records of stages of a kind, the latest first; those of damaged artifacts left out."""
 
     def has_room(self) -> bool:
         """Whether anything can be written."""

@@ -1,0 +1,1 @@
+"""Engines that run stages on other machines: Ray, SLURM."""
