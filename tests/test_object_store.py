@@ -1,0 +1,312 @@
+"""The store in an object store: as complete, as careful and as plain as the one in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthbench.errors import SynthbenchError
+from synthbench.experiment import Experiment
+from synthbench.planning.stage import key_of
+from synthbench.storage import object_leases, objects
+from synthbench.storage.leases import this_host
+from synthbench.storage.object_leases import acquire, beat_of, lease_of
+from synthbench.storage.objects import Objects
+from synthbench.storage.remote import RemoteStore, files_name, record_name
+from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord, Store, open_store
+from synthbench_fakes import SUITE
+
+KEY = key_of({"stage": "fit"})
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a bucket on a server that speaks S3's protocol, on this machine."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    names = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_DEFAULT_REGION": "us-east-1"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**names, "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_EC2_METADATA_DISABLED": "true"}.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="tests")
+        yield "s3://tests"
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "file", "s3"])
+def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place of each kind."""
+    monkeypatch.setenv("SYNTHBENCH_STORE_CACHE", str(tmp_path / "caches"))
+    if request.param == "file":
+        return f"file://{tmp_path}/objects"
+    start = request.getfixturevalue("s3") if request.param == "s3" else "memory://"
+    return f"{start}/{tmp_path.name}-{time.time_ns()}"
+
+
+@pytest.fixture
+def stores(address: str, tmp_path: Path) -> tuple[RemoteStore, RemoteStore]:
+    """The same store as two hosts see it, each with its own cache."""
+    return RemoteStore(address, cache=tmp_path / "one"), RemoteStore(address, cache=tmp_path / "two")
+
+
+def put(store: Store, content: str, key: str = KEY, **arguments: Any) -> Artifact:
+    with store.build("fit", key, **arguments) as build:
+        (build.folder / "deep").mkdir()
+        (build.folder / "model").write_text(content)
+        (build.folder / "deep" / "more").write_text("more")
+        return build.publish(StageRecord(label=content, facts={"images": len(content)}))
+
+
+def test_what_one_host_publishes_another_fetches_whole(stores: tuple[RemoteStore, RemoteStore]) -> None:
+    one, two = stores
+    assert one.get("fit", KEY) is None
+    put(one, "model")
+    assert list(two.contents()) == [("fit", KEY)]
+    assert two.present([("fit", KEY), ("fit", "0" * 64)]) == {("fit", KEY)}
+    found = two.get("fit", KEY)
+    assert found is not None
+    assert found.record.label == "model"
+    assert not found.folder.exists(), "nobody has asked for its files"
+    whole = two.verify("fit", KEY)
+    assert whole is not None
+    assert (whole.folder / "model").read_text() == "model"
+    assert (whole.folder / "deep" / "more").read_text() == "more"
+    assert not list((two.cache.root / "building").iterdir())
+    two.check("fit", KEY)
+
+
+def test_an_artifact_is_there_when_its_record_is(stores: tuple[RemoteStore, RemoteStore], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = stores
+
+    def broken(*_: object) -> bool:
+        raise SynthbenchError("the connection broke")
+
+    monkeypatch.setattr(Objects, "create", lambda self, name, content: broken() if name.startswith("records") else True)
+    with pytest.raises(SynthbenchError, match=r"the connection broke\. The result is kept in .* and uploaded by the next run on this host"):
+        put(one, "model")
+    monkeypatch.undo()
+    assert two.get("fit", KEY) is None
+    assert not two.present([("fit", KEY)])
+    assert one.objects.find("files")
+    assert one.present([("fit", KEY)])
+    assert one.get("fit", KEY) is not None
+    assert two.verify("fit", KEY) is not None, "the next look uploaded what the cache had kept"
+
+
+def test_the_first_of_two_that_made_the_same_counts(stores: tuple[RemoteStore, RemoteStore]) -> None:
+    one, two = stores
+    with two.build("fit", KEY) as late:
+        (late.folder / "model").write_text("second")
+        one.objects.delete([lease_of(f"fit-{KEY[:16]}")])  # as if it had been taken over
+        put(one, "first")
+        assert (late.publish(StageRecord(label="second")).folder / "model").read_text() == "first"
+    found = two.verify("fit", KEY)
+    assert found is not None
+    assert (found.folder / "model").read_text() == "first"
+    assert len({name.split("/")[3] for name in one.objects.find("files")}) == 1, "the second's files are gone"
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "record"])
+def test_a_damaged_artifact_is_set_aside_and_never_used(stores: tuple[RemoteStore, RemoteStore], damage: str) -> None:
+    one, two = stores
+    record = put(one, "model").record
+    name = f"{files_name(record)}/model"
+    if damage == "changed":
+        one.objects.write(name, b"modem")
+    elif damage == "missing":
+        one.objects.delete([name])
+    else:
+        content = one.objects.read(record_name("fit", KEY)) or b""
+        one.objects.write(record_name("fit", KEY), content.replace(b'"images": 5', b'"images": 6'))
+    what = {"changed": "model is not what was stored", "missing": "model is missing", "record": "its checksum is that of another content"}
+    for look in (two.check, two.verify):
+        with pytest.raises(DamagedArtifact, match=what[damage]):
+            look("fit", KEY)
+    assert not two.cache.folder("fit", KEY).exists()
+    assert two.set_aside("fit", KEY).startswith(f"{two.address}/damaged/fit/")
+    assert two.set_aside("fit", KEY) == ""
+    assert two.get("fit", KEY) is None
+    put(two, "again")
+    found = RemoteStore(one.address, cache=one.cache.root).verify("fit", KEY)
+    assert found is not None
+    assert (found.folder / "model").read_text() == "again", "also where the damaged one was in the cache"
+
+
+def test_what_was_set_aside_does_not_come_back_from_a_cache(stores: tuple[RemoteStore, RemoteStore]) -> None:
+    one, two = stores
+    put(one, "wrong")
+    two.set_aside("fit", KEY)
+    again = RemoteStore(one.address, cache=one.cache.root)
+    again.present([("fit", KEY)])
+    assert again.get("fit", KEY) is None
+
+
+def test_a_damaged_cache_is_fetched_again(stores: tuple[RemoteStore, RemoteStore]) -> None:
+    one, two = stores
+    put(one, "model")
+    for harm in (lambda folder: (folder / "model").write_text("modem"), lambda folder: (folder / "stage.json").write_text("{")):
+        found = two.verify("fit", KEY)
+        assert found is not None
+        harm(found.folder)
+        whole = two.verify("fit", KEY)
+        assert whole is not None
+        assert (whole.folder / "model").read_text() == "model"
+
+
+def test_one_host_makes_a_stage_at_a_time(stores: tuple[RemoteStore, RemoteStore], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = stores
+    monkeypatch.setattr("synthbench.storage.remote.POLL", 0.0)
+    assert not two.is_busy("fit", KEY)
+    with one.build("fit", KEY):
+        assert two.is_busy("fit", KEY)
+        with pytest.raises(Busy), two.build("fit", KEY):
+            pytest.fail("it is being made")
+    assert not two.is_busy("fit", KEY)
+    assert not one.objects.find("leases")
+
+
+def test_of_many_at_once_one_gets_the_lease(stores: tuple[RemoteStore, RemoteStore]) -> None:
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(acquire(stores[0].objects, "a"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (lease,) = filter(None, got)
+    lease.release()
+    assert not stores[0].objects.find("leases")
+
+
+def others_lease(store: RemoteStore, **owner: object) -> bytes:
+    content = json.dumps({"host": "another", "process": os.getpid(), "started": "1", "id": "x", **owner}).encode()
+    store.objects.write(lease_of("a"), content)
+    return content
+
+
+def test_a_lease_whose_process_is_gone_is_taken_over_at_once_on_its_host(stores: tuple[RemoteStore, RemoteStore]) -> None:
+    others_lease(stores[0], host=this_host())
+    lease = acquire(stores[0].objects, "a")
+    assert lease is not None
+    assert lease.is_ours
+    assert acquire(stores[1].objects, "a") is None
+    lease.release()
+
+
+@pytest.mark.parametrize("skew", [-7200, 0, 7200])
+def test_a_lease_of_another_host_is_taken_over_when_its_heart_stops(
+    stores: tuple[RemoteStore, RemoteStore], monkeypatch: pytest.MonkeyPatch, skew: int
+) -> None:
+    monkeypatch.setattr("synthbench.storage.leases.STALE", 0.6)
+    monkeypatch.setattr("synthbench.storage.leases.WATCHED", 0.3)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + skew)  # this host's clock
+    content = others_lease(stores[0])
+    for beat in range(4):
+        stores[0].objects.write(beat_of("a", content), str(beat).encode())
+        assert acquire(stores[1].objects, "a") is None
+        time.sleep(0.2)
+    deadline = time.monotonic() + 20
+    while (lease := acquire(stores[1].objects, "a")) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert lease.is_ours
+    lease.release()
+    assert not stores[0].objects.find("leases")
+
+
+def test_an_owner_that_wakes_up_late_takes_nothing_back(stores: tuple[RemoteStore, RemoteStore], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthbench.storage.leases.HEARTBEAT", 0.05)
+    monkeypatch.setattr(object_leases, "is_abandoned", lambda *_: True)
+    first = acquire(stores[0].objects, "a")
+    second = acquire(stores[1].objects, "a")
+    assert first is not None
+    assert second is not None
+    time.sleep(0.3)
+    assert not first.is_ours
+    first.release()
+    assert second.is_ours
+    second.release()
+
+
+def test_without_writes_under_a_condition_the_last_to_write_wins(
+    stores: tuple[RemoteStore, RemoteStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "SETTLE", 0.5)
+    monkeypatch.setattr(Objects, "_create", Objects.write)
+    one, two = Objects(stores[0].address), Objects(stores[1].address)
+    assert not one.is_conditional
+    assert not two.is_conditional
+    got: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda store, content: got.append(store.create("a", content)), args=each)
+        for each in ((one, b"1"), (two, b"2"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == [False, True]
+    assert not one.create("a", b"3")
+
+
+def test_every_kind_of_store_here_knows_conditions(stores: tuple[RemoteStore, RemoteStore]) -> None:
+    assert stores[0].objects.is_conditional
+    assert len(stores[0].objects.find("")) == 1, "the mark alone is left"
+
+
+def test_a_whole_suite_runs_on_it_and_another_host_computes_nothing(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Experiment(SUITE, store=address).run(out=None, in_process=True)
+    assert not first.failures
+    shutil.rmtree(tmp_path / "caches")
+    again = Experiment(SUITE, store=address)
+    assert len(again.cached) == len(again.plan.stages)
+    second = again.run(out=None, in_process=True)
+    assert [cell.metrics for cell in second.cells] == [cell.metrics for cell in first.cells]
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, s3: str) -> None:
+    with pytest.raises(SynthbenchError, match=r"nowhere://a: no known kind of store .* an address is like s3://bucket/prefix"):
+        open_store("nowhere://a")
+    with pytest.raises(SynthbenchError, match=r"there is no such bucket or folder .*; make it, or correct --store"):
+        open_store("s3://missing/a")
+    monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    with pytest.raises(SynthbenchError, match=r"needs a package that is not installed .*; for S3: pip install 'synthbench\[s3\]'"):
+        open_store(f"{s3}/a")
+    monkeypatch.undo()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    with pytest.raises(SynthbenchError, match=r"no credentials were found .*AWS_ACCESS_KEY_ID"):
+        open_store(f"{s3}/a")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(SynthbenchError, match=r"cannot be reached .*AWS_ENDPOINT_URL"):
+        open_store(f"{s3}/a")
+
+
+def test_a_store_that_somebody_else_made_is_used_only_if_told(address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    RemoteStore(address)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another user"))
+    with pytest.raises(SynthbenchError, match=r"was not made by this user on this machine.*use it with --trust-store"):
+        RemoteStore(address)
+    assert not RemoteStore(address, trust=True).is_ours
+
+
+def test_a_foreign_prefix_is_refused_and_untouched(address: str) -> None:
+    Objects(address).write("thesis.pdf", b"mine")
+    with pytest.raises(SynthbenchError, match="not a store of synthbench and not empty"):
+        RemoteStore(address)
+    assert [*Objects(address).find("")] == ["thesis.pdf"]
