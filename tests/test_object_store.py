@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from synthbench.errors import SynthbenchError
 from synthbench.experiment import Experiment
@@ -280,7 +282,8 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, s3: str) -> N
         open_store("nowhere://a")
     with pytest.raises(SynthbenchError, match=r"there is no such bucket or folder .*; make it, or correct --store"):
         open_store("s3://missing/a")
-    monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(fsspec.registry._registry, "s3")  # where it keeps what was imported
     with pytest.raises(SynthbenchError, match=r"needs a package that is not installed .*; for S3: pip install 'synthbench\[s3\]'"):
         open_store(f"{s3}/a")
     monkeypatch.undo()

@@ -21,6 +21,7 @@ from msgspec import structs
 
 from synthbench.errors import SynthbenchError
 from synthbench.storage.hashes import FileHashes
+from synthbench.storage.inventory import Leftover, Listed
 from synthbench.storage.leases import Lease, acquire, file_system_time, is_abandoned
 from synthbench.storage.manifest import STAGE, Verifier, describe_files, seal, unseal
 from synthbench.storage.ownership import is_ours, new_mark, secret_file
@@ -34,6 +35,7 @@ PROBE = 2**20  # bytes
 PARTIAL, LEASE, DAMAGED = ".partial", ".lease", ".damaged"
 RECEIVED, REMOVED = "copy-", "removed-"
 TEMPORARY = re.compile(r"\.(clock|probe)-[0-9a-f]{32}|.+\.lease\.[0-9a-f]{32}")
+ASIDE = re.compile(r"[0-9a-f]{12}\.[a-z0-9_]{8}\.damaged")  # as `set_aside` names them
 OLD = 3 * 3600.0  # seconds: more than clocks of hosts are apart
 
 
@@ -130,6 +132,8 @@ class LocalStore:
     def discard(self, kind: str, key: str) -> None:
         """Removes an artifact, in one rename as far as others can see."""
         folder = self.folder(kind, key)
+        for name in self.series_of(kind, key):
+            (self.root / SERIES / name / key).unlink(missing_ok=True)
         if os.path.lexists(folder):
             gone = self.root / BUILDING / f"{REMOVED}{uuid.uuid4().hex}"
             with disk_errors_explained(self.root), suppress(FileNotFoundError):  # another process may be quicker
@@ -226,14 +230,52 @@ class LocalStore:
                 if (artifact := self.get(kind, folder.name)) is not None:
                     yield artifact.record
 
-    def leftovers(self) -> list[Path]:
-        """Folders that nobody needs: damaged artifacts that were set aside, and unfinished work that no process holds."""
-        partial = [each for each in (self.root / BUILDING).glob(f"*{PARTIAL}") if is_abandoned(each.with_suffix(LEASE))]
-        return sorted([*self.root.glob(f"*/[0-9a-f][0-9a-f]/*{DAMAGED}"), *partial])
+    def listed(self) -> Iterator[Listed]:
+        """Every artifact, whole or damaged."""
+        for kind, key in self.contents():
+            try:
+                artifact = self.get(kind, key)
+            except DamagedArtifact:
+                artifact = None
+            with suppress(OSError):  # removed meanwhile
+                published = (self.folder(kind, key) / (STAGE if artifact else "")).lstat().st_mtime
+                yield Listed.of(kind, key, artifact.record if artifact else None, published)
 
-    def remove(self, leftovers: Sequence[Path]) -> None:
+    def check(self, kind: str, key: str) -> None:
+        """Reads every file of an artifact. Raises DamagedArtifact."""
+        self.verify(kind, key)
+
+    def foreign(self, kind: str, key: str) -> list[str]:
+        """The files in an artifact's folder that the store did not put there; of a damaged record, whatever is there."""
+        folder = self.folder(kind, key)
+        try:
+            artifact = self.get(kind, key)
+            known = {STAGE, *artifact.record.files} if artifact else set()
+        except DamagedArtifact:
+            known = {STAGE}
+        return [
+            path.relative_to(folder).as_posix()
+            for path in sorted(folder.rglob("*"))
+            if (path.is_symlink() or not path.is_dir()) and path.relative_to(folder).as_posix() not in known
+        ]
+
+    def series_of(self, kind: str, key: str) -> list[str]:  # noqa: ARG002 - a key is of one kind
+        """The series that an artifact belongs to."""
+        return sorted(each.parent.name for each in self.root.glob(f"{SERIES}/*/{key}"))
+
+    def building(self) -> list[str]:
+        """What processes are making now, here or on other hosts."""
+        return sorted(each.stem for each in (self.root / BUILDING).glob(f"*{LEASE}") if not is_abandoned(each))
+
+    def leftovers(self) -> list[Leftover]:
+        """Damaged artifacts that were set aside, and unfinished work that no process holds."""
+        partial = [each for each in (self.root / BUILDING).glob(f"*{PARTIAL}") if is_abandoned(each.with_suffix(LEASE))]
+        aside = [each for each in self.root.glob(f"*/[0-9a-f][0-9a-f]/*{DAMAGED}") if ASIDE.fullmatch(each.name)]
+        return [Leftover(str(each), size_below(each)) for each in sorted([*aside, *partial])]
+
+    def remove(self, leftovers: Sequence[Leftover]) -> None:
         """Removes what `leftovers` gave."""
-        for folder in leftovers:
+        for folder in (Path(each.place) for each in leftovers):
             if folder.is_symlink() or folder.is_file():
                 folder.unlink()
             else:
@@ -326,6 +368,11 @@ class LocalStore:
 def name_of(kind: str, key: str) -> str:
     """What a stage is called where it is built."""
     return f"{kind}-{key[:16]}"
+
+
+def size_below(path: Path) -> int:
+    """The size of a file, or of the files below a folder, in bytes."""
+    return sum(each.lstat().st_size for each in (path, *path.rglob("*")) if each.is_symlink() or each.is_file())
 
 
 def notice_changes(folder: Path) -> None:
