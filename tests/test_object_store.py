@@ -4,46 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
+from msgspec import structs
 from synthbench.errors import SynthbenchError
 from synthbench.experiment import Experiment
 from synthbench.planning.stage import key_of
 from synthbench.storage import object_leases, objects
 from synthbench.storage.leases import this_host
+from synthbench.storage.managed_remote import ManagedRemoteStore as RemoteStore
+from synthbench.storage.manifest import seal
 from synthbench.storage.object_leases import acquire, beat_of, lease_of
 from synthbench.storage.objects import Objects
-from synthbench.storage.remote import RemoteStore, files_name, record_name
-from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord, Store, open_store
+from synthbench.storage.remote_names import files_name, record_name
+from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord, Store, StoredFile, open_store
 from synthbench_fakes import SUITE
 
 KEY = key_of({"stage": "fit"})
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The address of a bucket on a server that speaks S3's protocol, on this machine."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    names = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_DEFAULT_REGION": "us-east-1"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**names, "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_EC2_METADATA_DISABLED": "true"}.items():
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="tests")
-        yield "s3://tests"
-    server.stop()
 
 
 @pytest.fixture(params=["memory", "file", "s3"])
@@ -143,6 +126,18 @@ def test_a_damaged_artifact_is_set_aside_and_never_used(stores: tuple[RemoteStor
     found = RemoteStore(one.address, cache=one.cache.root).verify("fit", KEY)
     assert found is not None
     assert (found.folder / "model").read_text() == "again", "also where the damaged one was in the cache"
+
+
+@pytest.mark.parametrize("name", ["../../../evil", "/tmp/evil", "a/../../evil", "stage.json", "a//b", "a\\b"])
+def test_a_record_that_names_files_elsewhere_is_damage(stores: tuple[RemoteStore, RemoteStore], name: str, tmp_path: Path) -> None:
+    one, two = stores
+    record = structs.replace(put(one, "model").record, files={name: StoredFile(size=1, sha256="0" * 64)})
+    one.objects.write(record_name("fit", KEY), seal(record))
+    two.present([("fit", KEY)])
+    for look in (two.get, two.verify):
+        with pytest.raises(DamagedArtifact, match="is no name of a file below the artifact's folder"):
+            look("fit", KEY)
+    assert not [*tmp_path.rglob("evil")]
 
 
 def test_what_was_set_aside_does_not_come_back_from_a_cache(stores: tuple[RemoteStore, RemoteStore]) -> None:
@@ -267,14 +262,15 @@ def test_every_kind_of_store_here_knows_conditions(stores: tuple[RemoteStore, Re
     assert len(stores[0].objects.find("")) == 1, "the mark alone is left"
 
 
-def test_a_whole_suite_runs_on_it_and_another_host_computes_nothing(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Experiment(SUITE, store=address).run(out=None, in_process=True)
-    assert not first.failures
-    shutil.rmtree(tmp_path / "caches")
-    again = Experiment(SUITE, store=address)
-    assert len(again.cached) == len(again.plan.stages)
-    second = again.run(out=None, in_process=True)
-    assert [cell.metrics for cell in second.cells] == [cell.metrics for cell in first.cells]
+def test_a_whole_suite_runs_on_it_and_another_host_computes_nothing(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"{s3}/{tmp_path.name}"
+    for host in ("one", "two"):
+        monkeypatch.setenv("SYNTHBENCH_STORE_CACHE", str(tmp_path / host))
+        experiment = Experiment(SUITE, store=address)
+        assert len(experiment.cached) == (len(experiment.plan.stages) if host == "two" else 0)
+        results = experiment.run(out=None, in_process=True)
+        assert not results.failures
+        assert len({cell.metrics["AP"] for cell in results.cells}) > 1
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, s3: str) -> None:

@@ -20,6 +20,7 @@ from synthbench.planning.stage import key_of
 from synthbench.storage import leases, local
 from synthbench.storage.leases import acquire, is_abandoned, owner_is_running, this_host
 from synthbench.storage.local import LocalStore
+from synthbench.storage.managed_local import ManagedLocalStore
 from synthbench.storage.store import Busy, StageRecord
 from synthbench_fakes import SUITE
 
@@ -267,7 +268,7 @@ def test_files_that_nfs_keeps_for_a_while_are_no_part_of_a_result(store: LocalSt
     (artifact.folder / silly).unlink()
     assert store.verify("fit", KEY) is not None
     (artifact.folder / ".nfs-notes").write_text("mine")
-    assert store.foreign("fit", KEY) == [".nfs-notes"]
+    assert ManagedLocalStore(store.root).foreign("fit", KEY) == [".nfs-notes"]
 
 
 def test_what_a_killed_process_left_between_two_steps_is_removed_when_it_is_old(store: LocalStore) -> None:

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from synthbench.cli import main
 from synthbench.cli.needed import needed
-from synthbench.cli.store import open_managed
 from synthbench.errors import SynthbenchError
 from synthbench.experiment import Experiment
-from synthbench.storage import remote
+from synthbench.storage import managed_remote
 from synthbench.storage.copying import copy
-from synthbench.storage.inventory import ManagedStore
+from synthbench.storage.inventory import ManagedStore, open_managed
 from synthbench.storage.store import StageRecord
 from synthbench_fakes import SUITE
 
@@ -194,7 +193,7 @@ def test_gc_leaves_what_synthbench_did_not_write(tmp_path: Path, finished: Path,
 
 
 def test_gc_removes_what_was_set_aside_and_what_broke_off(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "YOUNG", -1.0)
+    monkeypatch.setattr(managed_remote, "YOUNG", -1.0)
     there, (kind, key) = opened(store), next(each for each in contents(store) if each[0] == "train")
     there.set_aside(kind, key)
     left = there.leftovers()

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
@@ -15,8 +14,8 @@ from synthbench.cli.environments import UNITS, answered_yes
 from synthbench.cli.tables import one_line, print_table
 from synthbench.errors import SynthbenchError
 from synthbench.storage.copying import copy
-from synthbench.storage.inventory import ManagedStore, find_key, unneeded
-from synthbench.storage.store import DamagedArtifact, is_remote, open_store
+from synthbench.storage.inventory import Listed, ManagedStore, find_key, open_managed, unneeded
+from synthbench.storage.store import DamagedArtifact, is_remote
 
 FAILED = 1
 SHOWN = 20
@@ -27,7 +26,7 @@ def open_existing(arguments: argparse.Namespace, address: str | None = None) -> 
     """The store that was named. Raises SynthbenchError if there is none: a command that looks makes nothing."""
     address = arguments.store if address is None else address
     if is_remote(address):
-        from synthbench.storage.remote import has_store
+        from synthbench.storage.managed_remote import has_store
 
         exists = has_store(address)
     else:
@@ -35,11 +34,6 @@ def open_existing(arguments: argparse.Namespace, address: str | None = None) -> 
     if not exists:
         raise SynthbenchError(f"{address}: no store; name one with --store")
     return open_managed(address, trust=arguments.trust_store)
-
-
-def open_managed(address: str, *, trust: bool) -> ManagedStore:
-    """The store at an address; made if there is none."""
-    return cast("ManagedStore", open_store(address, trust=trust))
 
 
 def list_command(arguments: argparse.Namespace) -> int:
@@ -93,7 +87,8 @@ def gc_command(arguments: argparse.Namespace) -> int:
     """`synthbench store gc`."""
     store = open_existing(arguments)
     store.sweep()
-    leftovers, artifacts = store.leftovers(), []
+    leftovers = store.leftovers()
+    artifacts: list[Listed] = []
     if arguments.keep:
         from synthbench.cli.needed import needed
 
@@ -107,7 +102,8 @@ def gc_command(arguments: argparse.Namespace) -> int:
         return 0
     print_first([(megabytes(each.size), one_line(each.place)) for each in leftovers])
     print_first([(megabytes(each.size), f"{each.kind} {each.key[:12]}  {one_line(each.label)}") for each in artifacts])
-    count, size = len(leftovers) + len(artifacts), sum(each.size for each in [*leftovers, *artifacts])
+    count = len(leftovers) + len(artifacts)
+    size = sum(each.size for each in leftovers) + sum(each.size for each in artifacts)
     print(f"{len(artifacts)} artifacts and {len(leftovers)} leftovers, {megabytes(size)} MB")
     if not arguments.yes:
         if not sys.stdin.isatty():

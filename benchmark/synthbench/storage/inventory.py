@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from synthbench.storage.store import StageRecord, Store
+from synthbench.storage.store import StageRecord, Store, is_remote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,17 @@ class ManagedStore(Store, Protocol):
 
     def remove(self, leftovers: Sequence[Leftover]) -> None:
         """Removes what `leftovers` gave."""
+
+
+def open_managed(address: str, *, trust: bool) -> ManagedStore:
+    """The store at an address, for a person; made if there is none. trust: also one that another user made."""
+    if is_remote(address):
+        from synthbench.storage.managed_remote import ManagedRemoteStore
+
+        return ManagedRemoteStore(address, trust=trust)
+    from synthbench.storage.managed_local import ManagedLocalStore
+
+    return ManagedLocalStore(Path(address), trust=trust)
 
 
 def find_key(store: ManagedStore, beginning: str) -> list[tuple[str, str]]:

@@ -7,7 +7,6 @@ files is `stage.json`, its record. Several processes, on several hosts that shar
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -21,21 +20,19 @@ from msgspec import structs
 
 from synthbench.errors import SynthbenchError
 from synthbench.storage.hashes import FileHashes
-from synthbench.storage.inventory import Leftover, Listed
 from synthbench.storage.leases import Lease, acquire, file_system_time, is_abandoned
 from synthbench.storage.manifest import STAGE, Verifier, describe_files, seal, unseal
-from synthbench.storage.ownership import is_ours, new_mark, secret_file
+from synthbench.storage.marks import MARK, check_mark, make_mark, read_mark
+from synthbench.storage.ownership import is_ours
 from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord
 from synthbench.text import printable
 
-SCHEMA = 3
-MARK = "synthbench-store.json"
 BUILDING, SERIES = "building", "series"
+CANNOT_WRITE = "cannot be written"
 PROBE = 2**20  # bytes
 PARTIAL, LEASE, DAMAGED = ".partial", ".lease", ".damaged"
 RECEIVED, REMOVED = "copy-", "removed-"
 TEMPORARY = re.compile(r"\.(clock|probe)-[0-9a-f]{32}|.+\.lease\.[0-9a-f]{32}")
-ASIDE = re.compile(r"[0-9a-f]{12}\.[a-z0-9_]{8}\.damaged")  # as `set_aside` names them
 OLD = 3 * 3600.0  # seconds: more than clocks of hosts are apart
 
 
@@ -55,17 +52,7 @@ class LocalStore:
             if not (self.root / MARK).exists():
                 self._create(trust=trust)
             self._refuse_links()
-            mark = self._mark()
-            schema = mark.get("schema") if isinstance(mark, dict) else None
-            if schema != SCHEMA:
-                raise SynthbenchError(
-                    f"{root}: a store of schema {schema!r}, not {SCHEMA} as this version's; name another folder with --store"
-                )
-            if not trust and not is_ours(mark):
-                raise SynthbenchError(
-                    f"{root}: this store was not made by this user on this machine, and its results may be forged: "
-                    "use it with --trust-store, or name another folder with --store"
-                )
+            check_mark(self._mark(), root, "folder", trust=trust)
             (self.root / BUILDING).mkdir(exist_ok=True)
         self._hashes = FileHashes(self.root / "hashes.json")
         self._verifier = Verifier()
@@ -230,56 +217,9 @@ class LocalStore:
                 if (artifact := self.get(kind, folder.name)) is not None:
                     yield artifact.record
 
-    def listed(self) -> Iterator[Listed]:
-        """Every artifact, whole or damaged."""
-        for kind, key in self.contents():
-            try:
-                artifact = self.get(kind, key)
-            except DamagedArtifact:
-                artifact = None
-            with suppress(OSError):  # removed meanwhile
-                published = (self.folder(kind, key) / (STAGE if artifact else "")).lstat().st_mtime
-                yield Listed.of(kind, key, artifact.record if artifact else None, published)
-
-    def check(self, kind: str, key: str) -> None:
-        """Reads every file of an artifact. Raises DamagedArtifact."""
-        self.verify(kind, key)
-
-    def foreign(self, kind: str, key: str) -> list[str]:
-        """The files in an artifact's folder that the store did not put there; of a damaged record, whatever is there."""
-        folder = self.folder(kind, key)
-        try:
-            artifact = self.get(kind, key)
-            known = {STAGE, *artifact.record.files} if artifact else set()
-        except DamagedArtifact:
-            known = {STAGE}
-        return [
-            path.relative_to(folder).as_posix()
-            for path in sorted(folder.rglob("*"))
-            if (path.is_symlink() or not path.is_dir()) and path.relative_to(folder).as_posix() not in known
-        ]
-
     def series_of(self, kind: str, key: str) -> list[str]:  # noqa: ARG002 - a key is of one kind
         """The series that an artifact belongs to."""
         return sorted(each.parent.name for each in self.root.glob(f"{SERIES}/*/{key}"))
-
-    def building(self) -> list[str]:
-        """What processes are making now, here or on other hosts."""
-        return sorted(each.stem for each in (self.root / BUILDING).glob(f"*{LEASE}") if not is_abandoned(each))
-
-    def leftovers(self) -> list[Leftover]:
-        """Damaged artifacts that were set aside, and unfinished work that no process holds."""
-        partial = [each for each in (self.root / BUILDING).glob(f"*{PARTIAL}") if is_abandoned(each.with_suffix(LEASE))]
-        aside = [each for each in self.root.glob(f"*/[0-9a-f][0-9a-f]/*{DAMAGED}") if ASIDE.fullmatch(each.name)]
-        return [Leftover(str(each), size_below(each)) for each in sorted([*aside, *partial])]
-
-    def remove(self, leftovers: Sequence[Leftover]) -> None:
-        """Removes what `leftovers` gave."""
-        for folder in (Path(each.place) for each in leftovers):
-            if folder.is_symlink() or folder.is_file():
-                folder.unlink()
-            else:
-                shutil.rmtree(folder)
 
     def has_room(self) -> bool:
         """Whether a small file can be written."""
@@ -328,18 +268,13 @@ class LocalStore:
 
     def _create(self, *, trust: bool) -> None:
         """Makes an empty folder a store."""
-        mark = new_mark()
-        if not mark["seal"] and not trust:
-            raise SynthbenchError(
-                f"{self.given}: no store is made, since {secret_file()}, by which it would be known as yours, cannot be written; "
-                "set XDG_DATA_HOME to a folder that can, or give --trust-store"
-            )
+        content = make_mark(self.given, trust=trust)
         foreign = self.root.exists() and any(not each.name.startswith(f".{MARK}") for each in self.root.iterdir())
         if foreign and not (self.root / MARK).exists():  # else another process has made the store by now
             raise SynthbenchError(f"{self.given}: not a store of synthbench and not empty; name another folder with --store")
         self.root.mkdir(parents=True, exist_ok=True)
         temporary = self.root / f".{MARK}-{uuid.uuid4().hex}"
-        temporary.write_text(json.dumps({"schema": SCHEMA, **mark}))
+        temporary.write_bytes(content)
         try:
             os.link(temporary, self.root / MARK)
         except FileExistsError:  # another process was first
@@ -348,10 +283,8 @@ class LocalStore:
             temporary.replace(self.root / MARK)
         temporary.unlink(missing_ok=True)
 
-    def _mark(self) -> object:
-        with suppress(ValueError, RecursionError):
-            return json.loads((self.root / MARK).read_bytes())
-        return None
+    def _mark(self) -> dict[str, object]:
+        return read_mark((self.root / MARK).read_bytes())
 
     def _refuse_links(self) -> None:
         """Raises SynthbenchError if a file or folder of the store's own is a link."""
@@ -368,11 +301,6 @@ class LocalStore:
 def name_of(kind: str, key: str) -> str:
     """What a stage is called where it is built."""
     return f"{kind}-{key[:16]}"
-
-
-def size_below(path: Path) -> int:
-    """The size of a file, or of the files below a folder, in bytes."""
-    return sum(each.lstat().st_size for each in (path, *path.rglob("*")) if each.is_symlink() or each.is_file())
 
 
 def notice_changes(folder: Path) -> None:
@@ -404,6 +332,6 @@ def disk_errors_explained(root: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise SynthbenchError(
-            f"{root}: cannot be written ({error.strerror or error}); make room or name another folder with --store. "
+            f"{root}: {CANNOT_WRITE} ({error.strerror or error}); make room or name another folder with --store. "
             "What is finished stays, and the next run goes on from there"
         ) from error

@@ -15,28 +15,34 @@ can be removed at any time when no run uses it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from synthbench.errors import SynthbenchError
 from synthbench.storage import object_leases
-from synthbench.storage.inventory import Leftover, Listed
-from synthbench.storage.local import MARK, SCHEMA, LocalBuild, LocalStore, name_of
+from synthbench.storage.local import LocalBuild, LocalStore, name_of
 from synthbench.storage.manifest import STAGE, describe_files, unseal
+from synthbench.storage.marks import MARK, check_mark, make_mark, read_mark
 from synthbench.storage.object_leases import ObjectLease
 from synthbench.storage.objects import Objects
-from synthbench.storage.ownership import is_ours, new_mark, secret_file
+from synthbench.storage.ownership import is_ours
+from synthbench.storage.remote_names import (
+    RECORD,
+    RECORDS,
+    SERIES,
+    aside_name,
+    cache_name,
+    cache_root,
+    files_name,
+    record_name,
+)
 from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord
 
-RECORDS, FILES, SERIES, DAMAGED = "records", "files", "series", "damaged"
 TRIES = 2  # downloads of files that do not arrive as they were stored
 POLL = 3.0  # seconds between two looks at a lease
-YOUNG = 3600.0  # seconds: files without a record may be on their way
 PAUSE = 0.2  # seconds between two looks whether another process has fetched an artifact
 
 
@@ -52,16 +58,7 @@ class RemoteStore:
         self.objects = Objects(address)
         content = self.objects.read(MARK)
         self._mark = read_mark(content if content is not None else self._create(trust=trust))
-        schema = self._mark.get("schema")
-        if schema != SCHEMA:
-            raise SynthbenchError(
-                f"{address}: a store of schema {schema!r}, not {SCHEMA} as this version's; name another address with --store"
-            )
-        if not trust and not self.is_ours:
-            raise SynthbenchError(
-                f"{address}: this store was not made by this user on this machine, and its results may be forged: "
-                "use it with --trust-store, or name another address with --store"
-            )
+        check_mark(self._mark, address, "address", trust=trust)
         self.cache = LocalStore(cache or cache_root() / cache_name(self.address, str(self._mark.get("id"))), trust=True)
         self._known: dict[tuple[str, str], StageRecord] = {}  # records of complete artifacts that this process has seen
         self._busy: dict[tuple[str, str], tuple[float, bool]] = {}
@@ -93,7 +90,7 @@ class RemoteStore:
         names = {record_name(*each): each for each in wanted & there}
         for name, content in self.objects.read_many(sorted(names)).items():
             with suppress(ValueError):  # a damaged one is told by `get`
-                self._known[names[name]] = unseal(content)
+                self._known[names[name]] = read_record(content, *names[name])
         return {each for each in wanted if each in there or os.path.lexists(self.cache.folder(*each))}
 
     def get(self, kind: str, key: str) -> Artifact | None:
@@ -108,81 +105,6 @@ class RemoteStore:
         if (artifact := self.get(kind, key)) is None:
             return None
         return self._intact(kind, key, artifact.record) or self._fetch(kind, key)
-
-    def check(self, kind: str, key: str) -> None:
-        """Reads every file of an artifact where it is stored, without keeping it. Raises DamagedArtifact."""
-        record = self._read_record(kind, key)
-        if record is None:
-            return
-        for name, expected in record.files.items():
-            try:
-                with self.objects.open(f"{files_name(record)}/{name}") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
-            except FileNotFoundError:
-                raise self._damage(kind, key, f"{name} is missing") from None
-            if found != expected.sha256:
-                raise self._damage(kind, key, f"{name} is not what was stored")
-
-    def listed(self) -> Iterator[Listed]:
-        """Every artifact, whole or damaged."""
-        found = {RECORD.fullmatch(name): published for name, (_, published) in self.objects.find(RECORDS).items()}
-        self.present((match[1], match[2]) for match in found if match)
-        for match, published in found.items():
-            if match:
-                yield Listed.of(match[1], match[2], self._known.get((match[1], match[2])), published)
-
-    def foreign(self, kind: str, key: str) -> list[str]:
-        """The objects beside an artifact's files that the store did not put there."""
-        with suppress(DamagedArtifact):
-            if (artifact := self.get(kind, key)) is not None:
-                place = files_name(artifact.record)
-                return [name for name in self.objects.find(place) if name.removeprefix(f"{place}/") not in artifact.record.files]
-        return []
-
-    def series_of(self, kind: str, key: str) -> list[str]:  # noqa: ARG002 - a key is of one kind
-        """The series that an artifact belongs to."""
-        return [name.split("/")[1] for name in self.objects.find(SERIES) if name.endswith(f"/{key}")]
-
-    def building(self) -> list[str]:
-        """What processes are making now, here or on other hosts."""
-        return object_leases.held(self.objects)
-
-    def discard(self, kind: str, key: str) -> None:
-        """Removes an artifact: first its record, so that nobody finds half of it. What is left by a stop, `leftovers` has."""
-        series = [f"{SERIES}/{name}/{key}" for name in self.series_of(kind, key)]
-        self._known.pop((kind, key), None)
-        self.cache.discard(kind, key)
-        self.objects.delete([record_name(kind, key), *series, *self.objects.find(f"{FILES}/{kind}/{key}")])
-
-    def leftovers(self) -> list[Leftover]:
-        """Records that were set aside, files without a record, and what killed processes left; of the cache too."""
-        held, there = set(self.building()), set(self.contents())
-        places = {files_name(record) for record in self._records(there)}
-        gone, files = [], self.objects.find(FILES)
-        now = self.objects.now() if files else 0.0
-        for name, (size, written) in files.items():
-            place, (kind, key) = "/".join(name.split("/")[:4]), name.split("/")[1:3]
-            unread = (kind, key) in there and (kind, key) not in self._known  # of a damaged record: nobody knows its files
-            if place not in places and not unread and name_of(kind, key) not in held and now - written > YOUNG:
-                gone.append(Leftover(f"{self.address}/{name}", size))
-        others = [*self.objects.find(DAMAGED).items(), *self._dead_leases(held)]
-        gone += [Leftover(f"{self.address}/{name}", size) for name, (size, _) in others]
-        return sorted([*gone, *self.cache.leftovers()], key=lambda each: each.place)
-
-    def remove(self, leftovers: Sequence[Leftover]) -> None:
-        """Removes what `leftovers` gave."""
-        start = f"{self.address}/"
-        self.objects.delete([each.place.removeprefix(start) for each in leftovers if each.place.startswith(start)])
-        self.cache.remove([each for each in leftovers if not each.place.startswith(start)])
-
-    def _records(self, stages: set[tuple[str, str]]) -> list[StageRecord]:
-        """The records of these artifacts that can be read."""
-        self.present(stages)
-        return [self._known[each] for each in stages if each in self._known]
-
-    def _dead_leases(self, held: set[str]) -> list[tuple[str, tuple[int, float]]]:
-        """Objects of leases that nobody holds."""
-        return [each for each in self.objects.find(object_leases.LEASES).items() if each[0].split("/")[1].rpartition(".")[0] not in held]
 
     def is_busy(self, kind: str, key: str) -> bool:
         """Whether a process is making this artifact, here or on another host."""
@@ -302,9 +224,7 @@ class RemoteStore:
         if (content := self.objects.read(record_name(kind, key))) is None:
             return None
         try:
-            record = unseal(content)
-            if (record.kind, record.key) != (kind, key):
-                raise ValueError(f"it is the record of {record.kind} {record.key[:12]}")
+            record = read_record(content, kind, key)
         except ValueError as error:
             raise self._damage(kind, key, f"its record: {error}") from None
         self._known[kind, key] = record
@@ -354,13 +274,7 @@ class RemoteStore:
 
     def _create(self, *, trust: bool) -> bytes:
         """Makes an empty prefix a store, and returns its mark."""
-        mark = new_mark()
-        if not mark["seal"] and not trust:
-            raise SynthbenchError(
-                f"{self.address}: no store is made, since {secret_file()}, by which it would be known as yours, cannot be written; "
-                "set XDG_DATA_HOME to a folder that can, or give --trust-store"
-            )
-        content = json.dumps({"schema": SCHEMA, **mark}).encode()
+        content = make_mark(self.address, trust=trust)
         if self.objects.has_others(MARK):
             raise SynthbenchError(f"{self.address}: not a store of synthbench and not empty; name another prefix with --store")
         if self.objects.create(MARK, content):
@@ -384,45 +298,12 @@ class RemoteBuild:
         return self.store.publish(self._build, record)
 
 
-RECORD = re.compile(rf"{RECORDS}/([a-z]+)/([0-9a-f]{{64}})\.json")
-
-
-def record_name(kind: str, key: str) -> str:
-    """The object of an artifact's record."""
-    return f"{RECORDS}/{kind}/{key}.json"
-
-
-def files_name(record: StageRecord) -> str:
-    """Where the files of an artifact are."""
-    return f"{FILES}/{record.kind}/{record.key}/{record.checksum[:16]}"
-
-
-def aside_name(kind: str, key: str, checksum: str) -> str:
-    """The object of a record that was set aside."""
-    return f"{DAMAGED}/{kind}/{key}-{checksum[:16]}.json"
-
-
-def read_mark(content: bytes) -> dict[str, object]:
-    """The mark of a store; empty if it is anything else."""
-    with suppress(ValueError, RecursionError):
-        mark = json.loads(content)
-        if isinstance(mark, dict):
-            return mark
-    return {}
-
-
-def has_store(address: str) -> bool:
-    """Whether there is a store at an address. Makes nothing."""
-    return Objects(address).read(MARK) is not None
-
-
-def cache_root() -> Path:
-    """Where caches of object stores are: `$SYNTHBENCH_STORE_CACHE`, or below the user's folder of caches."""
-    given = os.environ.get("SYNTHBENCH_STORE_CACHE")
-    return Path(given or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "synthbench" / "stores").expanduser()
-
-
-def cache_name(address: str, identity: str) -> str:
-    """The folder of one store's cache. A store that was removed and made again has another identity, and another cache."""
-    readable = re.sub(r"[^a-z0-9]+", "-", address.lower()).strip("-")[:40]
-    return f"{readable}-{hashlib.sha256(f'{address} {identity}'.encode()).hexdigest()[:16]}"
+def read_record(content: bytes, kind: str, key: str) -> StageRecord:
+    """The record of an artifact. Raises ValueError if it is another's, or names files that would lie elsewhere: it comes from afar."""
+    record = unseal(content)
+    if (record.kind, record.key) != (kind, key):
+        raise ValueError(f"it is the record of {record.kind} {record.key[:12]}")
+    for name in record.files:
+        if name == STAGE or "\\" in name or name != PurePosixPath(name).as_posix() or not {"..", "/"}.isdisjoint(PurePosixPath(name).parts):
+            raise ValueError(f"{name[:80]!r} is no name of a file below the artifact's folder")
+    return record
