@@ -285,6 +285,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, s3: str) -> N
     monkeypatch.undo()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
+    monkeypatch.setattr(fsspec.get_filesystem_class("s3"), "cachable", False)  # else it goes on with the credentials of before
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     with pytest.raises(SynthbenchError, match=r"no credentials were found .*AWS_ACCESS_KEY_ID"):
         open_store(f"{s3}/a")

@@ -34,8 +34,7 @@ class Objects:
         with self.errors_explained():
             from fsspec.core import url_to_fs
 
-            options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}  # others change what is there
-            self._files, self._root = url_to_fs(self.address, **options)
+            self._files, self._root = url_to_fs(self.address, use_listings_cache=False)  # others change what is there
         protocols = self._files.protocol
         self.is_folder = "file" in ((protocols,) if isinstance(protocols, str) else protocols)
         self._root = self._root.rstrip("/")
