@@ -71,6 +71,18 @@ def test_what_one_host_publishes_another_fetches_whole(stores: tuple[RemoteStore
     two.check("fit", KEY)
 
 
+def test_the_latest_records_come_first(stores: tuple[RemoteStore, RemoteStore]) -> None:
+    one, two = stores
+    for number in range(3):
+        put(one, f"model {number}", f"{number}" * 64)
+        time.sleep(1.1 if one.address.startswith("s3") else 0.02)  # S3 counts in seconds
+    one.objects.write(record_name("fit", "1" * 64), b"{")
+    assert [each.label for each in two.recent("fit")][-1] == "model 0"
+    assert {each.label for each in two.recent("fit")} == {"model 0", "model 2"}
+    assert [each.label for each in two.recent("fit", 2)] == ["model 2"], "the damaged one was the last to be written"
+    assert not [*two.recent("train")]
+
+
 def test_an_artifact_is_there_when_its_record_is(stores: tuple[RemoteStore, RemoteStore], monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = stores
 

@@ -84,6 +84,16 @@ class RemoteStore:
             if (found := RECORD.fullmatch(name)) is not None:
                 yield found[1], found[2]
 
+    def recent(self, kind: str, most: int = 200) -> Iterator[StageRecord]:
+        """Records of stages of a kind, the latest first; those of damaged artifacts left out."""
+        published = {name: moment for name, (_, moment) in self.objects.find(f"{RECORDS}/{kind}").items()}
+        names = sorted(published, key=lambda name: published[name], reverse=True)[:most]
+        contents = self.objects.read_many(names)
+        for name in names:
+            if name in contents and (found := RECORD.fullmatch(name)) is not None:
+                with suppress(ValueError):
+                    yield read_record(contents[name], found[1], found[2])
+
     def present(self, stages: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Those kinds and keys of which there is an artifact, here or in the cache; reads their records, several at a time."""
         wanted, there = set(stages), set(self.contents())

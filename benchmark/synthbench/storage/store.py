@@ -136,6 +136,9 @@ class Store(Protocol):
     def contents(self) -> Iterator[tuple[str, str]]:
         """Kind and key of every artifact, whole or damaged."""
 
+    def recent(self, kind: str, most: int = 200) -> Iterator[StageRecord]:
+        """Records of stages of a kind, the latest first; those of damaged artifacts left out."""
+
     def sweep(self) -> None:
         """Removes what processes that were killed left unfinished on this machine, but for what the next attempt continues with."""
 
