@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -69,6 +71,28 @@ def test_what_one_host_publishes_another_fetches_whole(stores: tuple[RemoteStore
     assert (whole.folder / "deep" / "more").read_text() == "more"
     assert not list((two.cache.root / "building").iterdir())
     two.check("fit", KEY)
+
+
+def test_records_are_read_once_on_a_host_and_again_when_they_have_changed(
+    stores: tuple[RemoteStore, RemoteStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = stores
+    put(one, "first")
+    assert two.present([("fit", KEY)])
+    again = RemoteStore(two.address, cache=two.cache.root)
+    with monkeypatch.context() as patch:
+        patch.setattr(Objects, "read", lambda *_: pytest.fail("it is on this host already"))
+        assert again.present([("fit", KEY)])
+        found = again.get("fit", KEY)
+    assert found is not None
+    assert found.record.label == "first"
+    one.set_aside("fit", KEY)
+    put(one, "another")
+    again = RemoteStore(two.address, cache=two.cache.root)
+    again.present([("fit", KEY)])
+    found = again.get("fit", KEY)
+    assert found is not None
+    assert found.record.label == "another"
 
 
 def test_the_latest_records_come_first(stores: tuple[RemoteStore, RemoteStore]) -> None:
@@ -164,10 +188,10 @@ def test_what_was_set_aside_does_not_come_back_from_a_cache(stores: tuple[Remote
 def test_a_damaged_cache_is_fetched_again(stores: tuple[RemoteStore, RemoteStore]) -> None:
     one, two = stores
     put(one, "model")
-    for harm in (lambda folder: (folder / "model").write_text("modem"), lambda folder: (folder / "stage.json").write_text("{")):
+    for name, content in (("model", "modem"), ("stage.json", "{")):
         found = two.verify("fit", KEY)
         assert found is not None
-        harm(found.folder)
+        (found.folder / name).write_text(content)
         whole = two.verify("fit", KEY)
         assert whole is not None
         assert (whole.folder / "model").read_text() == "model"
@@ -210,6 +234,42 @@ def test_a_lease_whose_process_is_gone_is_taken_over_at_once_on_its_host(stores:
     assert lease.is_ours
     assert acquire(stores[1].objects, "a") is None
     lease.release()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from synthbench.storage.objects import Objects
+from synthbench.storage.remote import RemoteStore
+from synthbench.storage.store import StageRecord
+real = Objects.create
+def create(self, name, content):
+    if name.startswith("records"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, name, content)
+Objects.create = create
+with RemoteStore(sys.argv[1], cache=Path(sys.argv[2])).build("fit", sys.argv[3]) as build:
+    (build.folder / "model").write_text("model")
+    build.publish(StageRecord(label="theirs"))
+"""
+
+
+def test_what_a_killed_process_had_finished_is_not_lost(tmp_path: Path) -> None:
+    address = f"file://{tmp_path}/objects"
+    RemoteStore(address, cache=tmp_path / "one")
+    command = [sys.executable, "-c", KILLED, address, str(tmp_path / "one"), KEY]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    one, two = RemoteStore(address, cache=tmp_path / "one"), RemoteStore(address, cache=tmp_path / "two")
+    assert one.objects.find("files")
+    assert two.get("fit", KEY) is None, "no record, no artifact"
+    one.sweep()
+    with one.build("fit", KEY):
+        found = one.get("fit", KEY)
+        assert found is not None
+        assert found.record.label == "theirs", "the cache had it"
+    assert two.verify("fit", KEY) is not None
+    assert not one.objects.find("leases")
+    assert not [*(one.cache.root / "building").iterdir()]
 
 
 @pytest.mark.parametrize("skew", [-7200, 0, 7200])
@@ -288,10 +348,13 @@ def test_a_whole_suite_runs_on_it_and_another_host_computes_nothing(s3: str, tmp
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, s3: str) -> None:
     with pytest.raises(SynthbenchError, match=r"nowhere://a: no known kind of store .* an address is like s3://bucket/prefix"):
         open_store("nowhere://a")
+    with pytest.raises(SynthbenchError, match="contains a password") as refused:
+        open_store("sftp://me:secret@host/a")
+    assert "secret" not in str(refused.value)
     with pytest.raises(SynthbenchError, match=r"there is no such bucket or folder .*; make it, or correct --store"):
         open_store("s3://missing/a")
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(fsspec.registry._registry, "s3")  # where it keeps what was imported
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3")  # where it keeps what was imported
     with pytest.raises(SynthbenchError, match=r"needs a package that is not installed .*; for S3: pip install 'synthbench\[s3\]'"):
         open_store(f"{s3}/a")
     monkeypatch.undo()

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from synthbench.planning.stage import key_of
-from synthbench.storage import leases, local
+from synthbench.storage import leases
 from synthbench.storage.leases import acquire, is_abandoned, owner_is_running, this_host
 from synthbench.storage.local import LocalStore
 from synthbench.storage.managed_local import ManagedLocalStore
@@ -239,7 +239,7 @@ def test_what_another_host_has_just_published_is_seen_before_it_is_made_again(st
     with LocalStore(store.root).build("fit", KEY) as build:
         build.publish(StageRecord(label="theirs"))
     folder = store.folder("fit", KEY)
-    unseen, real, probe = {str(folder)}, os.path.lexists, local.file_system_time
+    unseen, real, probe = {str(folder)}, os.path.lexists, leases.file_system_time
 
     def remembered(path: Any) -> bool:  # NFS: a name that was not there some seconds ago
         return str(path) not in unseen and real(path)
@@ -249,7 +249,7 @@ def test_what_another_host_has_just_published_is_seen_before_it_is_made_again(st
         return probe(parent)
 
     monkeypatch.setattr(os.path, "lexists", remembered)
-    monkeypatch.setattr(local, "file_system_time", changes)
+    monkeypatch.setattr("synthbench.storage.local.file_system_time", changes)
     assert store.get("fit", KEY) is None
     with store.build("fit", KEY):
         found = store.get("fit", KEY)

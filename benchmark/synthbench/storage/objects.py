@@ -5,9 +5,11 @@ Credentials, endpoints and profiles are those that fsspec and its libraries find
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
@@ -18,7 +20,9 @@ from synthbench.errors import SynthbenchError
 from synthbench.files import write_bytes
 from synthbench.storage.leases import create
 
+AT_ONCE = 16  # requests
 SETTLE = 2.0  # seconds that a write may take to arrive where writes under a condition are not known
+SECRET = re.compile(r"[^/]*://[^/@]*:[^/@]*@")
 TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 """What file systems call the time of the last change."""
 CREDENTIALS = "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"
@@ -30,6 +34,8 @@ class Objects:
 
     def __init__(self, address: str) -> None:
         """Raises SynthbenchError if the address is of an unknown kind, or a package that it needs is not installed."""
+        if SECRET.match(address):  # the address is shown, and ends in reports
+            raise SynthbenchError("--store: the address contains a password; leave it out, and give it where fsspec looks for credentials")
         self.address = address.rstrip("/")
         with self.errors_explained():
             from fsspec.core import url_to_fs
@@ -37,27 +43,23 @@ class Objects:
             self._files, self._root = url_to_fs(self.address, use_listings_cache=False)  # others change what is there
         protocols = self._files.protocol
         self.is_folder = "file" in ((protocols,) if isinstance(protocols, str) else protocols)
+        # s3fs asks for an object's size first, so as to read a large one in parts; those read here are small
+        self._reading = {"max_concurrency": 1} if hasattr(self._files, "max_concurrency") else {}
         self._root = self._root.rstrip("/")
 
     def read(self, name: str) -> bytes | None:
         """The content of an object; None if there is none."""
         with self.errors_explained():
             try:
-                return bytes(self._files.cat_file(self._path(name)))
+                return bytes(self._files.cat_file(self._path(name), **self._reading))
             except FileNotFoundError:
                 return None
 
     def read_many(self, names: Sequence[str]) -> dict[str, bytes]:
         """The contents of objects, several at a time; those that are not there are left out."""
-        if not names:
-            return {}
-        with self.errors_explained():
-            found: Mapping[str, Any] = self._files.cat([self._path(name) for name in names], on_error="return")
-            contents = {name: found.get(self._path(name)) for name in names}
-            for content in contents.values():
-                if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
-                    raise content
-        return {name: bytes(content) for name, content in contents.items() if isinstance(content, bytes)}
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            contents = dict(zip(names, threads.map(self.read, names), strict=True))
+        return {name: content for name, content in contents.items() if content is not None}
 
     def write(self, name: str, content: bytes) -> None:
         """Writes an object whole, in place of an earlier one."""

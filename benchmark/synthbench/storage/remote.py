@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from synthbench.errors import SynthbenchError
+from synthbench.files import write_bytes
 from synthbench.storage import object_leases
 from synthbench.storage.local import LocalBuild, LocalStore, name_of
 from synthbench.storage.manifest import STAGE, describe_files, unseal
@@ -41,6 +42,7 @@ from synthbench.storage.remote_names import (
 )
 from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord
 
+COPIES = "known"  # records, in the folder of the cache
 TRIES = 2  # downloads of files that do not arrive as they were stored
 POLL = 3.0  # seconds between two looks at a lease
 PAUSE = 0.2  # seconds between two looks whether another process has fetched an artifact
@@ -95,13 +97,26 @@ class RemoteStore:
                     yield read_record(contents[name], found[1], found[2])
 
     def present(self, stages: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Those kinds and keys of which there is an artifact, here or in the cache; reads their records, several at a time."""
-        wanted, there = set(stages), set(self.contents())
-        names = {record_name(*each): each for each in wanted & there}
-        for name, content in self.objects.read_many(sorted(names)).items():
+        """Those kinds and keys of which there is an artifact, here or in the cache. Reads their records, those this host has not yet."""
+        wanted = set(stages)
+        there = {(found[1], found[2]): about for name, about in self.objects.find(RECORDS).items() if (found := RECORD.fullmatch(name))}
+        missing: dict[str, tuple[str, str]] = {}
+        for each in wanted & there.keys():
+            with suppress(OSError, ValueError):
+                self._known[each] = read_record(self._copy_of(each, there[each]).read_bytes(), *each)
+                continue
+            missing[record_name(*each)] = each
+        for name, content in self.objects.read_many(sorted(missing)).items():
+            each = missing[name]
             with suppress(ValueError):  # a damaged one is told by `get`
-                self._known[names[name]] = read_record(content, *names[name])
+                self._known[each] = read_record(content, *each)
+                with suppress(SynthbenchError):  # it saves time, nothing more
+                    write_bytes(self._copy_of(each, there[each]), content)
         return {each for each in wanted if each in there or os.path.lexists(self.cache.folder(*each))}
+
+    def _copy_of(self, stage: tuple[str, str], about: tuple[int, float]) -> Path:
+        """Where this host keeps a record: a changed one has another size or time, and so another name."""
+        return self.root / COPIES / stage[0] / f"{stage[1]}-{about[0]}-{about[1]:.3f}.json"
 
     def get(self, kind: str, key: str) -> Artifact | None:
         """The artifact, its record checked; None if there is none. Raises DamagedArtifact."""
