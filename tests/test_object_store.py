@@ -9,13 +9,16 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import pytest
 from msgspec import structs
+from synthbench import Environment
 from synthbench.errors import SynthbenchError
+from synthbench.execution.environments import environment_spec_of
 from synthbench.experiment import Experiment
 from synthbench.planning.stage import key_of
 from synthbench.storage import object_leases, objects
@@ -27,6 +30,14 @@ from synthbench.storage.objects import Objects
 from synthbench.storage.remote_names import files_name, record_name
 from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord, Store, StoredFile, open_store
 from synthbench_fakes import SUITE
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A plugin with an environment of its own."""
+
+    environment: ClassVar[Environment] = Environment(dependencies=("numpy",), python="3.11")
+
 
 KEY = key_of({"stage": "fit"})
 
@@ -334,8 +345,11 @@ def test_every_kind_of_store_here_knows_conditions(stores: tuple[RemoteStore, Re
     assert len(stores[0].objects.find("")) == 1, "the mark alone is left"
 
 
-def test_a_whole_suite_runs_on_it_and_another_host_computes_nothing(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    address = f"{s3}/{tmp_path.name}"
+@pytest.mark.parametrize("kind", ["memory", pytest.param("s3", marks=pytest.mark.slow)])
+def test_a_whole_suite_runs_on_it_and_another_host_computes_nothing(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"{request.getfixturevalue('s3') if kind == 's3' else 'memory:/'}/{tmp_path.name}"
     for host in ("one", "two"):
         monkeypatch.setenv("SYNTHBENCH_STORE_CACHE", str(tmp_path / host))
         experiment = Experiment(SUITE, store=address)
@@ -343,6 +357,16 @@ def test_a_whole_suite_runs_on_it_and_another_host_computes_nothing(s3: str, tmp
         results = experiment.run(out=None, in_process=True)
         assert not results.failures
         assert len({cell.metrics["AP"] for cell in results.cells}) > 1
+
+
+def test_a_plugins_own_environment_can_open_the_store(stores: tuple[RemoteStore, RemoteStore]) -> None:
+    needs = stores[0].packages
+    assert needs == (("s3fs",) if stores[0].address.startswith("s3") else ())
+    usual, spec = (environment_spec_of(Elsewhere(), "synthbench", each) for each in ((), needs))
+    assert usual is not None
+    assert spec is not None
+    assert spec.harness == (*usual.harness, *needs)
+    assert (spec.name == usual.name) == (not needs)
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, s3: str) -> None:

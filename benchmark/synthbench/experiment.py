@@ -111,7 +111,8 @@ class Experiment:
     def environments(self) -> dict[str, EnvironmentSpec]:
         """By stage key: the plugin's own environment that a stage to run needs. Stages that need none are left out."""
         entries = {stage.key: stage.entry for stage in self.plan.stages if stage.key not in self.cached and stage.entry is not None}
-        specs = {key: environment_spec_of(entry.plugin, entry.info.distribution) for key, entry in entries.items()}
+        needs = self.store.packages
+        specs = {key: environment_spec_of(entry.plugin, entry.info.distribution, needs) for key, entry in entries.items()}
         return {key: spec for key, spec in specs.items() if spec is not None}
 
     @property

@@ -63,6 +63,11 @@ class LocalStore:
         return str(self.root)
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
     def is_ours(self) -> bool:
         """Whether this user made it, on this machine."""
         return is_ours(self._mark())

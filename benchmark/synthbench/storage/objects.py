@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,12 @@ class Objects:
         # s3fs asks for an object's size first, so as to read a large one in parts; those read here are small
         self._reading = {"max_concurrency": 1} if hasattr(self._files, "max_concurrency") else {}
         self._root = self._root.rstrip("/")
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The distributions, other than fsspec, that hold the class of the file system."""
+        module = type(self._files).__module__.partition(".")[0]
+        return tuple(sorted({*packages_distributions().get(module, [])} - {"fsspec"}))
 
     def read(self, name: str) -> bytes | None:
         """The content of an object; None if there is none."""

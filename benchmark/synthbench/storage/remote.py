@@ -71,6 +71,11 @@ class RemoteStore:
         return self.objects.address
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """The package by which fsspec opens this kind of store, such as s3fs."""
+        return self.objects.packages
+
+    @property
     def root(self) -> Path:
         """The folder of the cache."""
         return self.cache.root

@@ -94,6 +94,10 @@ class Store(Protocol):
         """What `open_store` opens the same store with, in another process."""
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that a process needs to open it, besides those that synthbench always has."""
+
+    @property
     def root(self) -> Path:
         """A folder on this machine, for logs and what else belongs to no artifact."""
 
