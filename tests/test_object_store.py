@@ -287,8 +287,8 @@ def test_what_a_killed_process_had_finished_is_not_lost(tmp_path: Path) -> None:
 def test_a_lease_of_another_host_is_taken_over_when_its_heart_stops(
     stores: tuple[RemoteStore, RemoteStore], monkeypatch: pytest.MonkeyPatch, skew: int
 ) -> None:
-    monkeypatch.setattr("synthbench.storage.leases.STALE", 0.6)
-    monkeypatch.setattr("synthbench.storage.leases.WATCHED", 0.3)
+    monkeypatch.setattr("synthbench.storage.leases.STALE", 4.0)
+    monkeypatch.setattr("synthbench.storage.leases.WATCHED", 2.0)
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + skew)  # this host's clock
     content = others_lease(stores[0])

@@ -41,7 +41,7 @@ needs_namespaces = pytest.mark.skipif(not can(*HOST), reason="namespaces may not
 RUN = """
 import socket, sys
 from synthbench.storage import leases
-leases.HEARTBEAT, leases.WATCHED, leases.STALE = 0.2, 1.0, 3.0
+leases.HEARTBEAT, leases.WATCHED, leases.STALE = 0.2, 10.0, 30.0
 socket.sethostname(sys.argv[1])
 from synthbench.experiment import Experiment
 results = Experiment(sys.argv[2], store=sys.argv[3], trust_store=True, changes=sys.argv[4:]).run(out=None, in_process=True)
@@ -94,8 +94,8 @@ def building_elsewhere(store: LocalStore) -> Iterator[subprocess.Popen[str]]:
 
 @needs_namespaces
 def test_what_another_host_builds_is_not_touched_until_it_is_gone(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "STALE", 3.0)
-    monkeypatch.setattr(leases, "WATCHED", 1.0)
+    monkeypatch.setattr(leases, "STALE", 8.0)
+    monkeypatch.setattr(leases, "WATCHED", 2.0)
     half = store.root / "building" / f"fit-{KEY[:16]}" / "half"
     with building_elsewhere(store) as host:
         for _ in range(20):
@@ -128,8 +128,8 @@ def beat(path: Path, skew: float) -> None:
 
 @pytest.mark.parametrize("skew", [-7200, 0, 7200])
 def test_clocks_need_not_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skew: float) -> None:
-    monkeypatch.setattr(leases, "STALE", 0.8)
-    monkeypatch.setattr(leases, "WATCHED", 0.4)
+    monkeypatch.setattr(leases, "STALE", 3.0)
+    monkeypatch.setattr(leases, "WATCHED", 1.5)
     path = lease_of_another_host(tmp_path / "a.lease", skew=skew)
     for _ in range(12):
         beat(path, skew)
