@@ -167,7 +167,7 @@ def test_a_store_is_checked_and_tidied(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["store", "check", "--store", store]) == 1
     assert f"{model.parent}: damaged: model.json is not what was stored" in capsys.readouterr().out
     shutil.rmtree(next(Path(store).glob("score/*/*")))
-    aside = model.parent.with_name("abc.damaged")
+    aside = model.parent.with_name(f"{model.parent.name[:12]}.abcdefgh.damaged")
     model.parent.rename(aside)
     assert main(["store", "gc", "--store", store]) == 2, "it asks, and nobody is there"
     assert aside.exists()

@@ -20,6 +20,7 @@ from synthbench.execution.stage_run import Event, StageRun
 from synthbench.planning.planner import Plan
 from synthbench.planning.stage import Stage, key_of
 from synthbench.storage.local import LocalStore
+from synthbench.storage.managed_local import ManagedLocalStore
 
 RECIPE: dict[str, Any] = {"stage": "fit", "seed": 5, "plugin": "painter", "version": 1, "options": {"size": 8, "rate": 0.1}, "reads": {}}
 PALETTE = ("generators.paint.palette=5", "mix=[]", "baselines=[]")
@@ -90,7 +91,7 @@ def test_a_folder_is_made_once_for_stages_that_agree(store: LocalStore) -> None:
     again = shared_folder(job(options=other, reads={"references": "another draw"}), store, run, "colours", ("size",), refuse)
     assert again == folder
     assert run.notes[0].startswith("colours: from the store")
-    assert not store.leftovers()
+    assert not ManagedLocalStore(store.root).leftovers()
 
 
 @pytest.mark.parametrize(
@@ -133,16 +134,16 @@ def test_a_stop_leaves_nothing_half_and_the_next_attempt_goes_on(store: LocalSto
     with pytest.raises(KeyboardInterrupt):
         share(store, stop)
     assert not shared(store)
-    assert len(store.leftovers()) == 1, "`synthbench store gc` finds it"
+    assert len(ManagedLocalStore(store.root).leftovers()) == 1, "`synthbench store gc` finds it"
     assert {path.name for path in share(store, go_on).iterdir()} == {"red", "blue", "stage.json"}
-    assert not store.leftovers()
+    assert not ManagedLocalStore(store.root).leftovers()
 
 
 def test_a_damaged_folder_is_set_aside_and_made_again(store: LocalStore) -> None:
     (share(store, write) / "red").write_text("2")
     assert (share(LocalStore(store.root), write) / "red").read_text() == "1"
-    (aside,) = store.leftovers()
-    assert (aside / "red").read_text() == "2"
+    (aside,) = ManagedLocalStore(store.root).leftovers()
+    assert (Path(aside.place) / "red").read_text() == "2"
 
 
 def test_of_several_processes_one_makes_it_and_the_others_wait(store: LocalStore) -> None:

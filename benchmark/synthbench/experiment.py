@@ -30,8 +30,7 @@ from synthbench.planning.people import LABELS
 from synthbench.planning.planner import Plan, make_plan
 from synthbench.registry import installed
 from synthbench.results.describe import describe_suite, describe_training_set, without_folders
-from synthbench.storage.local import LocalStore
-from synthbench.storage.store import DamagedArtifact
+from synthbench.storage.store import DamagedArtifact, Store, open_store
 from synthbench.suite.hub import fetch_commits
 from synthbench.suite.reader import read_suite
 
@@ -74,7 +73,8 @@ class NoneComplete(Exception):
 class Experiment:
     """A suite that was read and planned, and what its store already has.
 
-    suite: a TOML file, or its content as Python values. changes: `KEY=VALUE`, as after `--set`. store: the folder of artifacts.
+    suite: a TOML file, or its content as Python values. changes: `KEY=VALUE`, as after `--set`. store: the folder of artifacts, or
+    the address of an object store.
     trust_store: use it also if another user or another machine made it. download: ask the hub for the commits of the suite's
     weights, which go into the keys. labels: the folder where people are asked for labels, and where their answers lie.
     Raises SuiteError with everything that is wrong with the suite.
@@ -94,7 +94,7 @@ class Experiment:
         read = read_suite(Path(suite) if isinstance(suite, str) else suite, registry, changes)
         if download:
             fetch_commits(read, registry)
-        self.store = LocalStore(Path(store), trust=trust_store)
+        self.store: Store = open_store(str(store), trust=trust_store)
         self.plan: Plan = make_plan(read, registry, self.store, Path(labels))
         self.found: RunState = look_up(self.plan, self.store)
 
@@ -117,7 +117,8 @@ class Experiment:
     def environments(self) -> dict[str, EnvironmentSpec]:
         """By stage key: the plugin's own environment that a stage to run needs. Stages that need none are left out."""
         entries = {stage.key: stage.entry for stage in self.plan.stages if stage.key not in self.cached and stage.entry is not None}
-        specs = {key: environment_spec_of(entry.plugin, entry.info.distribution) for key, entry in entries.items()}
+        needs = self.store.packages
+        specs = {key: environment_spec_of(entry.plugin, entry.info.distribution, needs) for key, entry in entries.items()}
         return {key: spec for key, spec in specs.items() if spec is not None}
 
     @property

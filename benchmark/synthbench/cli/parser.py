@@ -58,7 +58,9 @@ def add_labels(command: argparse._ActionsContainer) -> None:
 
 def add_store(command: argparse._ActionsContainer) -> None:
     """The arguments of commands that open a store."""
-    command.add_argument("--store", default=".synthbench", help="where artifacts are kept (default: %(default)s)")
+    command.add_argument(
+        "--store", default=".synthbench", help="where artifacts are kept: a folder, or s3://BUCKET/PREFIX (default: %(default)s)"
+    )
     command.add_argument("--trust-store", action="store_true", help="use a store that another user or machine made; it may be forged")
 
 
@@ -258,15 +260,30 @@ def add_export(commands: Any) -> None:
 
 def add_stores(commands: Any) -> None:
     """`synthbench store` with its own commands."""
-    store = commands.add_parser("store", help="check a store, or remove what is of no use in it")
+    store = commands.add_parser("store", help="list, check, tidy and copy what is stored")
     parts = store.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    listing = parts.add_parser("list", help="every artifact with its kind, key, size, age and label")
+    listing.add_argument("--kind", help="of one kind only, such as train")
+    showing = parts.add_parser("show", help="an artifact's record, as JSON: what it was made of, by what, and its files")
+    showing.add_argument("key", help="or how it begins, also as KIND/KEY")
     check = parts.add_parser("check", help="compare every file with what was stored")
-    add_store(check)
-    check.set_defaults(command="store:check_command")
     clean = parts.add_parser("gc", help="remove damaged artifacts that were set aside, and what killed runs left; asks first")
-    add_store(clean)
+    clean.add_argument(
+        "--keep",
+        nargs="+",
+        default=[],
+        metavar="SUITE_OR_REPORT",
+        help="also remove every artifact but those that these suites (.toml) and reports (.json) need",
+    )
     clean.add_argument("--yes", action="store_true", help="without asking")
-    clean.set_defaults(command="store:gc_command")
+    push = parts.add_parser("push", help="copy artifacts from --store to another store; what is there already is not copied again")
+    pull = parts.add_parser("pull", help="copy artifacts from another store to --store")
+    for command, direction in ((push, "to"), (pull, "from")):
+        command.add_argument("other", metavar="STORE", help=f"the store {direction} which to copy: a folder, or an address")
+        command.add_argument("only", nargs="*", metavar="SUITE_OR_REPORT", help="only what these need (default: everything)")
+    for name, command in (("list", listing), ("show", showing), ("check", check), ("gc", clean), ("push", push), ("pull", pull)):
+        add_store(command)
+        command.set_defaults(command=f"store:{name}_command")
 
 
 def add_env(commands: Any) -> None:

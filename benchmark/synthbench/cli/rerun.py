@@ -25,7 +25,7 @@ def rerun(found: Verification, arguments: argparse.Namespace) -> Verification:
     prepared = prepare(
         Path(arguments.bundle),
         data=Path(arguments.data) if arguments.data else None,
-        store=Path(arguments.store),
+        store=arguments.store,
         trust_store=arguments.trust_store,
         replicates=arguments.replicates,
         first_seed=arguments.first_seed,

@@ -4,22 +4,62 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from synthbench.cli.environments import UNITS, answered_yes, size_of
+import msgspec
+
+from synthbench.cli.environments import UNITS, answered_yes
+from synthbench.cli.tables import one_line, print_table
 from synthbench.errors import SynthbenchError
-from synthbench.storage.local import LocalStore
-from synthbench.storage.store import DamagedArtifact
+from synthbench.storage.copying import copy
+from synthbench.storage.inventory import Listed, ManagedStore, find_key, open_managed, unneeded
+from synthbench.storage.store import DamagedArtifact, is_remote
 
 FAILED = 1
+SHOWN = 20
+PERIODS = (("d", 86400), ("h", 3600), ("min", 60))
 
 
-def open_existing(arguments: argparse.Namespace) -> LocalStore:
+def open_existing(arguments: argparse.Namespace, address: str | None = None) -> ManagedStore:
     """The store that was named. Raises SynthbenchError if there is none: a command that looks makes nothing."""
-    root = Path(arguments.store)
-    if not root.is_dir():
-        raise SynthbenchError(f"{root}: no store; name one with --store")
-    return LocalStore(root, trust=arguments.trust_store)
+    address = arguments.store if address is None else address
+    if is_remote(address):
+        from synthbench.storage.managed_remote import has_store
+
+        exists = has_store(address)
+    else:
+        exists = Path(address).is_dir()
+    if not exists:
+        raise SynthbenchError(f"{address}: no store; name one with --store")
+    return open_managed(address, trust=arguments.trust_store)
+
+
+def list_command(arguments: argparse.Namespace) -> int:
+    """`synthbench store list`."""
+    listed = sorted(open_existing(arguments).listed(), key=lambda each: (each.kind, -each.published))
+    if arguments.kind:
+        listed = [each for each in listed if each.kind == arguments.kind]
+    rows = [(each.kind, each.key[:12], megabytes(each.size), age(each.published), each.label or "damaged") for each in listed]
+    if rows:
+        print_table([("kind", "key", "MB", "age", "label"), *rows])
+    print(f"{len(listed)} artifacts, {megabytes(sum(each.size for each in listed))} MB")
+    return 0
+
+
+def show_command(arguments: argparse.Namespace) -> int:
+    """`synthbench store show`."""
+    store = open_existing(arguments)
+    found = find_key(store, arguments.key)
+    if len(found) != 1:
+        names = "; ".join(f"{kind}/{key[:20]}" for kind, key in found[:SHOWN])
+        raise SynthbenchError(f"{arguments.key}: {f'the beginning of several keys: {names}' if found else 'no artifact has such a key'}")
+    artifact = store.get(*found[0])
+    if artifact is None:
+        raise SynthbenchError(f"{arguments.key}: it was removed just now")
+    print(one_line_each(msgspec.json.format(msgspec.json.encode(artifact.record), indent=1).decode()))
+    return 0
 
 
 def check_command(arguments: argparse.Namespace) -> int:
@@ -29,7 +69,7 @@ def check_command(arguments: argparse.Namespace) -> int:
     for kind, key in store.contents():
         checked += 1
         try:
-            store.verify(kind, key)
+            store.check(kind, key)
         except DamagedArtifact as damage:
             damaged += 1
             print(damage)
@@ -39,7 +79,7 @@ def check_command(arguments: argparse.Namespace) -> int:
         + (f"; the next run makes {'it' if damaged == 1 else 'them'} again" if damaged else "")
     )
     if aside:
-        print(f"{len(aside)} folders of damaged artifacts and killed runs can be removed with: synthbench store gc")
+        print(f"{len(aside)} leftovers of damaged artifacts and killed runs can be removed with: synthbench store gc")
     return FAILED if damaged else 0
 
 
@@ -47,18 +87,98 @@ def gc_command(arguments: argparse.Namespace) -> int:
     """`synthbench store gc`."""
     store = open_existing(arguments)
     store.sweep()
-    folders = store.leftovers()
-    if not folders:
+    leftovers = store.leftovers()
+    artifacts: list[Listed] = []
+    if arguments.keep:
+        from synthbench.cli.needed import needed
+
+        if names := store.building():
+            raise SynthbenchError(f"{arguments.store}: nothing was removed, since a run is making {', '.join(names[:3])}; wait for its end")
+        artifacts, foreign = unneeded(store, needed(arguments.keep, store))
+        for (kind, key), files in foreign.items():
+            print(f"{kind} {key[:12]} stays: it has files that synthbench did not write, such as {one_line(files[0])}")
+    if not leftovers and not artifacts:
         print("nothing to remove")
         return 0
-    for folder in folders:
-        print(f"{size_of(folder) / UNITS**2:10.1f} MB  {folder}")
+    print_first([(megabytes(each.size), one_line(each.place)) for each in leftovers])
+    print_first([(megabytes(each.size), f"{each.kind} {each.key[:12]}  {one_line(each.label)}") for each in artifacts])
+    count = len(leftovers) + len(artifacts)
+    size = sum(each.size for each in leftovers) + sum(each.size for each in artifacts)
+    print(f"{len(artifacts)} artifacts and {len(leftovers)} leftovers, {megabytes(size)} MB")
     if not arguments.yes:
         if not sys.stdin.isatty():
             raise SynthbenchError("nothing was removed: give --yes, or answer at a terminal")
         print("remove these? [y/N] ", end="", flush=True)
         if not answered_yes():
             return 0
-    store.remove(folders)
-    print(f"removed {len(folders)}")
+    store.remove(leftovers)
+    for each in artifacts:
+        store.discard(each.kind, each.key)
+    print(f"removed {count}")
     return 0
+
+
+def push_command(arguments: argparse.Namespace) -> int:
+    """`synthbench store push`."""
+    source = open_existing(arguments)
+    return transfer(source, open_managed(arguments.other, trust=arguments.trust_store), arguments.only)
+
+
+def pull_command(arguments: argparse.Namespace) -> int:
+    """`synthbench store pull`."""
+    source = open_existing(arguments, arguments.other)
+    return transfer(source, open_managed(arguments.store, trust=arguments.trust_store), arguments.only)
+
+
+def transfer(source: ManagedStore, target: ManagedStore, only: Sequence[str]) -> int:
+    """Copies artifacts: all, or those that suites and reports need. One that fails does not keep the others back."""
+    if source.address == target.address:
+        raise SynthbenchError(f"{source.address}: the same store twice")
+    wanted = list(source.contents())
+    if only:
+        from synthbench.cli.needed import needed
+
+        kept = needed(only, source)
+        wanted = [each for each in wanted if each in kept]
+    there, outcomes = target.present(wanted), {"copied": 0, "there": 0, "gone": 0, "busy": 0, "damaged": 0}
+    for number, (kind, key) in enumerate(wanted, 1):
+        outcome: str = "there"
+        if (kind, key) not in there:
+            try:
+                outcome = copy(source, target, kind, key)
+            except DamagedArtifact as damage:
+                print(f"{damage}; not copied")
+                outcome = "damaged"
+        outcomes[outcome] += 1
+        if outcome == "copied":
+            print(f"{number}/{len(wanted)}  {kind} {key[:12]}", flush=True)
+    missed = outcomes["damaged"] + outcomes["busy"] + outcomes["gone"]
+    print(
+        f"{outcomes['copied']} copied, {outcomes['there']} there already"
+        + (f"; not copied: {outcomes['damaged']} damaged, {outcomes['busy']} being made, {outcomes['gone']} removed" if missed else "")
+    )
+    return FAILED if missed else 0
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes as megabytes."""
+    return f"{size / UNITS**2:.1f}"
+
+
+def age(moment: float) -> str:
+    """How long ago a moment is, given in seconds since 1970."""
+    seconds = max(0.0, time.time() - moment)
+    return next((f"{seconds / period:.0f} {unit}" for unit, period in PERIODS if seconds >= period), f"{seconds:.0f} s")
+
+
+def one_line_each(text: str) -> str:
+    """Text with every line printable: a record may come from elsewhere."""
+    return "\n".join(one_line(line) for line in text.splitlines())
+
+
+def print_first(rows: Sequence[tuple[str, str]]) -> None:
+    """Prints sizes and names, the first of many."""
+    for size, name in rows[:SHOWN]:
+        print(f"{size:>10} MB  {name}")
+    if len(rows) > SHOWN:
+        print(f"{'':>10}     and {len(rows) - SHOWN} more")

@@ -76,18 +76,21 @@ class EnvironmentSpec:
         return "\n".join([f"{self.name}:", *(f"  {line}" for line in lines)])
 
 
-def environment_spec_of(plugin: object, distribution_name: str) -> EnvironmentSpec | None:
-    """The environment that a configured plugin requires, None if it runs in the harness's."""
+def environment_spec_of(plugin: object, distribution_name: str, needs: Sequence[str] = ()) -> EnvironmentSpec | None:
+    """The environment that a configured plugin requires, None if it runs in the harness's.
+
+    needs: packages by which a worker there opens the store, besides synthbench's own.
+    """
     environment = environment_of(plugin)
-    return None if environment is None else spec_of(environment, distribution_name)
+    return None if environment is None else spec_of(environment, distribution_name, needs)
 
 
-def spec_of(environment: Environment, distribution_name: str) -> EnvironmentSpec:
-    """The specification of a plugin's environment, from what is installed on this machine."""
+def spec_of(environment: Environment, distribution_name: str, needs: Sequence[str] = ()) -> EnvironmentSpec:
+    """The specification of a plugin's environment, from what is installed on this machine; `needs` as in `environment_spec_of`."""
     harness, own = distribution("synthbench"), distribution(distribution_name)
     same = harness.name == own.name
-    identity = " ".join(identify(each) for each in (harness, own))
-    return EnvironmentSpec(own.name, environment, requirement(harness), () if same else requirement(own), identity)
+    identity = " ".join([*(identify(each) for each in (harness, own)), *needs])
+    return EnvironmentSpec(own.name, environment, (*requirement(harness), *needs), () if same else requirement(own), identity)
 
 
 def requirement(found: Distribution) -> tuple[str, ...]:

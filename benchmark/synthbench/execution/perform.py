@@ -97,7 +97,7 @@ def perform(job: Job, store: Store, emit: Callable[[Event], None]) -> Outcome:
         return Outcome(error=cut(str(problem)), damaged=(problem.kind, problem.key))
     except SynthbenchError as problem:
         error = str(problem)
-        disk_full = is_disk_full(problem.__cause__)
+        disk_full = is_disk_full(problem.__cause__) or (isinstance(problem.__cause__, OSError) and not store.has_room())
     except Exception as problem:  # a plugin may raise anything
         error = f"{type(problem).__name__}: {problem}"
         disk_full = is_disk_full(problem) and not store.has_room()  # else the plugin filled another disk

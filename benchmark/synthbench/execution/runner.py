@@ -24,7 +24,7 @@ from synthbench.planning.planner import Plan
 from synthbench.planning.schedule import assumed, ways_to_the_end
 from synthbench.planning.stage import Stage
 from synthbench.registry import installed
-from synthbench.storage.local import disk_errors_explained
+from synthbench.storage.local import CANNOT_WRITE, disk_errors_explained
 from synthbench.storage.store import Artifact, DamagedArtifact, Store
 from synthbench.suite.inputs import resolve_entry
 
@@ -249,6 +249,8 @@ class Runner:
             if self._stopping:
                 return
             if outcome.disk_full:
+                if CANNOT_WRITE in outcome.error:  # it is explained already, and the disk may be one that can only be read
+                    raise SynthbenchError(outcome.error)
                 with disk_errors_explained(self.store.address):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if outcome.busy or (outcome.damaged and self._renew(*outcome.damaged)):

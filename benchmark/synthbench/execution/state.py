@@ -81,12 +81,13 @@ def look_up(plan: Plan, store: Store) -> RunState:
     """What the store already has of a plan. What comes after a check counts from when the check has passed."""
     state = RunState(store)
     unchecked: set[str] = set()
+    present = store.present((stage.kind, stage.key) for stage in plan.stages)
     for stage in plan.stages:
         if any(each.key not in state.artifacts for each in stage.after) or any(each.key in unchecked for each in stage.needs):
             unchecked.add(stage.key)
             continue
         try:
-            if (artifact := store.get(stage.kind, stage.key)) is not None:
+            if (stage.kind, stage.key) in present and (artifact := store.get(stage.kind, stage.key)) is not None:
                 state.artifacts[stage.key] = artifact
         except DamagedArtifact as error:
             state.damaged.append(error)

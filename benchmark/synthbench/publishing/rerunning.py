@@ -58,7 +58,7 @@ def prepare(
     path: Path,
     *,
     data: Path | None = None,
-    store: Path,
+    store: str | Path,
     trust_store: bool = False,
     replicates: int | None = None,
     first_seed: int | None = None,
@@ -104,7 +104,7 @@ def fresh_seeds(seeds: Seeds, replicates: int | None = None, first: int | None =
     return Seeds(references=fresh(seeds.references), generators=fresh(seeds.generators), detectors=fresh(seeds.detectors))
 
 
-def differing_stages(results: Results, content: Mapping[str, Any], store: Path, *, trust: bool) -> tuple[int, list[str]]:
+def differing_stages(results: Results, content: Mapping[str, Any], store: str | Path, *, trust: bool) -> tuple[int, list[str]]:
     """How many stages the results name, and the labels of those that have another key here with the same seeds."""
     planned = {stage.key for stage in Experiment(content, store=store, trust_store=trust).plan.stages}
     return len(results.stages), [stage.label for stage in results.stages if stage.key not in planned]

@@ -7,12 +7,12 @@ files is `stage.json`, its record. Several processes, on several hosts that shar
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,17 +20,20 @@ from msgspec import structs
 
 from synthbench.errors import SynthbenchError
 from synthbench.storage.hashes import FileHashes
-from synthbench.storage.leases import Lease, acquire, is_abandoned
+from synthbench.storage.leases import Lease, acquire, file_system_time, is_abandoned
 from synthbench.storage.manifest import STAGE, Verifier, describe_files, seal, unseal
-from synthbench.storage.ownership import is_ours, new_mark, secret_file
+from synthbench.storage.marks import MARK, check_mark, make_mark, read_mark
+from synthbench.storage.ownership import is_ours
 from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord
 from synthbench.text import printable
 
-SCHEMA = 3
-MARK = "synthbench-store.json"
 BUILDING, SERIES = "building", "series"
+CANNOT_WRITE = "cannot be written"
 PROBE = 2**20  # bytes
 PARTIAL, LEASE, DAMAGED = ".partial", ".lease", ".damaged"
+RECEIVED, REMOVED = "copy-", "removed-"
+TEMPORARY = re.compile(r"\.(clock|probe)-[0-9a-f]{32}|.+\.lease\.[0-9a-f]{32}")
+OLD = 3 * 3600.0  # seconds: more than clocks of hosts are apart
 
 
 class LocalStore:
@@ -49,17 +52,7 @@ class LocalStore:
             if not (self.root / MARK).exists():
                 self._create(trust=trust)
             self._refuse_links()
-            mark = self._mark()
-            schema = mark.get("schema") if isinstance(mark, dict) else None
-            if schema != SCHEMA:
-                raise SynthbenchError(
-                    f"{root}: a store of schema {schema!r}, not {SCHEMA} as this version's; name another folder with --store"
-                )
-            if not trust and not is_ours(mark):
-                raise SynthbenchError(
-                    f"{root}: this store was not made by this user on this machine, and its results may be forged: "
-                    "use it with --trust-store, or name another folder with --store"
-                )
+            check_mark(self._mark(), root, "folder", trust=trust)
             (self.root / BUILDING).mkdir(exist_ok=True)
         self._hashes = FileHashes(self.root / "hashes.json")
         self._verifier = Verifier()
@@ -68,6 +61,11 @@ class LocalStore:
     def address(self) -> str:
         """The folder."""
         return str(self.root)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     @property
     def is_ours(self) -> bool:
@@ -102,7 +100,7 @@ class LocalStore:
 
     def is_busy(self, kind: str, key: str) -> bool:
         """Whether a process is making this artifact."""
-        return not is_abandoned(self._lease_of(kind, key))
+        return not is_abandoned(self._lease_of(name_of(kind, key)))
 
     def set_aside(self, kind: str, key: str) -> str:
         """Renames a damaged artifact, and returns its new name; empty if another process was first.
@@ -123,19 +121,49 @@ class LocalStore:
             return ""
         return str(aside)
 
+    def discard(self, kind: str, key: str) -> None:
+        """Removes an artifact, in one rename as far as others can see."""
+        folder = self.folder(kind, key)
+        for name in self.series_of(kind, key):
+            (self.root / SERIES / name / key).unlink(missing_ok=True)
+        if os.path.lexists(folder):
+            gone = self.root / BUILDING / f"{REMOVED}{uuid.uuid4().hex}"
+            with disk_errors_explained(self.root), suppress(FileNotFoundError):  # another process may be quicker
+                folder.rename(gone)
+                if gone.is_symlink() or gone.is_file():
+                    gone.unlink()
+                else:
+                    shutil.rmtree(gone, ignore_errors=True)
+
     @contextmanager
     def build(self, kind: str, key: str, *, resumable: bool = False, series: str = "") -> Iterator[LocalBuild]:
         """A folder to build an artifact in, removed at the end unless it was published. Raises Busy."""
+        with self._building(kind, key, name_of(kind, key), resumable=resumable) as (folder, lease):
+            yield LocalBuild(self, kind, key, folder, lease, series)
+
+    @contextmanager
+    def receive(self, kind: str, key: str) -> Iterator[LocalBuild]:
+        """A folder for the copy of an artifact of another store; one process at a time, beside one that builds it. Raises Busy."""
+        with self._building(kind, key, f"{RECEIVED}{name_of(kind, key)}", resumable=False) as (folder, lease):
+            yield LocalBuild(self, kind, key, folder, lease, "")
+
+    @contextmanager
+    def _building(self, kind: str, key: str, name: str, *, resumable: bool) -> Iterator[tuple[Path, Lease]]:
         with disk_errors_explained(self.root):
-            lease = acquire(self._lease_of(kind, key))
+            lease = acquire(self._lease_of(name))
             if lease is None:
                 raise Busy(f"{kind} {key[:12]}: another process is making it")
-            folder = self._building(kind, key, PARTIAL if resumable else "")
-            if not resumable:
-                shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
-            folder.mkdir(exist_ok=True)
+            try:
+                notice_changes(self.folder(kind, key).parent)
+                folder = self.root / BUILDING / f"{name}{PARTIAL if resumable else ''}"
+                if not resumable:
+                    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+                folder.mkdir(exist_ok=True)
+            except BaseException:
+                lease.release()
+                raise
         try:
-            yield LocalBuild(self, kind, key, folder, lease, series)
+            yield folder, lease
         except BaseException:
             if not resumable:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -156,10 +184,29 @@ class LocalStore:
 
     def sweep(self) -> None:
         """Removes what processes that were killed left unfinished, but for what the next attempt continues with."""
-        for lease in (self.root / BUILDING).glob(f"*{LEASE}"):
-            if lease.is_file() and is_abandoned(lease) and (taken := acquire(lease)) is not None:
-                shutil.rmtree(lease.with_suffix(""), ignore_errors=True)
-                taken.release()
+        building = self.root / BUILDING
+        with suppress(OSError):  # of a store that can only be read
+            folders = {each.name for each in building.iterdir() if each.is_dir() and each.suffix != PARTIAL}
+            leases = {each.stem for each in building.glob(f"*{LEASE}") if each.is_file()}
+            for name in sorted(folders | leases):
+                lease = self._lease_of(name)
+                if is_abandoned(lease) and (taken := acquire(lease)) is not None:
+                    shutil.rmtree(building / name, ignore_errors=True)
+                    taken.release()
+            self._sweep_temporaries(building)
+
+    def _sweep_temporaries(self, building: Path) -> None:
+        """Removes the small files of processes that were killed between two steps."""
+        small = [each for each in building.iterdir() if TEMPORARY.fullmatch(each.name) and each.is_file()]
+        now = file_system_time(building) if small else 0.0
+        for each in small:
+            with suppress(OSError):
+                if now - each.stat().st_mtime > OLD:
+                    each.unlink()
+
+    def present(self, stages: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those kinds and keys of which there is an artifact."""
+        return {(kind, key) for kind, key in stages if os.path.lexists(self.folder(kind, key))}
 
     def contents(self) -> Iterator[tuple[str, str]]:
         """Kind and key of every artifact, whole or damaged."""
@@ -175,18 +222,9 @@ class LocalStore:
                 if (artifact := self.get(kind, folder.name)) is not None:
                     yield artifact.record
 
-    def leftovers(self) -> list[Path]:
-        """Folders that nobody needs: damaged artifacts that were set aside, and unfinished work that no process holds."""
-        partial = [each for each in (self.root / BUILDING).glob(f"*{PARTIAL}") if is_abandoned(each.with_suffix(LEASE))]
-        return sorted([*self.root.glob(f"*/[0-9a-f][0-9a-f]/*{DAMAGED}"), *partial])
-
-    def remove(self, leftovers: Sequence[Path]) -> None:
-        """Removes what `leftovers` gave."""
-        for folder in leftovers:
-            if folder.is_symlink() or folder.is_file():
-                folder.unlink()
-            else:
-                shutil.rmtree(folder)
+    def series_of(self, kind: str, key: str) -> list[str]:  # noqa: ARG002 - a key is of one kind
+        """The series that an artifact belongs to."""
+        return sorted(each.parent.name for each in self.root.glob(f"{SERIES}/*/{key}"))
 
     def has_room(self) -> bool:
         """Whether a small file can be written."""
@@ -207,16 +245,23 @@ class LocalStore:
     def publish(self, build: LocalBuild, record: StageRecord) -> Artifact:
         """Makes a built folder the artifact; if another process published the same stage first, that one stays."""
         with disk_errors_explained(self.root):
+            files = describe_files(build.folder)
+        return self.adopt(build, structs.replace(record, kind=build.kind, key=build.key, files=files))
+
+    def adopt(self, build: LocalBuild, record: StageRecord) -> Artifact:
+        """The same for a folder whose files are known to be those of the record."""
+        with disk_errors_explained(self.root):
             if not build.lease.is_ours:
                 raise SynthbenchError(f"{build.folder}: another process took over this stage, so its result was not stored")
-            (build.folder / STAGE).write_bytes(
-                seal(structs.replace(record, kind=build.kind, key=build.key, files=describe_files(build.folder)))
-            )
+            (build.folder / STAGE).write_bytes(seal(record))
             folder = self.folder(build.kind, build.key)
             folder.parent.mkdir(parents=True, exist_ok=True)
             build.folder.chmod(0o755)
-            with suppress(OSError):  # another process published it first
+            try:
                 build.folder.rename(folder)
+            except OSError:  # another process published it first, or NFS reports a rename that succeeded as failed
+                if not os.path.lexists(folder):
+                    raise
             if build.series:
                 members = self.root / SERIES / build.series
                 members.mkdir(parents=True, exist_ok=True)
@@ -228,18 +273,13 @@ class LocalStore:
 
     def _create(self, *, trust: bool) -> None:
         """Makes an empty folder a store."""
-        mark = new_mark()
-        if not mark["seal"] and not trust:
-            raise SynthbenchError(
-                f"{self.given}: no store is made, since {secret_file()}, by which it would be known as yours, cannot be written; "
-                "set XDG_DATA_HOME to a folder that can, or give --trust-store"
-            )
+        content = make_mark(self.given, trust=trust)
         foreign = self.root.exists() and any(not each.name.startswith(f".{MARK}") for each in self.root.iterdir())
         if foreign and not (self.root / MARK).exists():  # else another process has made the store by now
             raise SynthbenchError(f"{self.given}: not a store of synthbench and not empty; name another folder with --store")
         self.root.mkdir(parents=True, exist_ok=True)
-        temporary = self.root / f".{MARK}-{os.getpid()}"
-        temporary.write_text(json.dumps({"schema": SCHEMA, **mark}))
+        temporary = self.root / f".{MARK}-{uuid.uuid4().hex}"
+        temporary.write_bytes(content)
         try:
             os.link(temporary, self.root / MARK)
         except FileExistsError:  # another process was first
@@ -248,10 +288,8 @@ class LocalStore:
             temporary.replace(self.root / MARK)
         temporary.unlink(missing_ok=True)
 
-    def _mark(self) -> object:
-        with suppress(ValueError, RecursionError):
-            return json.loads((self.root / MARK).read_bytes())
-        return None
+    def _mark(self) -> dict[str, object]:
+        return read_mark((self.root / MARK).read_bytes())
 
     def _refuse_links(self) -> None:
         """Raises SynthbenchError if a file or folder of the store's own is a link."""
@@ -261,11 +299,24 @@ class LocalStore:
                 if each.is_symlink():
                     raise SynthbenchError(f"{each.path}: is a link, and a store contains none: remove it")
 
-    def _building(self, kind: str, key: str, suffix: str) -> Path:
-        return self.root / BUILDING / f"{kind}-{key[:16]}{suffix}"
+    def _lease_of(self, name: str) -> Path:
+        return self.root / BUILDING / f"{name}{LEASE}"
 
-    def _lease_of(self, kind: str, key: str) -> Path:
-        return self._building(kind, key, LEASE)
+
+def name_of(kind: str, key: str) -> str:
+    """What a stage is called where it is built."""
+    return f"{kind}-{key[:16]}"
+
+
+def notice_changes(folder: Path) -> None:
+    """Makes a folder of a shared file system show what other hosts have published in it.
+
+    NFS remembers for up to a minute that a name was not there. A change of one's own to the folder brings its state from the server, and
+    Linux then drops what it remembers if others have changed it (`nfs4_update_changeattr_locked` in fs/nfs/nfs4proc.c).
+    """
+    with suppress(OSError):  # a full disk is told by what follows
+        if folder.is_dir():
+            file_system_time(folder)
 
 
 class LocalBuild:
@@ -286,6 +337,6 @@ def disk_errors_explained(root: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise SynthbenchError(
-            f"{root}: cannot be written ({error.strerror or error}); make room or name another folder with --store. "
+            f"{root}: {CANNOT_WRITE} ({error.strerror or error}); make room or name another folder with --store. "
             "What is finished stays, and the next run goes on from there"
         ) from error

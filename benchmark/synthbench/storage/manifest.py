@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from synthbench.files import sha256_of
 from synthbench.storage.store import Artifact, DamagedArtifact, StageRecord, StoredFile
 
 STAGE = "stage.json"
+SILLY = re.compile(r"\.nfs[0-9a-f]{24}")
+"""What Linux calls a file on NFS that was removed while a process had it open; it goes when that process closes it."""
 Fingerprint = tuple[int, int, int, int]
 
 
@@ -25,10 +28,15 @@ def describe_files(folder: Path) -> dict[str, StoredFile]:
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files below a folder, sorted, by their relative names. Raises SynthbenchError for what is no file, such as a link."""
+    """The files below a folder, sorted, by their relative names, without those that are removed already (`SILLY`).
+
+    Raises SynthbenchError for what is no file, such as a link.
+    """
     for parent, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted([*names, *(each for each in folders if Path(parent, each).is_symlink())]):
+            if SILLY.fullmatch(name):
+                continue
             path = Path(parent, name)
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise SynthbenchError(f"{path.relative_to(folder)}: neither a file nor a folder; a stored result holds nothing else")

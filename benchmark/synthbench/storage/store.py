@@ -1,8 +1,8 @@
-"""What execution asks of a store. A folder on this machine is one (`storage.local`)."""
+"""What execution asks of a store: a folder (`storage.local`), or an object store with a folder that caches it (`storage.remote`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +58,8 @@ class StageRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class DamagedArtifact(SynthbenchError):
     """A stored artifact is not what was stored. The runner sets it aside and makes it again."""
 
-    def __init__(self, folder: Path, kind: str, key: str, what: str) -> None:
-        super().__init__(f"{folder}: damaged: {what}")
+    def __init__(self, place: Path | str, kind: str, key: str, what: str) -> None:
+        super().__init__(f"{place}: damaged: {what}")
         self.kind, self.key, self.what = kind, key, what
 
 
@@ -94,17 +94,31 @@ class Store(Protocol):
         """What `open_store` opens the same store with, in another process."""
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that a process needs to open it, besides those that synthbench always has."""
+
+    @property
     def root(self) -> Path:
         """A folder on this machine, for logs and what else belongs to no artifact."""
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether this user made it."""
+
+    def present(self, stages: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those kinds and keys of which there is an artifact: one listing, where asking for each would take long."""
+
     def get(self, kind: str, key: str) -> Artifact | None:
-        """The artifact, its record checked; on a store elsewhere, fetched to this machine. None if there is none.
+        """The artifact, its record checked; its files may not be on this machine yet (see `verify`). None if there is none.
 
         Raises DamagedArtifact if its record is not what was stored.
         """
 
     def verify(self, kind: str, key: str) -> Artifact | None:
-        """The artifact, with every file checked. None if there is none. Raises DamagedArtifact if a file is not what was stored."""
+        """The artifact, with every file on this machine and checked. None if there is none.
+
+        Raises DamagedArtifact if a file is not what was stored.
+        """
 
     def is_busy(self, kind: str, key: str) -> bool:
         """Whether a process is making this artifact."""
@@ -123,8 +137,14 @@ class Store(Protocol):
     def longest(self, kind: str, series: str) -> Artifact | None:
         """The artifact of a series with the most images (its fact `images`), damaged ones aside; None if there is none."""
 
+    def contents(self) -> Iterator[tuple[str, str]]:
+        """Kind and key of every artifact, whole or damaged."""
+
     def recent(self, kind: str, most: int = 200) -> Iterator[StageRecord]:
         """Records of stages of a kind, the latest first; those of damaged artifacts left out."""
+
+    def sweep(self) -> None:
+        """Removes what processes that were killed left unfinished on this machine, but for what the next attempt continues with."""
 
     def has_room(self) -> bool:
         """Whether anything can be written."""
@@ -136,8 +156,21 @@ class Store(Protocol):
         """
 
 
-def open_store(address: str) -> Store:
-    """The store at an address, as `Store.address` gives it: the path of a folder. It was checked before it was given on."""
+def is_remote(address: str) -> bool:
+    """Whether an address is that of an object store, and not the path of a folder."""
+    return "://" in address
+
+
+def open_store(address: str, *, trust: bool = True) -> Store:
+    """The store at an address, as `Store.address` gives it: the path of a folder, or what fsspec opens, such as `s3://bucket/prefix`.
+
+    trust: also one that another user made; workers open what was checked before it was given on.
+    Raises SynthbenchError if it cannot be opened.
+    """
+    if is_remote(address):
+        from synthbench.storage.remote import RemoteStore
+
+        return RemoteStore(address, trust=trust)
     from synthbench.storage.local import LocalStore
 
-    return LocalStore(Path(address), trust=True)
+    return LocalStore(Path(address), trust=trust)

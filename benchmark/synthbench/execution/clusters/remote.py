@@ -18,7 +18,8 @@ from synthbench.execution.environments import spec_of
 from synthbench.execution.interpreters import confirmation, interpreters
 from synthbench.execution.jobs import Job, Outcome
 from synthbench.execution.stage_run import Event
-from synthbench.storage.local import MARK
+from synthbench.storage.marks import MARK
+from synthbench.storage.store import open_store
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ def carry_out(errand: Errand, engine: Engine, emit: Callable[[Event], None]) -> 
 def interpreter(errand: Errand, report: Callable[[str], None]) -> str:
     """The interpreter of the job's environment on this machine, made if it is missing and may be made. Raises SynthbenchError."""
     assert errand.environment is not None, "the job runs in one"
-    spec = spec_of(errand.environment, errand.job.place.distribution)
+    spec = spec_of(errand.environment, errand.job.place.distribution, open_store(errand.store).packages)
     return interpreters([spec], confirmation(errand.make), report)[spec.name]
 
 

@@ -1,0 +1,73 @@
+"""A store in a folder, looked through and tidied by a person."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from synthbench.storage.inventory import Leftover, Listed
+from synthbench.storage.leases import is_abandoned
+from synthbench.storage.local import BUILDING, DAMAGED, LEASE, PARTIAL, LocalStore
+from synthbench.storage.manifest import STAGE
+from synthbench.storage.store import DamagedArtifact
+
+ASIDE = re.compile(r"[0-9a-f]{12}\.[a-z0-9_]{8}\.damaged")  # as `set_aside` names them
+
+
+class ManagedLocalStore(LocalStore):
+    """See `synthbench.storage.inventory.ManagedStore`."""
+
+    def listed(self) -> Iterator[Listed]:
+        """Every artifact, whole or damaged."""
+        for kind, key in self.contents():
+            try:
+                artifact = self.get(kind, key)
+            except DamagedArtifact:
+                artifact = None
+            with suppress(OSError):  # removed meanwhile
+                published = (self.folder(kind, key) / (STAGE if artifact else "")).lstat().st_mtime
+                yield Listed.of(kind, key, artifact.record if artifact else None, published)
+
+    def check(self, kind: str, key: str) -> None:
+        """Reads every file of an artifact. Raises DamagedArtifact."""
+        self.verify(kind, key)
+
+    def foreign(self, kind: str, key: str) -> list[str]:
+        """The files in an artifact's folder that the store did not put there; of a damaged record, whatever is there."""
+        folder = self.folder(kind, key)
+        try:
+            artifact = self.get(kind, key)
+            known = {STAGE, *artifact.record.files} if artifact else set()
+        except DamagedArtifact:
+            known = {STAGE}
+        return [
+            path.relative_to(folder).as_posix()
+            for path in sorted(folder.rglob("*"))
+            if (path.is_symlink() or not path.is_dir()) and path.relative_to(folder).as_posix() not in known
+        ]
+
+    def building(self) -> list[str]:
+        """What processes are making now, here or on other hosts."""
+        return sorted(each.stem for each in (self.root / BUILDING).glob(f"*{LEASE}") if not is_abandoned(each))
+
+    def leftovers(self) -> list[Leftover]:
+        """Damaged artifacts that were set aside, and unfinished work that no process holds."""
+        partial = [each for each in (self.root / BUILDING).glob(f"*{PARTIAL}") if is_abandoned(each.with_suffix(LEASE))]
+        aside = [each for each in self.root.glob(f"*/[0-9a-f][0-9a-f]/*{DAMAGED}") if ASIDE.fullmatch(each.name)]
+        return [Leftover(str(each), size_below(each)) for each in sorted([*aside, *partial])]
+
+    def remove(self, leftovers: Sequence[Leftover]) -> None:
+        """Removes what `leftovers` gave."""
+        for folder in (Path(each.place) for each in leftovers):
+            if folder.is_symlink() or folder.is_file():
+                folder.unlink()
+            else:
+                shutil.rmtree(folder)
+
+
+def size_below(path: Path) -> int:
+    """The size of a file, or of the files below a folder, in bytes."""
+    return sum(each.lstat().st_size for each in (path, *path.rglob("*")) if each.is_symlink() or each.is_file())

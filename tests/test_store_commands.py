@@ -1,0 +1,238 @@
+"""`synthbench store`: what is listed, shown, copied and removed, in a folder and in an object store."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from synthbench.cli import main
+from synthbench.cli.needed import needed
+from synthbench.errors import SynthbenchError
+from synthbench.experiment import Experiment
+from synthbench.storage import managed_remote
+from synthbench.storage.copying import copy
+from synthbench.storage.inventory import ManagedStore, open_managed
+from synthbench.storage.store import StageRecord
+from synthbench_fakes import SUITE
+
+OTHER = "detectors.threshold.score=0.4"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of two suites, and the results of both."""
+    folder = tmp_path_factory.mktemp("finished")
+    for name, changes in (("one", ()), ("two", (OTHER,))):
+        assert not Experiment(SUITE, store=folder / "store", changes=changes).run(out=folder / name, in_process=True).failures
+    return folder
+
+
+@pytest.fixture(params=["folder", "objects"])
+def store(request: pytest.FixtureRequest, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a copy of it, of either kind."""
+    monkeypatch.setenv("SYNTHBENCH_STORE_CACHE", str(tmp_path / "caches"))
+    address = str(tmp_path / "copy") if request.param == "folder" else f"memory://{tmp_path.name}-{time.time_ns()}"
+    assert main(["store", "push", address, "--store", str(finished / "store")]) == 0
+    return address
+
+
+def contents(address: str) -> set[tuple[str, str]]:
+    return set(opened(address).contents())
+
+
+def opened(address: str) -> ManagedStore:
+    return open_managed(address, trust=False)
+
+
+def test_everything_is_copied_and_nothing_twice(store: str, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = opened(str(finished / "store"))
+    assert contents(store) == set(source.contents())
+    for kind, key in contents(store):
+        ours, theirs = opened(store).verify(kind, key), source.get(kind, key)
+        assert ours is not None
+        assert theirs is not None
+        assert ours.record == theirs.record
+        assert opened(store).series_of(kind, key) == source.series_of(kind, key)
+    capsys.readouterr()
+    assert main(["store", "push", store, "--store", str(finished / "store")]) == 0
+    assert capsys.readouterr().out == f"0 copied, {len(contents(store))} there already\n"
+    assert main(["store", "check", "--store", store]) == 0
+
+
+def test_a_pulled_suite_runs_without_computing(store: str, tmp_path: Path) -> None:
+    assert main(["store", "pull", store, str(SUITE), "--store", str(tmp_path / "mine")]) == 0
+    mine = Experiment(SUITE, store=tmp_path / "mine")
+    assert len(mine.cached) == len(mine.plan.stages)
+    assert contents(str(tmp_path / "mine")) == {(stage.kind, stage.key) for stage in mine.plan.stages}
+    other = Experiment(SUITE, store=tmp_path / "mine", changes=[OTHER])
+    assert len(other.cached) < len(other.plan.stages), "it was not asked for"
+
+
+def test_a_copy_that_broke_off_goes_on(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, count = copy, 0
+
+    def breaks(*arguments: object) -> str:
+        nonlocal count
+        count += 1
+        if count > 5:
+            raise SynthbenchError("the connection broke")
+        return str(real(*arguments))  # type: ignore[arg-type]
+
+    monkeypatch.setattr("synthbench.cli.store.copy", breaks)
+    command = ["store", "push", str(tmp_path / "copy"), "--store", str(finished / "store")]
+    assert main(command) == 2
+    assert len(contents(str(tmp_path / "copy"))) == 5
+    monkeypatch.undo()
+    assert main(command) == 0
+    assert main(["store", "check", "--store", str(tmp_path / "copy")]) == 0
+    assert contents(str(tmp_path / "copy")) == contents(str(finished / "store"))
+
+
+def test_what_is_damaged_is_named_and_not_copied(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["store", "pull", store, "--store", str(tmp_path / "mine")])
+    victim = next((tmp_path / "mine").glob("train/*/*/model.json"))
+    victim.write_text(victim.read_text().replace("least", "lesat"))
+    capsys.readouterr()
+    assert main(["store", "push", str(tmp_path / "theirs"), "--store", str(tmp_path / "mine")]) == 1
+    out = capsys.readouterr().out
+    assert f"{victim.parent}: damaged: model.json is not what was stored; not copied" in out
+    assert "not copied: 1 damaged" in out
+    assert ("train", victim.parent.name) not in contents(str(tmp_path / "theirs"))
+
+
+def test_a_file_that_changes_on_the_way_does_not_arrive(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = opened(str(finished / "store")), opened(str(tmp_path / "copy"))
+    kind, key = next(each for each in source.contents() if each[0] == "train")
+    monkeypatch.setattr("synthbench.storage.copying.describe_files", lambda _: {})
+    with pytest.raises(SynthbenchError, match="changed while it was copied; run the command again"):
+        copy(source, target, kind, key)
+    assert target.get(kind, key) is None
+
+
+def test_artifacts_are_listed_and_shown(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["store", "list", "--store", store]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["kind", "key", "MB", "age", "label"]
+    assert len(lines) == len(contents(store)) + 2
+    assert re.fullmatch(rf"{len(contents(store))} artifacts, [\d.]+ MB", lines[-1])
+    row = next(line for line in lines if line.startswith("score")).split()
+    assert (row[2], row[4]) == ("0.0", "s"), "a small one, made some seconds ago"
+    assert main(["store", "list", "--kind", "data", "--store", store]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert main(["store", "show", f"score/{row[1]}", "--store", store]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["kind"] == "score"
+    assert record["key"].startswith(row[1])
+    assert "matches.npz" in record["files"]
+    assert main(["store", "show", "0123456789", "--store", store]) == 2
+    assert "no artifact has such a key" in capsys.readouterr().err
+    assert main(["store", "show", "", "--store", store]) == 2
+    assert "the beginning of several keys: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("keep", ["suite", "report"])
+def test_gc_keeps_what_suites_and_reports_need(store: str, finished: Path, capsys: pytest.CaptureFixture[str], keep: str) -> None:
+    both, name = contents(store), str(SUITE) if keep == "suite" else str(finished / "one" / "squares.json")
+    stages = {(stage.kind, stage.key) for stage in Experiment(SUITE, store=store).plan.stages}
+    capsys.readouterr()
+    assert main(["store", "gc", "--keep", name, "--store", store]) == 2
+    asked = capsys.readouterr()
+    assert re.search(rf"{len(both - stages)} artifacts and 0 leftovers, [\d.]+ MB", asked.out)
+    assert "give --yes, or answer at a terminal" in asked.err
+    assert contents(store) == both
+    assert main(["store", "gc", "--keep", name, "--store", store, "--yes"]) == 0
+    assert contents(store) == stages
+    assert len(Experiment(SUITE, store=store).cached) == len(stages)
+    assert main(["store", "gc", "--keep", name, "--store", store, "--yes"]) == 0
+    assert capsys.readouterr().out.endswith("nothing to remove\n")
+
+
+def test_gc_keeps_all_of_several(store: str, finished: Path) -> None:
+    both = contents(store)
+    keep = [str(SUITE), str(finished / "two" / "squares.json")]
+    assert main(["store", "gc", "--store", store, "--yes", "--keep", *keep]) == 0
+    assert contents(store) == both
+
+
+def test_gc_removes_nothing_for_a_suite_that_cannot_be_read(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(store)
+    for name in ("nowhere.toml", "nowhere.json"):
+        assert main(["store", "gc", "--keep", str(tmp_path / name), "--store", store, "--yes"]) == 2
+    assert contents(store) == before
+
+
+def test_gc_waits_for_a_run(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(store)
+    with opened(store).build("fit", "f" * 64):
+        assert main(["store", "gc", "--keep", str(SUITE), "--store", store, "--yes"]) == 2
+        assert "nothing was removed, since a run is making fit-ffffffffffffffff; wait for its end" in capsys.readouterr().err
+    assert contents(store) == before
+
+
+def test_gc_leaves_what_synthbench_did_not_write(tmp_path: Path, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copied = tmp_path / "copy"
+    main(["store", "push", str(copied), "--store", str(finished / "store")])
+    note = next(each for each in copied.glob("score/*/*")) / "note.txt"
+    note.write_text("mine")
+    others = [copied / "thesis.txt", copied / "fit" / "00" / "mine.damaged", copied / "data" / "ab" / "notes"]
+    for each in others:
+        each.parent.mkdir(exist_ok=True)
+        each.write_text("mine")
+    capsys.readouterr()
+    keep = tmp_path / "none.json"
+    results = json.loads((finished / "one" / "squares.json").read_text())
+    keep.write_text(json.dumps(results | {"stages": []}))
+    assert main(["store", "gc", "--keep", str(keep), "--store", str(copied), "--yes"]) == 0
+    assert "stays: it has files that synthbench did not write, such as note.txt" in capsys.readouterr().out
+    assert [path for path in (note, *others) if path.exists()] == [note, *others]
+    assert contents(str(copied)) == {("score", note.parent.name)}
+
+
+def test_gc_removes_what_was_set_aside_and_what_broke_off(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(managed_remote, "YOUNG", -1.0)
+    there, (kind, key) = opened(store), next(each for each in contents(store) if each[0] == "train")
+    there.set_aside(kind, key)
+    left = there.leftovers()
+    assert left
+    assert sum(each.size for each in left) > 0
+    assert main(["store", "gc", "--store", store, "--yes"]) == 0
+    assert not opened(store).leftovers()
+    for each in contents(store):
+        opened(store).check(*each)
+
+
+def test_shared_folders_stay_with_the_stages_that_use_them(store: str) -> None:
+    there = opened(store)
+    recipes = [found.record.recipe for each in contents(store) if each[0] == "fit" and (found := there.get(*each))]
+    stage = next(each for each in recipes if each.get("options"))
+    name, options = "class images", {next(iter(stage["options"])): next(iter(stage["options"].values()))}
+    from synthbench.execution.sharing import recipe_of
+
+    used = recipe_of(stage, name, list(options))
+    for key, recipe in (("a" * 64, used), ("b" * 64, {**used, "seed": 99})):
+        with there.build("shared", key) as build:
+            build.publish(StageRecord(label=name, recipe=recipe))
+    assert main(["store", "gc", "--keep", str(SUITE), "--store", store, "--yes"]) == 0
+    assert ("shared", "a" * 64) in contents(store)
+    assert ("shared", "b" * 64) not in contents(store)
+    assert ("shared", "a" * 64) in needed([str(SUITE)], opened(store))
+
+
+def test_a_command_that_looks_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for address in (str(tmp_path / "none"), "memory://none"):
+        for command in (["list"], ["show", "a"], ["check"], ["gc"], ["push", str(tmp_path / "target")]):
+            assert main(["store", *command, "--store", address]) == 2
+            assert f"{address}: no store; name one with --store" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_damaged_artifact_is_listed(store: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["store", "pull", store, "--store", str(tmp_path / "mine")])
+    next((tmp_path / "mine").glob("score/*/*/stage.json")).write_text("{")
+    capsys.readouterr()
+    assert main(["store", "list", "--kind", "score", "--store", str(tmp_path / "mine")]) == 0
+    assert re.search(r"score .* 0\.0 .* damaged\n", capsys.readouterr().out)
