@@ -41,11 +41,11 @@ def test_the_table_of_shipped_plugins_is_that_of_the_workspace() -> None:
 
 def test_each_plugin_of_the_workspace_has_an_extra_and_only_its_own_brings_ultralytics() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {*extras} == WORKSPACE | {"example", "all", "onnx"}
+    assert {*extras} == WORKSPACE | {"example", "all", "onnx", "ray", "s3"}
     for extra in WORKSPACE:
         assert f"synthbench-{extra}" in extras[extra]
     assert [extra for extra, brought in extras.items() if "synthbench-yolov8" in brought] == ["yolov8"]
-    assert extras["all"] == [f"synthbench[{','.join(sorted({*WORKSPACE, 'onnx'}))}]"]
+    assert extras["all"] == [f"synthbench[{','.join(sorted({*WORKSPACE, 'onnx', 's3'}))}]"]
 
 
 def test_a_plugin_that_is_not_installed_is_named_with_its_distribution() -> None:
