@@ -26,11 +26,11 @@ class Annotators(Subject):
         return {"images": [asked_for(bench, bench.pictures(data))], "references": [bench.pictures("few")]}
 
     def use(self, bench: Bench, folder: Path, data: str, seed: int, options: Mapping[str, object] | None = None) -> Answer:
-        """The boxes that the stage wrote."""
-        from synthbench.storage.boxes import read_boxes
+        """The boxes that the stage wrote; none of an image that was rejected."""
+        from synthbench.storage.boxes import read_known_boxes
         from synthbench.storage.views import BOXES
 
-        return of_boxes(read_boxes(folder / BOXES))
+        return of_boxes(boxes or Boxes.none() for boxes in read_known_boxes(folder / BOXES))
 
 
 ANNOTATORS = Annotators()
