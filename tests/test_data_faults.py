@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from photo_folders import BOX, LINE, SIZE, coco, photo, pixels, turned_photo, voc, voc_object, yolo
+from photo_folders import BOX, LINE, SIZE, coco, photo, pixels, seed_of, turned_photo, voc, voc_object, yolo
 from PIL import Image
+from synthbench.cli import main
 from synthbench.curation.importing import Choices, Outcome, check_folder, import_folder
 from synthbench.data.formats.dataset import Dataset
 from synthbench.data.formats.faults import KINDS, Faults, Unclear
@@ -486,3 +488,132 @@ def test_labels_with_entities_are_not_read(tmp_path: Path) -> None:
     file.write_text('<!DOCTYPE a [<!ENTITY x "apple">]>' + file.read_text())
     _, faults = read(root)
     assert "entities" in faults.of("unreadable labels")[0].text
+
+
+def test_a_check_counts_the_images_of_a_split_that_are_left(tmp_path: Path) -> None:
+    for split, names in (("train", "abcd"), ("val", "ef"), ("test", "gh")):
+        for name in names:
+            photo(tmp_path / "photos" / split / "images" / f"{name}.jpg", seed_of(name))
+            file = tmp_path / "photos" / split / "labels" / f"{name}.txt"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(LINE)
+    broken = tmp_path / "photos" / "test" / "images" / "g.jpg"
+    content = bytearray(broken.read_bytes())
+    table = content.find(b"\xff\xc4") + 5  # of Huffman codes: the file looks whole until it is decoded
+    content[table : table + 16] = b"\xff" * 16
+    broken.write_bytes(content)
+    outcome = check_folder(tmp_path / "photos", Choices(), None)
+    assert [each.file for each in outcome.faults.of("damaged image")] == ["test/images/g.jpg"]
+    assert outcome.summary.images == {"train": 4, "val": 2, "test": 1}
+
+
+@pytest.mark.parametrize("content", [b"0 0.5 0.5 0.2 0.2 \xff\n", b"0,0.5,0.5,0.2,0.2\n"])
+def test_an_image_whose_labels_cannot_be_read_is_no_empty_image(content: bytes, tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE, "c": LINE, "d": ""})
+    (root / "labels" / "a.txt").write_bytes(content)
+    outcome = imported(root, unlabelled="empty", group="none")
+    assert [photo.path for photo in outcome.dataset.photos] == ["images/b.jpg", "images/c.jpg", "images/d.jpg"]
+    assert outcome.faults.of("unreadable labels")[0].file == "labels/a.txt"
+    assert not outcome.faults.of("no label file")
+
+
+@pytest.mark.parametrize("content", ["<annotation><object>", "<annotation><object><name>apple</name></object></annotation>"])
+def test_an_image_whose_xml_cannot_be_read_is_no_empty_image(content: str, tmp_path: Path) -> None:
+    root = voc(tmp_path / "photos", {"a": OBJECT, "b": OBJECT, "c": OBJECT})
+    (root / "Annotations" / "a.xml").write_text(content)
+    outcome = imported(root, unlabelled="empty", group="none")
+    assert [photo.path for photo in outcome.dataset.photos] == ["JPEGImages/b.jpg", "JPEGImages/c.jpg"]
+    assert outcome.faults.of("unreadable labels")[0].file == "Annotations/a.xml"
+
+
+def hostile_link(root: Path) -> None:
+    (root / "b.json").symlink_to("nowhere")
+
+
+def hostile_pipe(root: Path) -> None:
+    os.mkfifo(root / "b.json")
+
+
+def hostile_depth(root: Path) -> None:
+    (root / "b.json").write_text('{"images": [], "annotations": ' + "[" * 100_000)
+
+
+@pytest.mark.parametrize("hostile", [hostile_link, hostile_pipe, hostile_depth])
+def test_a_file_that_is_none_is_passed_over(hostile: Callable[[Path], None], tmp_path: Path) -> None:
+    root = coco(tmp_path / "photos", {"a.jpg": [BOX]})
+    hostile(root)
+    dataset, _ = read(root)
+    assert len(dataset.boxes) == 1
+
+
+@pytest.mark.parametrize("width", ["NaN", "Infinity", "1e400", "-1", "0.5"])
+def test_an_impossible_width_is_no_width(width: str, tmp_path: Path) -> None:
+    root = coco(tmp_path / "photos", {"a.jpg": [BOX]})
+    file = root / "annotations.json"
+    file.write_text(file.read_text().replace('"width": 60', f'"width": {width}'))
+    dataset, _ = read(root)
+    assert [photo.size for photo in dataset.photos] == [SIZE]
+
+
+ANCHORS = "a: &a [x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefghi", "bcdefghij", strict=True)
+)
+MERGED = "a: &a {x: 1}\n" + "".join(
+    f"{new}: &{new}\n  <<: [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ANCHORS}names: *j\n",
+        f"{ANCHORS}names: [apple]\nlicense: *j\npath: *j\n",
+        f"{MERGED}names: [apple]\n",
+        "names: " + "[" * 100_000,
+        "names: [0x" + "f" * 6000 + "]\n",
+        "names: [apple]\nnc: 0x" + "f" * 6000 + "\n",
+        "names: {'²': apple}\n",
+    ],
+    ids=["anchors", "anchors elsewhere", "merged", "deep", "huge name", "huge count", "digit of another alphabet"],
+)
+def test_a_description_from_a_stranger_is_read_or_passed_over(text: str, tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE}, names=None)
+    (root / "data.yaml").write_text(text)
+    dataset, _ = read(root)
+    assert len(dataset.boxes) == 1
+    assert len(dataset.license) <= 1000
+
+
+def test_a_name_in_another_encoding_gets_one_in_utf_8(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE})
+    name = os.fsdecode(b"caf\xe9")
+    photo(root / "images" / f"{name}.jpg", 7)
+    (root / "labels" / f"{name}.txt").write_text(LINE)
+    outcome = imported(root, group="none")
+    assert [each.name for each in outcome.dataset.photos] == ["a.jpg", "b.jpg", "caf_.jpg"]
+    assert (tmp_path / "imported" / "images" / "caf_.jpg").is_file()
+
+
+def test_a_check_writes_beside_the_folder_it_is_in_and_never_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE})
+    for folder, source in ((root, "."), (root / "images", "..")):
+        monkeypatch.chdir(folder)
+        assert main(["data", "check", source]) == 0
+        assert (tmp_path / "photos-check" / "contact-sheet.jpg").is_file()
+        (tmp_path / "photos-check" / "contact-sheet.jpg").unlink()
+    before = sorted(root.rglob("*"))
+    for out in (root, root / "found"):
+        assert main(["data", "check", str(root), "--out", str(out)]) == 2
+    assert main(["data", "check", "/"]) == 2
+    assert sorted(root.rglob("*")) == before
+    assert f"{root / 'found'}: lies in {root}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("side", ["nan", "inf", "-1"])
+def test_a_side_is_a_number_of_pixels(side: str, tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE})
+    with pytest.raises(SystemExit):
+        main(["data", "check", str(root), f"--min-side={side}"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -254,3 +255,21 @@ def test_photographs_are_resized_as_opencv_and_pillow_do(width: int, height: int
         assert values.dtype == np.float32
         assert 36 * across + 2 * left == pytest.approx(shape[1])
         assert 48 * down + 2 * top == pytest.approx(shape[0])
+
+
+def test_images_that_a_review_rejected_are_not_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Images with one to three squares, of which those stay that have as many as the one reference."""
+    suite = tomllib.loads(SUITE.read_text()) | {"images": 12, "mix": []}
+    suite["annotators"] = [{"use": "native"}, {"use": "review", "annotator": "native", "count_factor": 1.0, "size_factor": 4.0}]
+    suite["data"]["seed"] = 3
+    synthbench.run({**suite, "references": 1, "title": "squares"}, store=tmp_path / "store", out=tmp_path / "reports", device="cpu")
+    (results,) = (tmp_path / "reports").glob("*.json")
+    capsys.readouterr()
+    arguments = ["-o", str(tmp_path / "home"), "--store", str(tmp_path / "store"), "--training-set", "paint x review"]
+    assert main(["export", str(results), *arguments]) == 0
+    count = len(list((tmp_path / "home/dataset/images").iterdir()))
+    assert 0 < count < 12
+    assert f"{count} images of paint x review" in capsys.readouterr().out
+    card = (tmp_path / "home/dataset/README.md").read_text()
+    assert f"\n{count} generated images with" in card
+    assert f"{12 - count} more were sampled and left out" in card

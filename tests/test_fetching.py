@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import http.server
 import io
 import tarfile
+import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -245,3 +249,39 @@ def test_an_archive_that_is_too_large_doubled_or_damaged_is_refused(tmp_path: Pa
         (tmp_path / "cut").write_bytes(cut)
         with pytest.raises(SynthbenchError, match="cut: is not a complete archive"):
             list(unpack(tmp_path / "cut", tmp_path / "to2", lambda name: name, largest=1 << 20))
+
+
+class Liar(http.server.BaseHTTPRequestHandler):
+    """Sends its class's bytes as they are, and 200 pieces of the same length after them."""
+
+    answer: ClassVar[bytes] = b""
+
+    def do_GET(self) -> None:
+        with suppress(OSError):
+            self.wfile.write(self.answer)
+            for _ in range(200 if b"chunked" in self.answer else 0):
+                self.wfile.write(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"200 OK\r\nTransfer-Encoding: chunked", "more than 3000000 bytes came"),
+        (b"200 OK\r\nContent-Length: \xb2", "0 bytes in place of 3000000|cannot be downloaded"),
+        (b"200 OK\r\nContent-Length: " + b"9" * 5000, "0 bytes in place of 3000000|cannot be downloaded"),
+        (b"503 Busy\r\nRetry-After: \xb2", "503 Busy"),
+        (b"302 Found\r\nLocation: http://[::1", "leads to an address that cannot be read"),
+        (b"302 Found\r\nLocation: file:///etc/passwd", "is not allowed"),
+    ],
+)
+def test_a_server_that_lies_is_told(answer: bytes, message: str, tmp_path: Path) -> None:
+    Liar.answer = b"HTTP/1.1 " + answer + b"\r\n\r\n"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Liar) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/a.bin"
+        with pytest.raises(SynthbenchError, match=message):
+            fetch(RemoteFile(name="a.bin", address=address, size=3_000_000, digest=f"sha256:{SHA256}"), tmp_path / "a.bin")
+        server.shutdown()
+    assert list(tmp_path.iterdir()) == []

@@ -328,3 +328,48 @@ def test_names_become_folders_that_stay_apart() -> None:
     assert "/" not in slug("a/b")
     assert slug("sd 1.5").isascii()
     assert slug("\u00e4") != slug("\u00f6")
+
+
+def test_coco_that_mixes_its_images_up_is_refused(root: Path) -> None:
+    content = json.loads((batch_of(root) / "coco.json").read_text())
+    for change, message in (
+        ({"images": [{**each, "id": 1} for each in content["images"]]}, "two of its images have the same id"),
+        ({"categories": [*content["categories"], {"id": 1, "name": "green pear"}]}, "two of its categories have the same id"),
+        ({"annotations": [{**each, "iscrowd": 1} for each in content["annotations"]]}, "a crowd region"),
+        ({"annotations": [{**each, "bbox": [30, 25, -20, -20]} for each in content["annotations"]]}, "a box whose right or lower edge"),
+        ({"images": [{**each, "width": float("inf")} for each in content["images"]]}, "not a COCO file"),
+    ):
+        with pytest.raises(SynthbenchError, match=message):
+            take(root, content | change, untouched="done")
+    assert read_answers(batch_of(root)) is None
+
+
+def test_answers_with_more_boxes_than_labels_are_refused(root: Path) -> None:
+    take(root, tasks_of(root))
+    content = json.loads((batch_of(root) / "answers.json").read_text())
+    content["answers"]["0"]["boxes"]["labels"].pop()
+    with pytest.raises(SynthbenchError, match="2 boxes and 1 labels"):
+        take(root, content)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -5])
+def test_an_impossible_time_is_no_time(root: Path, seconds: float) -> None:
+    tasks = tasks_of(root)
+    for task in tasks:
+        task["annotations"][0]["lead_time"] = seconds
+    take(root, tasks)
+    answers = read_answers(batch_of(root))
+    assert answers is not None
+    assert [each.seconds for each in answers.answers.values()] == [None] * 4
+
+
+def test_names_of_yolo_count_by_their_numbers(root: Path, tmp_path: Path) -> None:
+    assert names_in("names:\n  1: pear\n  0: apple\n") == ["apple", "pear"]
+    assert names_in("names: {1: pear, 0: 'yes'}\n") == ["yes", "pear"]
+    assert names_in("names: [a,\n  b]\n") == ["a", "b"]
+    assert names_in("names: {0: a, 2: b}\n") == []
+    (tmp_path / "export" / "labels").mkdir(parents=True)
+    (tmp_path / "export" / "data.yaml").write_text("names: {0: apple, 7: green pear}\n")
+    (tmp_path / "export" / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    with pytest.raises(SynthbenchError, match="no `names` of classes that can be read"):
+        import_answers([tmp_path / "export"], root)

@@ -148,6 +148,7 @@ def test_the_command_says_how_long_and_at_what_price(finished: LocalStore, capsy
         ("train = '3'", "should be seconds"),
         ("train = -1", "should be seconds"),
         ("train = inf", "should be seconds"),
+        (f"train = {'9' * 400}", "should be seconds"),
         ("train = true", "should be seconds"),
         ("[train]\nx = []", "train.x is"),
         ("=", "cannot be read"),

@@ -68,7 +68,7 @@ def add_reading(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--voc-base", type=int, choices=(0, 1), help="what corners of Pascal VOC count from (default: 1, or 0 if one is 0)"
     )
-    command.add_argument("--min-side", type=float, default=0.0, metavar="PIXELS", help="leave out boxes with a shorter side")
+    command.add_argument("--min-side", type=pixels, default=0.0, metavar="PIXELS", help="leave out boxes with a shorter side")
 
 
 def add_cleaning(command: argparse.ArgumentParser) -> None:
@@ -128,5 +128,12 @@ def names(text: str) -> tuple[str, ...]:
 def share(text: str) -> float:
     """A number between 0 and 1. Raises ValueError, which argparse reports."""
     if not 0 < (number := float(text)) < 1:
+        raise ValueError
+    return number
+
+
+def pixels(text: str) -> float:
+    """A number of pixels, 0 or more. Raises ValueError, which argparse reports."""
+    if not 0 <= (number := float(text)) < float("inf"):
         raise ValueError
     return number

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import http.client
 import os
+import re
 import time
 import urllib.error
 import urllib.request
@@ -34,6 +35,7 @@ TIMEOUT = 60.0  # seconds without a byte
 AGENT = "Mozilla/5.0 (compatible; synthbench)"
 MIRROR = "SYNTHBENCH_MIRROR"
 """Environment variable: an address to fetch from in place of each file's own scheme and host."""
+DIGITS = re.compile("[0-9]{1,18}")  # of a number in a header, which may contain anything
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses after which it is worth to try again
 
 
@@ -124,6 +126,9 @@ class Transfer:
                     connected = True
                     while piece := _read(response):
                         self.part.write(piece)
+                        if self.total and self.part.tell() > self.total:  # a server may send without end
+                            self._empty()
+                            raise SynthbenchError(f"{self.file.address}: more than {self.total} bytes came: the file there is another one")
                         yield
                 if self.total and self.part.tell() < self.total:
                     raise Interrupted("the connection was closed")
@@ -160,6 +165,8 @@ class Transfer:
             if error.code in BUSY:
                 raise Interrupted(f"{error.code} {error.reason}", _seconds(error.headers.get("Retry-After"))) from error
             raise SynthbenchError(f"{self.file.address}: cannot be downloaded ({error.code} {error.reason})") from error
+        except ValueError as error:  # from an address that the server named
+            raise SynthbenchError(f"{self.file.address}: leads to an address that cannot be read ({error})") from error
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             if isinstance(reason, FileNotFoundError):
@@ -177,7 +184,7 @@ class Transfer:
         if have and not continues:
             have = self._empty()
         length = response.headers.get("Content-Length")
-        if length is not None and length.isdigit():
+        if length is not None and DIGITS.fullmatch(length):
             total = have + int(length)
             if self.file.size and total != self.file.size:
                 self._empty()
@@ -213,7 +220,7 @@ def _read(response: Any) -> bytes:
 
 
 def _seconds(text: str | None) -> float:
-    return float(text) if text and text.isdigit() else 0.0
+    return float(text) if text and DIGITS.fullmatch(text) else 0.0
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from synthbench.curation.cleaning import Ask, chosen_classes, list_unlabelled, treat_difficult, without_empty_classes, without_unlabelled
 from synthbench.curation.duplicates import SEARCHED, drop_across, drop_same_files, fingerprints, list_alike
 from synthbench.curation.fault_list import write_faults
@@ -74,12 +76,14 @@ def check_folder(source: Path, choices: Choices, out: Path | None, track: Track 
 
     A split that is there stays; copies and images that look the same are listed, and nothing is asked.
     """
+    if out is not None:
+        refuse_nested(source, out)
     faults = Faults()
     dataset = read_folder(source, choices.reading, faults, lambda paths, count: track(paths, count, "read"))
     list_unlabelled(dataset, faults)
     whole = dataset
     dataset = drop_same_files(dataset, faults)
-    splits = [photo.split for photo in dataset.photos]
+    given = {photo.path: photo.split for photo in dataset.photos}
     split = use_split(dataset, faults)
     prints = None
     if searches(dataset, choices, faults):
@@ -90,8 +94,10 @@ def check_folder(source: Path, choices: Choices, out: Path | None, track: Track 
     if split:
         list_across(dataset, find_groups(dataset, choices.group), faults)
         list_one_sided(dataset, faults)
-        for photo, given in zip(dataset.photos, splits, strict=len(splits) == len(dataset.photos)):
-            photo.split = given
+        for photo in whole.photos:
+            photo.split = given.get(photo.path, photo.split)
+    damaged = {each.file for each in faults.of("damaged image")}
+    whole = whole.keep(np.flatnonzero([photo.path not in damaged for photo in whole.photos]))
     if out is not None:
         write_faults(faults, out / FAULTS)
         draw_sheet(whole, out / SHEET)

@@ -12,19 +12,20 @@ from synthbench.reporting.harmless import harmless
 from synthbench.results.model import EntryInfo, Results
 
 
-def data_card(results: Results, choice: Choice, images: ImageSet) -> str:
-    """The README.md of a generated set."""
+def data_card(results: Results, choice: Choice, images: ImageSet, left_out: int = 0) -> str:
+    """The README.md of a generated set. images: those that are in it. left_out: how many were sampled and have no labels."""
     results = harmless(results)
     row = next(each for each in results.training_sets if each.name == choice.cell.training_set)
     made = [entry for entry in (*results.suite.generators, *results.suite.annotators) if entry.name in (row.generator, row.annotator)]
     boxes = sum(len(picture.boxes or ()) for picture in images)
     draw = choice.cell.draw
+    others = f" {left_out} more were sampled and left out: rejected, or labelled by nobody." if left_out else ""
     return "\n".join(
         [
             f"# Generated images: {row.name}",
             "",
             f"{len(images)} generated images with {boxes} boxes of {', '.join(images.categories)}. Unless the annotator below",
-            "is a person, nobody looked at them. They are no photographs: test on photographs only.",
+            f"is a person, nobody looked at them.{others} They are no photographs: test on photographs only.",
             "",
             f"Chosen {choice.why}: detectors of {choice.cell.detector} trained on it reach AP {choice.mean_ap:.3f} on the test",
             f"images ({'a mean over ' if choice.replicates > 1 else ''}{choice.replicates} replicate{'s' * (choice.replicates > 1)}).",

@@ -13,8 +13,11 @@ from synthbench.storage.coco import annotations_of
 VALIDATION = "# val: put real photographs of yours there; generated ones say nothing about photographs"
 
 
-def write_dataset(folder: Path, images: ImageSet, license: str, source: str) -> None:
-    """Writes images, byte for byte, and boxes. Images that nobody labelled are left out: in YOLO they would count as empty."""
+def write_dataset(folder: Path, images: ImageSet, license: str, source: str) -> ImageSet:
+    """Writes images, byte for byte, and boxes. Images that nobody labelled are left out: in YOLO they would count as empty.
+
+    Returns the images that were written.
+    """
     labelled = images.subset(number for number, picture in enumerate(images) if picture.boxes is not None)
     (folder / "images").mkdir(parents=True)
     (folder / "labels").mkdir()
@@ -32,6 +35,7 @@ def write_dataset(folder: Path, images: ImageSet, license: str, source: str) -> 
     (folder / "train.json").write_text(json.dumps(content))
     names = "".join(f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in enumerate(labelled.categories))
     (folder / "data.yaml").write_text(f"{VALIDATION}\ntrain: images\nval: images\nnames:\n{names}")
+    return labelled
 
 
 def _named(images: ImageSet) -> Iterator[tuple[str, Picture]]:

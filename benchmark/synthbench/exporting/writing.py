@@ -52,12 +52,12 @@ def export(
 
 
 def write_set(results: Results, chosen: Choice, store: Store, folder: Path) -> ImageSet:
-    """Writes the images that the chosen cell was trained on."""
+    """Writes the images that the chosen cell was trained on, and returns them."""
     cell = find(store, ArtifactRef(kind="train", key=chosen.cell.keys.train))
-    images = read_views(store, views_of(results, cell, store))
+    sampled = read_views(store, views_of(results, cell, store))
     license = results.data.license if results.data else ""
-    write_dataset(folder, images, license or "see README.md", f"generated: {chosen.cell.training_set}, by synthbench")
-    (folder / "README.md").write_text(data_card(results, chosen, images))
+    images = write_dataset(folder, sampled, license or "see README.md", f"generated: {chosen.cell.training_set}, by synthbench")
+    (folder / "README.md").write_text(data_card(results, chosen, images, len(sampled) - len(images)))
     return images
 
 

@@ -43,19 +43,25 @@ def read(content: Mapping[str, Any], file: str) -> Replies:
     try:
         names = {each["id"]: str(each["name"]) for each in content["categories"]}
         boxes: dict[Any, list[Mapping[str, Any]]] = {each["id"]: [] for each in content["images"]}
+        for key, known in (("images", boxes), ("categories", names)):
+            if len(known) < len(content[key]):  # as in two files that were put together: nobody can tell whose the boxes are
+                raise ValueError(f"two of its {key} have the same id")
         for annotation in content["annotations"]:
             boxes[annotation["image_id"]].append(annotation)
         for image in content["images"]:
-            corners = [[float(value) for value in each["bbox"]] for each in boxes[image["id"]]]
+            place, own = f"{file}: image {image['id']}", boxes[image["id"]]
+            if any(each.get("iscrowd") for each in own):
+                replies.problems.append(f"{place}: a crowd region; draw a box around each object")
+            corners = [[float(value) for value in each["bbox"]] for each in own]
             replies.found.append(
                 Reply(
-                    place=f"{file}: image {image['id']}",
+                    place=place,
                     names=[str(image[name]) for name in (ID, "file_name") if image.get(name)],
                     boxes=[(x, y, x + width, y + height) for x, y, width, height in corners],
-                    labels=[names[each["category_id"]] for each in boxes[image["id"]]],
+                    labels=[names[each["category_id"]] for each in own],
                     size=(int(image["width"]), int(image["height"])) if image.get("width") and image.get("height") else None,
                 )
             )
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         replies.problems.append(f"{file}: not a COCO file that can be read ({type(error).__name__}: {error})")
     return replies

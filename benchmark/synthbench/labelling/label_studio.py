@@ -93,7 +93,7 @@ def read(content: Sequence[Any], file: str) -> Replies:
         place = f"{file}: task {task.get('id', number) if isinstance(task, Mapping) else number}"
         try:
             read_task(task, place, replies)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             replies.problems.append(f"{place}: not a task of Label Studio's JSON export ({type(error).__name__}: {error})")
     return replies
 
@@ -123,7 +123,7 @@ def read_task(task: Mapping[str, Any], place: str, replies: Replies) -> None:
         size = (int(region["original_width"]), int(region["original_height"]))
         boxes.append(upright(region["value"], size))
         labels.append(str(named[0]))
-    seconds, data = latest.get("lead_time"), task["data"]
+    seconds, data = duration(latest.get("lead_time")), task["data"]
     replies.found.append(
         Reply(
             place=place,
@@ -132,9 +132,15 @@ def read_task(task: Mapping[str, Any], place: str, replies: Replies) -> None:
             labels=labels,
             size=size,
             sure=True,
-            seconds=float(seconds) if seconds is not None else None,
+            seconds=seconds,
         )
     )
+
+
+def duration(value: object) -> float | None:
+    """Seconds; None if they are not told, or are none: a browser's clock may be set back while somebody labels."""
+    seconds = float(value) if isinstance(value, int | float | str) else math.nan
+    return seconds if 0 <= seconds < math.inf else None
 
 
 def upright(value: Mapping[str, Any], size: tuple[int, int]) -> Box:

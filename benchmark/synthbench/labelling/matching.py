@@ -82,16 +82,8 @@ class Matcher:
 
     def note(self, reply: Reply, taken: Taken, image: Asked) -> None:
         """Notes what was answered to an image."""
-        if reply.size is not None and reply.size != (image.width, image.height):
-            size = f"{reply.size[0]} x {reply.size[1]}"
-            self.problems.append(f"{reply.place}: is {size} pixels, and the image is {image.width} x {image.height}")
-            return
-        if not all(math.isfinite(value) for box in reply.boxes for value in box):
-            self.problems.append(f"{reply.place}: a box with a number that is not finite")
-            return
-        unknown = [label for label in reply.labels if label not in taken.batch.categories]
-        if unknown:
-            self.problems.append(f"{reply.place}: the label '{unknown[0]}' is none of {', '.join(taken.batch.categories)}")
+        if problem := problem_of(reply, image, taken.batch.categories):
+            self.problems.append(f"{reply.place}: {problem}")
             return
         boxes, dropped = within(reply, image)
         is_untouched = not reply.sure and (not boxes.xyxy or is_drawn(boxes, image.drawn))
@@ -105,6 +97,20 @@ class Matcher:
             return
         taken.answers[image.number] = answer
         taken.dropped += dropped
+
+
+def problem_of(reply: Reply, image: Asked, categories: Sequence[str]) -> str:
+    """Why a reply cannot be an answer to an image; "" if it can."""
+    if reply.size is not None and reply.size != (image.width, image.height):
+        return f"is {reply.size[0]} x {reply.size[1]} pixels, and the image is {image.width} x {image.height}"
+    if not all(math.isfinite(value) for box in reply.boxes for value in box):
+        return "a box with a number that is not finite"
+    if any(x1 > x2 or y1 > y2 for x1, y1, x2, y2 in reply.boxes):
+        return "a box whose right or lower edge comes first"
+    if len(reply.boxes) != len(reply.labels):
+        return f"{len(reply.boxes)} boxes and {len(reply.labels)} labels"
+    unknown = [label for label in reply.labels if label not in categories]
+    return f"the label '{unknown[0]}' is none of {', '.join(categories)}" if unknown else ""
 
 
 def within(reply: Reply, image: Asked) -> tuple[Drawn, int]:

@@ -7,15 +7,17 @@ A line is `class x y width height`: the centre and the sides of a box as shares 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
+
+import yaml
 
 from synthbench.labelling.batch import Asked, Batch, Box
 from synthbench.labelling.reply import Replies, Reply
 
 TOOL = "yolo"
 NAMES = ("classes.txt", "obj.names")
+DATA = "data.yaml"
 
 
 def description(categories: Sequence[str]) -> str:
@@ -60,6 +62,8 @@ def read(folder: Path, categories: Sequence[str]) -> Replies:
     """
     replies = Replies(TOOL)
     names = class_names(folder) or list(categories)
+    if (folder / DATA).is_file() and not class_names(folder):
+        replies.problems.append(f"{folder / DATA}: no `names` of classes that can be read")
     for path in label_files(folder):
         found: list[tuple[Box, str]] = []
         for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
@@ -86,29 +90,17 @@ def class_names(folder: Path) -> list[str]:
     for name in NAMES:
         if (folder / name).is_file():
             return [line.strip() for line in (folder / name).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    path = folder / "data.yaml"
+    path = folder / DATA
     return names_in(path.read_text(encoding="utf-8-sig")) if path.is_file() else []
 
 
 def names_in(text: str) -> list[str]:
-    """`names` of a `data.yaml` as tools write it: `[a, b]`, or a line for each, `- a` or `0: a`."""
-    found = re.search(r"^names:[ \t]*(.*)$", text, re.MULTILINE)
-    if found is None:
+    """`names` of a `data.yaml`: a list, or a table by number, in any order. Empty if they are neither, or a number has no name."""
+    try:
+        content = yaml.load(text, yaml.BaseLoader)  # every value is text, also yes and 1.0
+    except (yaml.YAMLError, RecursionError):
         return []
-    if found[1].startswith("["):
-        return [_plain(each) for each in found[1].strip().strip("[]").split(",") if each.strip()]
-    names = []
-    for line in text[found.end() :].splitlines()[1:]:
-        entry = re.fullmatch(r"\s*(?:-|\d+:)\s+(.*)", line)
-        if entry is None:
-            break
-        names.append(_plain(entry[1]))
-    return names
-
-
-def _plain(value: str) -> str:
-    """A YAML scalar without its quotes."""
-    value = value.strip()
-    if value.startswith('"'):
-        return str(json.loads(value))
-    return value[1:-1].replace("''", "'") if value[:1] == value[-1:] == "'" else value
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, dict):
+        names = [names.get(str(number)) for number in range(len(names))]
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []

@@ -16,6 +16,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.planning.stage import Stage, canonical
 from synthbench.storage.store import StageRecord
 
+LONGEST = 1e12  # seconds: sums of what is shorter stay finite
 Likeness = tuple[str, ...]
 
 
@@ -89,7 +90,7 @@ def read_times(path: Path) -> dict[str, float]:
             raise SynthbenchError(f"{path}: {kind!r} is no kind of stage; kinds are {', '.join(STAGES)}")
         rows = {f"{kind}.{plugin}": each for plugin, each in value.items()} if isinstance(value, dict) else {kind: value}
         for name, seconds in rows.items():
-            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
-                raise SynthbenchError(f"{path}: {name} is {seconds!r}, and should be seconds, 0 or more")
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < LONGEST:
+                raise SynthbenchError(f"{path}: {name} is {seconds!r}, and should be seconds, 0 or more, and less than {LONGEST:g}")
             found[name] = float(seconds)
     return found

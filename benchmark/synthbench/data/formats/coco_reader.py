@@ -84,7 +84,7 @@ def coco_files(tree: Tree, faults: Faults | None = None) -> list[str]:
                 found.append(file)
         except msgspec.ValidationError:
             continue
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if looks_like_coco(content):
                 found.append(file)
             elif faults is not None:
@@ -203,8 +203,7 @@ class Reader:
             known = self.positions.get(path)
             if known is None:
                 known = self.positions[path] = len(draft.photos)
-                size = (int(row.width or 0), int(row.height or 0))
-                draft.photos.append(Photograph(path, size if min(size) > 0 else UNKNOWN, split or split_of(path), file))
+                draft.photos.append(Photograph(path, size_of(row), split or split_of(path), file))
             else:
                 self._listed_again(draft.photos[known], file, split, row.id)
             photos[row.id] = known
@@ -240,6 +239,12 @@ class Reader:
         crowd = np.fromiter((bool(row.iscrowd) for row in rows), np.int8, len(rows))
         numbers = np.array(where, np.int64)
         self.draft.rows.extend(photo[good], label[good], boxes[good], numbers[good], shares[good], crowd[good])
+
+
+def size_of(row: Image) -> tuple[int, int]:
+    """Width and height as an entry states them; UNKNOWN without, and where they are no numbers of pixels."""
+    width, height = row.width or 0, row.height or 0
+    return (int(width), int(height)) if 1 <= width < math.inf and 1 <= height < math.inf else UNKNOWN
 
 
 def in_shares(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -27,6 +27,7 @@ class Photograph:
     split: one of SPLITS, or "" if nobody said. labels: the file its boxes are from, relative to the root, "" if there is none: then
     nobody may have looked at the image, which differs from an image without objects. name: what it is called in what we write. mark:
     files with the same bytes have the same. taken: when, as EXIF says it. group: of images that belong on the same side of a split.
+    usable: False if there are labels that cannot be read: without them the image would count as one without objects.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Photograph:
     mark: int = 0
     taken: str = ""
     group: str = ""
+    usable: bool = True
 
 
 @dataclass

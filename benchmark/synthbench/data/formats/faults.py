@@ -16,7 +16,7 @@ KINDS: dict[str, tuple[Level, str]] = {
     "no label file": ("kept", "images without a label file"),
     "no image": ("left out", "labels whose image is not there"),
     "not listed": ("left out", "images that no annotation file lists"),
-    "unreadable labels": ("left out", "label files that cannot be read"),
+    "unreadable labels": ("left out", "label files that cannot be read, and their images"),
     "unreadable entry": ("left out", "lines or entries that cannot be read"),
     "listed twice": ("changed", "images that are listed more than once; their boxes were put together"),
     "image id twice": ("left out", "images that share their id with another one, so that nobody can tell whose the boxes are"),

@@ -11,6 +11,7 @@ from synthbench.contract.images import Header
 from synthbench.data.formats.dataset import UNKNOWN, Dataset, Draft, Photograph, Table
 from synthbench.data.formats.faults import Faults
 from synthbench.data.formats.headers import Look, look_at
+from synthbench.data.formats.tree import encodable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +34,8 @@ def finish(draft: Draft, faults: Faults, track: Track = lambda paths, _count: pa
     for number, (photo, look) in enumerate(zip(draft.photos, looks, strict=True)):
         frames.place(number, photo, look, faults)
     boxes = placed(draft, frames)
-    dataset = Dataset(draft.root, draft.format, tuple(draft.categories), draft.photos, boxes, draft.license, draft.source)
+    license, source, *names = (encodable(text) for text in (draft.license, draft.source, *draft.categories))
+    dataset = Dataset(draft.root, draft.format, tuple(names), draft.photos, boxes, license, source)
     dataset = dataset.keep(np.flatnonzero(frames.good))
     dataset.boxes = checked(dataset, faults, min_side)
     order = np.array(sorted(range(len(dataset.photos)), key=lambda i: dataset.photos[i].path), np.intp)
@@ -59,6 +61,8 @@ class Frames:
     def place(self, number: int, photo: Photograph, look: Look, faults: Faults) -> None:
         """Takes an image's look, and sets its size and header."""
         header = look.header
+        if not photo.usable:  # the reader has listed its labels
+            return
         if header is None:
             faults.add("unreadable image", photo.path, text=look.error)
             return

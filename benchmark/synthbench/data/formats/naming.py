@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from synthbench.data.formats.tree import SPLIT_WORDS, folded, stem
+from synthbench.data.formats.tree import SPLIT_WORDS, encodable, folded, stem
 
 IMAGE_FOLDERS = frozenset({"images", "jpegimages", "imgs", "img"})
 
@@ -38,7 +38,7 @@ def unique(names: Sequence[str]) -> list[str]:
 
 def shortened(path: str, splits: bool) -> str:
     """A path without its first folder of images and, with `splits`, without the folder of a split next to it."""
-    folder, _, name = path.rpartition("/")
+    folder, _, name = encodable(path).rpartition("/")
     return shortened_folder(folder, splits) + name
 
 

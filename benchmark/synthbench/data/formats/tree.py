@@ -13,6 +13,7 @@ from pathlib import Path
 
 IMAGES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".jp2", ".avif"})
 LABELS = frozenset({".json", ".txt", ".xml", ".yaml", ".yml", ".names"})
+SURROGATES = re.compile("[\ud800-\udfff]")
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",
@@ -104,7 +105,7 @@ def read_tree(root: Path) -> Tree:
             suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path for each of 100,000 files takes seconds
             if suffix in IMAGES:
                 images.append(prefix + name)
-            elif suffix in LABELS:
+            elif suffix in LABELS and os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113 - reading a pipe would wait for ever
                 labels.append(prefix + name)
     return Tree(root, sorted(images), sorted(labels))
 
@@ -112,6 +113,11 @@ def read_tree(root: Path) -> Tree:
 def folded(name: str) -> str:
     """A name as file systems compare them that know neither case nor forms of accents."""
     return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
+def encodable(text: str) -> str:
+    """The text with `_` in place of what UTF-8 cannot hold: the rest of a name in another encoding."""
+    return SURROGATES.sub("_", text)
 
 
 def stem(path: str) -> str:

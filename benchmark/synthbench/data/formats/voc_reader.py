@@ -45,7 +45,7 @@ def read_voc_folder(tree: Tree, faults: Faults, names: Sequence[str] = (), base:
         reader.read(file)
     for image in tree.images:
         if image not in reader.positions:
-            draft.photos.append(Photograph(image, split=reader.split_of(image)))
+            draft.photos.append(Photograph(image, split=reader.split_of(image), usable=image not in reader.unread))
     if not draft.categories:
         listed = listed_names(tree)
         used = {each.name for each in reader.objects}
@@ -83,6 +83,7 @@ class Reader:
         self.tree, self.faults, self.draft, self.sets = tree, faults, draft, sets
         self.positions: dict[str, int] = {}
         self.objects: list[Found] = []
+        self.unread: set[str] = set()  # images whose file cannot be read
         self.licenses: set[str] = set()
         self.sources: set[str] = set()
 
@@ -109,8 +110,12 @@ class Reader:
         for key, texts in (("source/license", self.licenses), ("source/database", self.sources)):
             if text := (root.findtext(key) or "").strip():
                 texts.add(text)
+        before = len(self.objects)
         for number, each in enumerate(root.findall("object"), start=1):
             self._object(file, photo, number, each)
+        if len(self.objects) == before and root.find("object") is not None:  # without a box it would count as empty
+            self.faults.add("unreadable labels", file, text="not one of its objects can be read")
+            self.draft.photos[photo].usable = False
 
     def _parsed(self, file: str) -> Element | None:
         try:
@@ -121,13 +126,18 @@ class Reader:
             root = ElementTree.fromstring(content)
         except (OSError, ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
             self.faults.add("unreadable labels", file, text=error)
+            self.unread |= {*self._own(file)}
             return None
         return root if root.tag == "annotation" else None
+
+    def _own(self, file: str) -> list[str]:
+        """The images of the same name in a folder beside an XML file."""
+        return [each for each in self.tree.by_stem.get(folded(stem(file).rpartition("/")[2]), ()) if parallel(file, each)]
 
     def _image(self, file: str, root: Element) -> str | None:
         """The image of an XML file: of the same name in a folder beside it, or of the name that it states."""
         stated = slashes((root.findtext("filename") or "").strip())
-        own = [each for each in self.tree.by_stem.get(folded(stem(file).rpartition("/")[2]), ()) if parallel(file, each)]
+        own = self._own(file)
         if len(own) == 1:
             if stated and folded(stem(stated).rpartition("/")[2]) != folded(stem(own[0]).rpartition("/")[2]):
                 self.faults.add("other file name", file, text=stated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,27 @@ from synthbench.data.formats.faults import Faults
 from synthbench.data.formats.tree import Tree, common_tail, joined, slashes
 
 LARGEST = 10_000_000  # bytes of a YAML file; a larger one is something else
+DEEPEST = 20  # levels of tables and lists in it
+LONGEST = 1000  # characters of a name
 NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
+
+
+class Plain(yaml.SafeLoader):
+    """Reads YAML from strangers: merged tables, and lists in lists in lists, can be made to take hours, and no description has them."""
+
+    depth = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merges nothing, so that `<<` is an unknown kind of key."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """The next node. Raises YAMLError if it lies too deep."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise yaml.YAMLError(f"more than {DEEPEST} levels")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 @dataclass
@@ -35,7 +56,7 @@ def data_file(tree: Tree) -> tuple[str, dict[str, Any]]:
         if path.stat().st_size > LARGEST:
             continue
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+            content = yaml.load(path.read_text(encoding="utf-8-sig"), Plain)  # a safe loader
         except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
             continue
         if isinstance(content, dict) and ({"names", "nc"} & set(content) or {"train", "val"} <= set(content)):
@@ -55,23 +76,31 @@ def read_layout(tree: Tree, faults: Faults) -> Layout:
         layout.names, layout.file = listed_names(tree) or ([], file)
     count = content.get("nc")
     if isinstance(count, int) and layout.names and count != len(layout.names):
-        faults.add("no class names", file, text=f"nc is {count}, but there are {len(layout.names)} names")
+        faults.add("no class names", file, text=f"nc is {text_of(count)}, but there are {len(layout.names)} names")
     shape = content.get("kpt_shape")
     if isinstance(shape, list) and len(shape) == 2 and all(isinstance(each, int) for each in shape):
         layout.keypoints = shape[0] * shape[1]
     roboflow = each if isinstance(each := content.get("roboflow"), dict) else {}
-    layout.license = str(content.get("license") or roboflow.get("license") or "")
-    layout.source = str(content.get("source") or roboflow.get("url") or "")
+    layout.license = text_of(content.get("license") or roboflow.get("license"))
+    layout.source = text_of(content.get("source") or roboflow.get("url"))
     layout.splits = read_splits(tree, file, content, faults)
     return layout
+
+
+def text_of(value: object) -> str:
+    """A value of YAML as text; "" for none, and for a table or list, which anchors can make endless."""
+    if isinstance(value, int) and abs(value) > 1e300:
+        return "a huge number"
+    return "" if value is None or isinstance(value, dict | list | tuple | set) else str(value)[:LONGEST]
 
 
 def names_of(value: object) -> list[str]:
     """The names of `data.yaml`: a list, or a table by number, in which missing numbers get a name after themselves."""
     if isinstance(value, list):
-        return [str(each) for each in value]
+        return [text_of(each) or f"class {number}" for number, each in enumerate(value)]
     if isinstance(value, dict):
-        numbers = {int(key): str(name) for key, name in value.items() if str(key).isdigit() and int(key) < 100_000}
+        texts = ((text_of(key), text_of(name)) for key, name in value.items())
+        numbers = {int(key): name or f"class {key}" for key, name in texts if re.fullmatch("[0-9]{1,5}", key)}
         return [numbers.get(number, f"class {number}") for number in range(max(numbers, default=-1) + 1)]
     return []
 
@@ -94,7 +123,7 @@ def listed_names(tree: Tree) -> tuple[list[str], str] | None:
 def read_splits(tree: Tree, file: str, content: dict[str, Any], faults: Faults) -> dict[str, str]:
     """The split of each image that `train`, `val` or `test` of `data.yaml` name: folders, or lists of images."""
     base = file.rpartition("/")[0]
-    told = slashes(str(content.get("path") or ""))
+    told = slashes(text_of(content.get("path")))
     if told and not told.startswith("/") and ":" not in told and (inner := joined(base, told)) and inside(tree, inner):
         base = inner
     elif told and told not in (".", "./"):

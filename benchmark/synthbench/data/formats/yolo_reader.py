@@ -89,11 +89,15 @@ class LineReader:
                 lines = opened.read().splitlines()
         except (OSError, UnicodeDecodeError) as error:
             self.faults.add("unreadable labels", file, text=error)
-            self.draft.photos[photo].labels = ""
+            self.draft.photos[photo].usable = False
             return
+        before = len(self.draft.rows.photo)
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 self._line(file, number, line, photo)
+        if any(map(str.strip, lines)) and len(self.draft.rows.photo) == before:  # without a box it would count as empty
+            self.faults.add("unreadable labels", file, text="not one of its lines can be read")
+            self.draft.photos[photo].usable = False
 
     def _line(self, file: str, number: int, line: str, photo: int) -> None:
         first, *rest = line.split()
