@@ -294,10 +294,10 @@ def test_fine_tuning_leaves_the_text_backbone(kind: str, weights: dict[str, str]
     options = detector(
         weights, weights=weights[kind], max_train_steps=8, batch_size=2, learning_rate=2e-3, backbone_learning_rate_factor=0.5
     )
-    options.train(data, run)
+    options.train(data.subset([0, 1]), run)  # the same two images in every step, so that losses can be compared
     assert run.metrics["steps"] == 8
     losses = [value for _, value in run.curves["loss"]]
-    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:2])
+    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:2]), losses
     old, new = (load_file(Path(folder) / "model.safetensors") for folder in (weights[kind], tmp_path))
     same = {name for name in old if np.array_equal(old[name], new[name])}
     assert {name for name in old if ".text_backbone." in name} <= same
