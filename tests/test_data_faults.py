@@ -149,6 +149,7 @@ READING: dict[str, tuple[Make, str, str]] = {
     "not listed": (copied("images/a.jpg", "images/z.jpg", lambda root: coco(root, {"a.jpg": [BOX]})), "images/z.jpg", ""),
     "unreadable labels": (lambda root: voc(root, {"a": OBJECT, "b": "<object>"}), "Annotations/b.xml", "mismatched tag"),
     "unreadable entry": (lambda root: two(root, "0 0.5 zero 0.2 0.2"), "labels/b.txt", "line 1"),
+    "unread image": (lambda root: voc(root, {"a": OBJECT, "b": "<object>"}), "images/b.jpg", "Annotations/b.xml"),
     "listed twice": (listed_twice, "images/a.jpg", "image 9"),
     "image id twice": (
         lambda root: coco(
@@ -307,6 +308,27 @@ def test_corners_of_voc_count_from_1_unless_one_is_0(tmp_path: Path) -> None:
     assert one.boxes.xyxy.tolist() == XYXY
     assert zero.boxes.xyxy.tolist() == [[0, 5, 30, 15]]
     assert told.boxes.xyxy.tolist() == [[11, 6, 30, 15]]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda root: voc(root, {**dict.fromkeys("acdef", OBJECT), "b": "<object>"}),
+        lambda root: voc(root, {**dict.fromkeys("acdef", OBJECT), "b": "<object><name>apple</name></object>"}),
+        lambda root: yolo(root, {**dict.fromkeys("acdef", LINE), "b": "0 0,5 0,5 0,2 0,2"}),
+        lambda root: (yolo(root, dict.fromkeys("abcdef", LINE)), (root / "labels" / "b.txt").write_bytes(b"0 \xff 0.5 0.2 0.2"))[0],
+    ],
+)
+def test_an_image_whose_labels_cannot_be_read_is_not_an_empty_one(make: Make, tmp_path: Path) -> None:
+    outcome = imported(make(tmp_path / "photos"), unlabelled="empty")
+    assert [photo.name for photo in outcome.dataset.photos] == ["a.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]
+    assert len(outcome.faults.of("unread image")) == 1
+    assert not outcome.faults.of("no label file")
+
+
+def test_an_image_of_which_some_lines_can_be_read_stays(tmp_path: Path) -> None:
+    dataset, faults = read(two(tmp_path / "photos", f"{LINE}0 0.5 zero 0.2 0.2"))
+    assert (len(dataset.photos), len(dataset.boxes), len(faults.of("unreadable entry"))) == (2, 2, 1)
 
 
 def test_boxes_below_min_side_are_left_out_and_listed(tmp_path: Path) -> None:

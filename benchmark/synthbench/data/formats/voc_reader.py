@@ -121,13 +121,24 @@ class Reader:
             root = ElementTree.fromstring(content)
         except (OSError, ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
             self.faults.add("unreadable labels", file, text=error)
+            self._unread(file)
             return None
         return root if root.tag == "annotation" else None
+
+    def _unread(self, file: str) -> None:
+        """Says that the image of a file has labels, which is not the same as an image without."""
+        own = self._beside(file)
+        if len(own) == 1 and own[0] not in self.positions:
+            self.positions[own[0]] = len(self.draft.photos)
+            self.draft.photos.append(Photograph(own[0], split=self.split_of(own[0]), labels=file))
+
+    def _beside(self, file: str) -> list[str]:
+        return [each for each in self.tree.by_stem.get(folded(stem(file).rpartition("/")[2]), ()) if parallel(file, each)]
 
     def _image(self, file: str, root: Element) -> str | None:
         """The image of an XML file: of the same name in a folder beside it, or of the name that it states."""
         stated = slashes((root.findtext("filename") or "").strip())
-        own = [each for each in self.tree.by_stem.get(folded(stem(file).rpartition("/")[2]), ()) if parallel(file, each)]
+        own = self._beside(file)
         if len(own) == 1:
             if stated and folded(stem(stated).rpartition("/")[2]) != folded(stem(own[0]).rpartition("/")[2]):
                 self.faults.add("other file name", file, text=stated)

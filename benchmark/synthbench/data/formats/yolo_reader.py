@@ -89,7 +89,6 @@ class LineReader:
                 lines = opened.read().splitlines()
         except (OSError, UnicodeDecodeError) as error:
             self.faults.add("unreadable labels", file, text=error)
-            self.draft.photos[photo].labels = ""
             return
         for number, line in enumerate(lines, start=1):
             if line.strip():
