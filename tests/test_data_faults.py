@@ -141,11 +141,24 @@ def resaved(root: Path) -> Path:
     return root
 
 
+def in_lists(root: Path, **lists: str) -> Path:
+    """Lists of splits of a Pascal VOC folder."""
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    for name, content in lists.items():
+        (root / "ImageSets" / "Main" / f"{name}.txt").write_text(content)
+    return root
+
+
 OBJECT = voc_object()
 READING: dict[str, tuple[Make, str, str]] = {
     # kind: (folder, the file that is named, what the text or place says)
     "no class names": (lambda root: two(root, "3 0.5 0.5 0.2 0.2"), "labels/b.txt", "class 3"),
     "no image": (moved("images/b.jpg", "other/z.jpg", lambda root: two(root, LINE)), "labels/b.txt", ""),
+    "listed, not there": (
+        lambda root: in_lists(voc(root, {"a": OBJECT, "b": OBJECT}), train="a\nz.jpg\n", test="b\n"),
+        "ImageSets/Main/train.txt",
+        "line 2 z.jpg",
+    ),
     "not listed": (copied("images/a.jpg", "images/z.jpg", lambda root: coco(root, {"a.jpg": [BOX]})), "images/z.jpg", ""),
     "unreadable labels": (lambda root: voc(root, {"a": OBJECT, "b": "<object>"}), "Annotations/b.xml", "mismatched tag"),
     "unreadable entry": (lambda root: two(root, "0 0.5 zero 0.2 0.2"), "labels/b.txt", "line 1"),
@@ -461,6 +474,24 @@ def test_an_image_of_two_splits_is_a_test_image(tmp_path: Path) -> None:
     outcome = imported(root)
     assert [each.file for each in outcome.faults.of("on both sides")] == ["images/b.jpg"]
     assert {each.name: each.split for each in outcome.dataset.photos} == {"a.jpg": "train", "b.jpg": "test", "c.jpg": "test"}
+
+
+def test_an_image_in_two_lists_of_pascal_voc_is_listed(tmp_path: Path) -> None:
+    root = voc(tmp_path / "photos", dict.fromkeys("abc", OBJECT))
+    outcome = imported(in_lists(root, trainval="a\nb\n", train="a\nb\n", test="b\nc\n"))
+    assert [each.file for each in outcome.faults.of("on both sides")] == ["JPEGImages/b.jpg"]
+    assert {each.name: each.split for each in outcome.dataset.photos} == {"a.jpg": "train", "b.jpg": "test", "c.jpg": "test"}
+
+
+def test_a_folder_of_another_machine_is_not_the_one_that_only_shares_the_name_images(tmp_path: Path) -> None:
+    root = yolo(
+        tmp_path / "photos", {f"{side}/{n}": LINE for side in ("train", "val") for n in "abc"}, val="../valid/images", train="images/train"
+    )
+    outcome = imported(root, duplicates=False)
+    assert not outcome.faults.of("on both sides")
+    assert [each.text for each in outcome.faults.of("foreign path")] == ["../valid/images"]
+    assert not outcome.resplit
+    assert sorted(each.split for each in outcome.dataset.photos) == ["test"] * 3 + ["train"] * 3
 
 
 def test_a_category_on_one_side_and_one_without_boxes(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ KINDS: dict[str, tuple[Level, str]] = {
     "no class names": ("changed", "classes without a name, called after their number; --names gives them names"),
     "no label file": ("kept", "images without a label file"),
     "no image": ("left out", "labels whose image is not there"),
+    "listed, not there": ("left out", "names in a list of a split of which there is no image"),
     "not listed": ("left out", "images that no annotation file lists"),
     "unreadable labels": ("left out", "label files that cannot be read"),
     "unreadable entry": ("left out", "lines or entries that cannot be read"),
@@ -24,7 +25,7 @@ KINDS: dict[str, tuple[Level, str]] = {
     "ambiguous name": ("left out", "names that fit several images in different folders"),
     "equal names": ("kept", "images of the same name in different folders"),
     "other spelling": ("changed", "names that are spelled otherwise on disk, in upper case or in the form of their accents"),
-    "foreign path": ("changed", "paths of another machine, found here by their last parts"),
+    "foreign path": ("changed", "paths of another machine; their last parts are looked for here"),
     "other file name": ("kept", "label files that name another image than the one beside them; the one of the same name was taken"),
     "leads out": ("left out", "paths that lead out of the folder"),
     # classes
