@@ -143,14 +143,28 @@ def resaved(root: Path) -> Path:
     return root
 
 
+def in_lists(root: Path, **lists: str) -> Path:
+    """Lists of splits of a Pascal VOC folder."""
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    for name, content in lists.items():
+        (root / "ImageSets" / "Main" / f"{name}.txt").write_text(content)
+    return root
+
+
 OBJECT = voc_object()
 READING: dict[str, tuple[Make, str, str]] = {
     # kind: (folder, the file that is named, what the text or place says)
     "no class names": (lambda root: two(root, "3 0.5 0.5 0.2 0.2"), "labels/b.txt", "class 3"),
     "no image": (moved("images/b.jpg", "other/z.jpg", lambda root: two(root, LINE)), "labels/b.txt", ""),
+    "listed, not there": (
+        lambda root: in_lists(voc(root, {"a": OBJECT, "b": OBJECT}), train="a\nz.jpg\n", test="b\n"),
+        "ImageSets/Main/train.txt",
+        "line 2 z.jpg",
+    ),
     "not listed": (copied("images/a.jpg", "images/z.jpg", lambda root: coco(root, {"a.jpg": [BOX]})), "images/z.jpg", ""),
     "unreadable labels": (lambda root: voc(root, {"a": OBJECT, "b": "<object>"}), "Annotations/b.xml", "mismatched tag"),
     "unreadable entry": (lambda root: two(root, "0 0.5 zero 0.2 0.2"), "labels/b.txt", "line 1"),
+    "unread image": (lambda root: voc(root, {"a": OBJECT, "b": "<object>"}), "images/b.jpg", "Annotations/b.xml"),
     "listed twice": (listed_twice, "images/a.jpg", "image 9"),
     "image id twice": (
         lambda root: coco(
@@ -311,6 +325,27 @@ def test_corners_of_voc_count_from_1_unless_one_is_0(tmp_path: Path) -> None:
     assert told.boxes.xyxy.tolist() == [[11, 6, 30, 15]]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda root: voc(root, {**dict.fromkeys("acdef", OBJECT), "b": "<object>"}),
+        lambda root: voc(root, {**dict.fromkeys("acdef", OBJECT), "b": "<object><name>apple</name></object>"}),
+        lambda root: yolo(root, {**dict.fromkeys("acdef", LINE), "b": "0 0,5 0,5 0,2 0,2"}),
+        lambda root: (yolo(root, dict.fromkeys("abcdef", LINE)), (root / "labels" / "b.txt").write_bytes(b"0 \xff 0.5 0.2 0.2"))[0],
+    ],
+)
+def test_an_image_whose_labels_cannot_be_read_is_not_an_empty_one(make: Make, tmp_path: Path) -> None:
+    outcome = imported(make(tmp_path / "photos"), unlabelled="empty")
+    assert [photo.name for photo in outcome.dataset.photos] == ["a.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]
+    assert len(outcome.faults.of("unread image")) == 1
+    assert not outcome.faults.of("no label file")
+
+
+def test_an_image_of_which_some_lines_can_be_read_stays(tmp_path: Path) -> None:
+    dataset, faults = read(two(tmp_path / "photos", f"{LINE}0 0.5 zero 0.2 0.2"))
+    assert (len(dataset.photos), len(dataset.boxes), len(faults.of("unreadable entry"))) == (2, 2, 1)
+
+
 def test_boxes_below_min_side_are_left_out_and_listed(tmp_path: Path) -> None:
     dataset, faults = read(two(tmp_path / "photos", "0 0.5 0.5 0.05 0.05"), min_side=4)
     assert len(dataset.boxes) == 1
@@ -441,6 +476,24 @@ def test_an_image_of_two_splits_is_a_test_image(tmp_path: Path) -> None:
     outcome = imported(root)
     assert [each.file for each in outcome.faults.of("on both sides")] == ["images/b.jpg"]
     assert {each.name: each.split for each in outcome.dataset.photos} == {"a.jpg": "train", "b.jpg": "test", "c.jpg": "test"}
+
+
+def test_an_image_in_two_lists_of_pascal_voc_is_listed(tmp_path: Path) -> None:
+    root = voc(tmp_path / "photos", dict.fromkeys("abc", OBJECT))
+    outcome = imported(in_lists(root, trainval="a\nb\n", train="a\nb\n", test="b\nc\n"))
+    assert [each.file for each in outcome.faults.of("on both sides")] == ["JPEGImages/b.jpg"]
+    assert {each.name: each.split for each in outcome.dataset.photos} == {"a.jpg": "train", "b.jpg": "test", "c.jpg": "test"}
+
+
+def test_a_folder_of_another_machine_is_not_the_one_that_only_shares_the_name_images(tmp_path: Path) -> None:
+    root = yolo(
+        tmp_path / "photos", {f"{side}/{n}": LINE for side in ("train", "val") for n in "abc"}, val="../valid/images", train="images/train"
+    )
+    outcome = imported(root, duplicates=False)
+    assert not outcome.faults.of("on both sides")
+    assert [each.text for each in outcome.faults.of("foreign path")] == ["../valid/images"]
+    assert not outcome.resplit
+    assert sorted(each.split for each in outcome.dataset.photos) == ["test"] * 3 + ["train"] * 3
 
 
 def test_a_category_on_one_side_and_one_without_boxes(tmp_path: Path) -> None:

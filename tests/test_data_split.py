@@ -160,7 +160,7 @@ path = "{path}"
 [[generators]]
 use = "sd15-dreambooth"
 pretrained_model_name_or_path = "small-sd15"
-instance_prompt = "a photo of red apples"
+instance_prompt = "{prompt}"
 boxes = false
 [[annotators]]
 use = "teacher"
@@ -170,8 +170,11 @@ use = "fasterrcnn"
 """
 
 
-@pytest.mark.parametrize(("name", "warned"), [("apple", False), ("pear", True)])
-def test_plan_reads_the_data_and_warns(name: str, warned: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "prompt", "warned"),
+    [("apple", "a photo of red apples", False), ("pear", "a photo of red apples", True), ("pear", "a photo of {classes}", False)],
+)
+def test_plan_reads_the_data_and_warns(name: str, prompt: str, warned: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"train/{letter}_{at}" for letter in "abc" for at in (1, 2)] + ["test/c_3", "test/d_1", "test/d_2"]
     root = yolo(tmp_path / "photos", {**dict.fromkeys(names, LINE), "test/e_1": "0 0.5 0.5 0.04 0.04"}, names=None)
     import_folder(root, tmp_path / "data", Choices(), ask=lambda _question, _answers: "empty")
@@ -180,13 +183,14 @@ def test_plan_reads_the_data_and_warns(name: str, warned: bool, tmp_path: Path, 
         content = json.loads((tmp_path / "data" / f"{split}.json").read_text())
         content["categories"][0]["name"] = name
         (tmp_path / "data" / f"{split}.json").write_text(json.dumps(content))
-    (tmp_path / "suite.toml").write_text(SUITE.format(path=tmp_path / "data"))
+    (tmp_path / "suite.toml").write_text(SUITE.format(path=tmp_path / "data", prompt=prompt))
     command = ["plan", str(tmp_path / "suite.toml"), "--store", str(tmp_path / "store")]
     assert main(command) == 0
     told = capsys.readouterr().err
     assert "group across: 1 groups" in told
     assert "tiny: 1 boxes" in told
-    assert ('instance_prompt: "a photo of red apples" names none of the categories (pear)' in told) == warned
+    assert (f'instance_prompt: "{prompt}" names none of the categories (pear)' in told) == warned
+    assert ("names none of the categories" in told) == warned
     next((tmp_path / "data" / "images").rglob("*.jpg")).write_bytes(b"no image")
     assert main(command) == 2
     assert "not a readable image" in capsys.readouterr().err

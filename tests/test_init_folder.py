@@ -124,6 +124,23 @@ def test_generators_that_know_several_classes_get_their_words(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("classes", "apart"),
+    [
+        (("apple", "plum"), True),
+        (("apple", "pineapple"), True),
+        (("apple", "Apple"), False),
+        (("apple", "apple_leaf"), False),
+        (("leaf", "apple-leaf"), False),
+    ],
+)
+def test_boxes_come_from_attention_only_to_classes_that_can_be_told_apart(classes: tuple[str, str], apart: bool, tmp_path: Path) -> None:
+    made, suite = written(photographs(tmp_path / "fruit", classes=classes))
+    assert suite.generator("sd15-dreambooth").plugin.boxes == apart
+    assert ("sd15-dreambooth x native" in [row.name for row in suite.rows]) == apart
+    assert "map_scales" in made.text or not apart
+
+
+@pytest.mark.parametrize(
     ("size", "side", "machine", "expected"),
     [
         ((640, 480), 61.0, SMALL, (256, 0, 256)),  # (size for detectors, tile, resize)

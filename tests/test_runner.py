@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import uuid
@@ -24,7 +25,7 @@ from synthbench.execution.engines import Engine, InProcess, Workers
 from synthbench.execution.jobs import Job, Outcome, Place
 from synthbench.execution.perform import Task
 from synthbench.execution.processes import processes_with
-from synthbench.execution.provenance import code_hash
+from synthbench.execution.provenance import code_hash, commit
 from synthbench.execution.runner import Conditions, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.execution.worker_process import MARK, Worker, kill, worker_command
@@ -552,3 +553,14 @@ def test_the_peak_on_a_gpu_is_that_of_the_stage(plan_of: PlanOf, store: LocalSto
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda, set_num_threads=lambda count: None))
     state = Runner(plan_of(), store, [InProcess(store)], Heard(), Conditions(device="cuda:1", timeout=LONG)).run()
     assert {artifact.record.peak_gpu_memory for artifact in state.artifacts.values()} == {0, 3 * 2**20}  # 0: the core's own stages use none
+
+
+def test_results_of_a_checkout_name_its_commit() -> None:
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        pytest.skip("not in a checkout")
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert git("rev-parse", f"{commit().rstrip('+')}^{{commit}}") == git("rev-parse", "HEAD")

@@ -41,7 +41,7 @@ def import_command(arguments: argparse.Namespace) -> int:
     outcome = import_folder(Path(arguments.source), target, choices, track, ask)
     print_outcome(outcome, target)
     print_split(outcome)
-    print(f"next: synthbench plan suites/photos.toml --set data.path={shlex.quote(str(target))}")
+    print(f"\nnext: synthbench init {shlex.quote(str(target))}")
     return 0
 
 

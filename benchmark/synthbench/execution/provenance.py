@@ -12,11 +12,13 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import synthbench
+
 
 @cache
 def commit() -> str:
     """The commit of this checkout, with a plus where files differ from it; empty where it is no checkout."""
-    here = Path(__file__).parent
+    here = Path(synthbench.__file__).parent
     if not (here.parents[1] / ".git").exists():  # installed, perhaps below somebody else's checkout
         return ""
     asked = ["git", "describe", "--always", "--abbrev=12", "--dirty=+"]

@@ -19,7 +19,7 @@ def decision(results: Results, scores: Scores) -> list[str]:
         best += ", dotted: fewer of its images, and of mixes (their generated images are counted)"
     band = f"bands: 95 % intervals; {best}" if several else best
     why = "one replicate" if scores.replicates == 1 else "too few test images"
-    line = f"dashed: the margin of {scores.evidence.margin:g}; lines: 95 % intervals" if several else f"{why}, so no intervals"
+    line = f"dashed: the margin of {scores.evidence.margin:g}; {'lines: 95 % intervals' if several else f'{why}, so no intervals'}"
     means = decided(results, scores) if several else [NO_INTERVALS] if scores.replicates > 1 else []
     return [
         verdicts.by_detector(scores),

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 
 from synthbench.contract.options import option_types
 from synthbench.data.tiling import tiles
@@ -65,7 +66,8 @@ def choose(facts: Facts, machine: Machine, registry: Registry) -> Choices:
     generators, detectors, left_out = plugins(registry, machine, large=large)
     several = len(facts.classes) > 1
     placeholder = "sd15-dreambooth" in generators and "class_words" in option_types(registry.get("generator", "sd15-dreambooth").cls)
-    natives = [name for name in generators if name in RIVALS or (placeholder and several and name == "sd15-dreambooth")]
+    apart = placeholder and several and told_apart([spoken(name) or name for name in facts.classes])
+    natives = [name for name in generators if name in RIVALS or (apart and name == "sd15-dreambooth")]
     return Choices(
         references=references,
         images=references * IMAGES,
@@ -145,6 +147,12 @@ def prompt(classes: Iterable[str], *, placeholder: bool) -> str:
         return "a photo of {classes}"
     words = [text for name in classes if (text := spoken(name))]
     return f"a photo of {listed(words)}" if words else "a photo of an object"
+
+
+def told_apart(words: Sequence[str]) -> bool:
+    """Whether no class's words are a part of another's, as `apple` is of `apple leaf`: else boxes from attention mix them up."""
+    padded = [" ".join(["", *re.findall(r"[^\W_]+", each.casefold()), ""]) for each in words]
+    return not any(one in other for one, other in permutations(padded, 2))
 
 
 def spoken(name: str) -> str:

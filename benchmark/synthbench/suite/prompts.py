@@ -9,6 +9,8 @@ from typing import Any
 
 from synthbench.suite.model import Suite
 
+PLACEHOLDER = "{classes}"
+"""Where a prompt has this, a generator that makes images of several classes puts those that an image shows."""
 PASSED = ("negative", "background")
 """How the names of options begin whose prompts need not name an object."""
 
@@ -19,7 +21,7 @@ def prompts_without_category(suite: Suite, categories: Sequence[str]) -> list[st
     warnings = []
     for entry in suite.generators:
         for option, prompt in prompts_of(entry.plugin):
-            if not words & set(stems(prompt)):
+            if PLACEHOLDER not in prompt and not words & set(stems(prompt)):
                 key = f"generators.{entry.name}.{option}" if "." not in entry.name else f"generators[{entry.name}].{option}"
                 example = f"a photo of {' and '.join(categories[:3])}"
                 listed = ", ".join(categories[:10])

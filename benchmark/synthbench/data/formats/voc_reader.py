@@ -40,7 +40,7 @@ def read_voc_folder(tree: Tree, faults: Faults, names: Sequence[str] = (), base:
     names: the order of the classes. base: what corners count from; None: 1, or 0 if a corner lies at 0.
     """
     draft = Draft(tree.root, "voc", list(names))
-    reader = Reader(tree, faults, draft, read_sets(tree))
+    reader = Reader(tree, faults, draft, read_sets(tree, faults))
     for file in voc_files(tree):
         reader.read(file)
     for image in tree.images:
@@ -233,13 +233,25 @@ def parallel(file: str, image: str) -> bool:
     return len(longer) - len(shorter) == 1 and any(longer[:at] + longer[at + 1 :] == shorter for at in range(len(longer)))
 
 
-def read_sets(tree: Tree) -> dict[str, str]:
+def read_sets(tree: Tree, faults: Faults) -> dict[str, str]:
     """The split of each image by the folded end of its path, without suffix, as `ImageSets/Main/train.txt` and the like list them."""
     found: dict[str, str] = {}
-    for name, split in SETS.items():
+    listed: dict[tuple[str, str], str] = {}  # the list that an image is in, of those in one folder
+    for kind, split in SETS.items():
         for file in tree.labels:
-            if "imagesets" in file.lower().split("/") and file.lower().endswith(f"/{name}.txt"):
-                for line in (tree.root / file).read_text(encoding="utf-8-sig", errors="replace").splitlines():
-                    if name := line.strip():
-                        found[folded(stem(name) if f".{name.rpartition('.')[2].lower()}" in IMAGES else name)] = split
+            folder, _, last = file.lower().rpartition("/")
+            if last != f"{kind}.txt" or "imagesets" not in folder.split("/"):
+                continue
+            for number, line in enumerate((tree.root / file).read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+                if not (name := line.strip()):
+                    continue
+                key = folded(stem(name) if f".{name.rpartition('.')[2].lower()}" in IMAGES else name)
+                images = tree.by_stem.get(key.rpartition("/")[2], [])
+                found[key] = split
+                if not images:
+                    faults.add("listed, not there", file, f"line {number}", name)
+                elif kind != "trainval":  # which repeats the others
+                    if other := listed.get((folder, key)):
+                        faults.add("on both sides", images[0], text=f"{other} and {file}")
+                    listed[folder, key] = file
     return found

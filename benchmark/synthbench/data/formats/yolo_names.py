@@ -191,9 +191,13 @@ def inside(tree: Tree, path: str | None) -> bool:
 
 
 def nearest_folder(tree: Tree, value: str) -> str | None:
-    """The folder of images whose path ends most like a path of another machine, such as `../train/images` of Roboflow's."""
+    """The folder of images whose path ends most like a path of another machine, such as `../train/images` of Roboflow's.
+
+    `images` alone is no such end of a longer path: the folder of that name usually has the images of every split.
+    """
     wanted = [part for part in value.split("/") if part not in ("", ".", "..")]
+    least = 2 if len(wanted) > 1 and wanted[-1].lower() == "images" else 1
     folders = {"/".join(parts[:end]) for image in tree.images for parts in [image.split("/")] for end in range(1, len(parts))}
     scored = [(common_tail(wanted, folder.split("/")), -folder.count("/"), folder) for folder in folders]
     best = max(scored, default=(0, 0, ""))
-    return best[2] if best[0] else None
+    return best[2] if best[0] >= least else None
