@@ -164,7 +164,6 @@ READING: dict[str, tuple[Make, str, str]] = {
     "not listed": (copied("images/a.jpg", "images/z.jpg", lambda root: coco(root, {"a.jpg": [BOX]})), "images/z.jpg", ""),
     "unreadable labels": (lambda root: voc(root, {"a": OBJECT, "b": "<object>"}), "Annotations/b.xml", "mismatched tag"),
     "unreadable entry": (lambda root: two(root, "0 0.5 zero 0.2 0.2"), "labels/b.txt", "line 1"),
-    "unread image": (lambda root: voc(root, {"a": OBJECT, "b": "<object>"}), "images/b.jpg", "Annotations/b.xml"),
     "listed twice": (listed_twice, "images/a.jpg", "image 9"),
     "image id twice": (
         lambda root: coco(
@@ -337,7 +336,7 @@ def test_corners_of_voc_count_from_1_unless_one_is_0(tmp_path: Path) -> None:
 def test_an_image_whose_labels_cannot_be_read_is_not_an_empty_one(make: Make, tmp_path: Path) -> None:
     outcome = imported(make(tmp_path / "photos"), unlabelled="empty")
     assert [photo.name for photo in outcome.dataset.photos] == ["a.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]
-    assert len(outcome.faults.of("unread image")) == 1
+    assert len(outcome.faults.of("unreadable labels")) == 1
     assert not outcome.faults.of("no label file")
 
 

@@ -19,7 +19,6 @@ KINDS: dict[str, tuple[Level, str]] = {
     "not listed": ("left out", "images that no annotation file lists"),
     "unreadable labels": ("left out", "label files that cannot be read, and their images"),
     "unreadable entry": ("left out", "lines or entries that cannot be read"),
-    "unread image": ("left out", "images with labels of which none can be read, so that nobody knows what they show"),
     "listed twice": ("changed", "images that are listed more than once; their boxes were put together"),
     "image id twice": ("left out", "images that share their id with another one, so that nobody can tell whose the boxes are"),
     "ambiguous name": ("left out", "names that fit several images in different folders"),

@@ -33,7 +33,6 @@ def finish(draft: Draft, faults: Faults, track: Track = lambda paths, _count: pa
     frames = Frames(len(draft.photos))
     for number, (photo, look) in enumerate(zip(draft.photos, looks, strict=True)):
         frames.place(number, photo, look, faults)
-    list_unread(draft, frames, faults)
     boxes = placed(draft, frames)
     license, source, *names = (encodable(text) for text in (draft.license, draft.source, *draft.categories))
     dataset = Dataset(draft.root, draft.format, tuple(names), draft.photos, boxes, license, source)
@@ -103,21 +102,6 @@ class Frames:
         else:
             faults.add("other size", photo.path, text=text)
             self.factor[number] = across, down
-
-
-def list_unread(draft: Draft, frames: Frames, faults: Faults) -> None:
-    """Lists the images whose label files have no line that can be read: without boxes they would say that nothing is there.
-
-    A COCO file is left alone, since the labels of many images are in it.
-    """
-    broken = {each.file for each in faults.found if each.kind in ("unreadable labels", "unreadable entry")}
-    if draft.format == "coco" or not broken:
-        return
-    read = set(draft.rows.photo)
-    for number, photo in enumerate(draft.photos):
-        if photo.labels in broken and number not in read and frames.good[number]:
-            faults.add("unread image", photo.path, text=photo.labels)
-            frames.good[number] = False
 
 
 def note_mode(photo: Photograph, header: Header, mode: str, faults: Faults) -> None:
