@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synthbench.contract.types import Boxes, ImageSet, Picture
+from synthbench.data.formats.yolo_writer import share_line
 from synthbench.storage.coco import annotations_of
 
 VALIDATION = "# val: put real photographs of yours there; generated ones say nothing about photographs"
@@ -46,7 +47,6 @@ def _named(images: ImageSet) -> Iterator[tuple[str, Picture]]:
 def _lines(picture: Picture) -> Iterator[str]:
     """YOLO's lines: category, centre and size as shares of the image. Crowds have no form there."""
     boxes = picture.boxes or Boxes.none()
-    for (x1, y1, x2, y2), label, crowd in zip(boxes.xyxy.tolist(), boxes.labels.tolist(), boxes.crowd.tolist(), strict=True):
+    for corners, label, crowd in zip(boxes.xyxy.tolist(), boxes.labels.tolist(), boxes.crowd.tolist(), strict=True):
         if not crowd:
-            centre_x, centre_y = (x1 + x2) / 2 / picture.width, (y1 + y2) / 2 / picture.height
-            yield f"{label} {centre_x:.8f} {centre_y:.8f} {(x2 - x1) / picture.width:.8f} {(y2 - y1) / picture.height:.8f}\n"
+            yield f"{label} {share_line(corners, (picture.width, picture.height))}\n"
