@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from synthbench.execution.engines import Engine
-from synthbench.execution.jobs import Job, Outcome, Place
+from synthbench.execution.engines import InProcess
+from synthbench.execution.jobs import Job, Outcome
 from synthbench.execution.runner import Conditions, Runner
 from synthbench.experiment import Experiment, Silent
 from synthbench.planning.planner import make_plan
@@ -27,23 +27,13 @@ from synthbench.suite.reader import read_suite
 from synthbench_fakes import SUITE
 
 
-class Instant(Engine):
+class Instant(InProcess):
     """Stores an empty result at once."""
-
-    def __init__(self, store: LocalStore) -> None:
-        self.store = store
 
     def run(self, job: Job, emit: Callable[[Any], None], timeout: float) -> Outcome:
         """Stores it."""
         with self.store.build(job.kind, job.key) as build:
             return Outcome(record=build.publish(StageRecord(label=job.label, **job.about)).record)
-
-    def is_warm_for(self, place: Place) -> bool:
-        """Always."""
-        return True
-
-    def close(self) -> None:
-        """Does nothing."""
 
 
 def suite_of(cells: int) -> dict[str, Any]:
