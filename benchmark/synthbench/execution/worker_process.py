@@ -25,6 +25,8 @@ ISOLATED: Mapping[str, None] = {"PYTHONPATH": None, "PYTHONHOME": None}
 # glibc's malloc may give memory back to the system that the next step of a training asks for again, page by page; with these it
 # keeps it. That cost YOLOv8 some 5 % of its time (tests/performance/bench_training.py), in a worker but not in a plain process.
 MALLOC: Mapping[str, str] = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+# onnxruntime 1.29 and newer reports to its makers once it is imported, as diffusers does where it is installed, and writes below ~/.cache.
+UNREPORTED: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1"}
 DIED = {
     signal.SIGKILL: "was killed (SIGKILL: often by the system, when memory runs out)",
     signal.SIGSEGV: "crashed (SIGSEGV: a fault in native code)",
@@ -57,6 +59,7 @@ class Worker:
         self.command = command
         wanted = {
             **MALLOC,
+            **UNREPORTED,
             **os.environ,
             "OMP_NUM_THREADS": str(threads),
             "MKL_NUM_THREADS": str(threads),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ class Detector:
     """The detector in a folder."""
 
     def __init__(self, folder: Path) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime 1.29 and newer would report to its makers
         import onnxruntime
 
         self.about: dict[str, Any] = json.loads((folder / "detector.json").read_text())
