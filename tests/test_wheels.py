@@ -61,7 +61,7 @@ def test_each_distribution_has_a_wheel_and_only_one_needs_ultralytics(wheels: Pa
     assert found["synthbench-yolov8"]["License-Expression"] == "AGPL-3.0-only"
     core = found["synthbench"].get_all("Requires-Dist", [])
     assert not any("synthbench" in each and "extra ==" not in each for each in core)  # no plugin comes with the core alone
-    assert {*found["synthbench"].get_all("Provides-Extra", [])} == PLUGINS | {"example", "all"}
+    assert {*found["synthbench"].get_all("Provides-Extra", [])} == PLUGINS | {"example", "all", "onnx", "ray", "s3"}
 
 
 @pytest.mark.xdist_group("wheels")

@@ -21,8 +21,9 @@ from synthbench.data.formats.faults import Faults, Unclear
 from synthbench.data.formats.grouping import Groups, find_groups, list_across
 from synthbench.data.formats.reading import Reading, read_folder
 from synthbench.data.formats.voc_writer import write_voc
-from synthbench.data.formats.writing import new_folder, refuse_nested
+from synthbench.data.formats.writing import refuse_nested
 from synthbench.data.formats.yolo_writer import write_yolo
+from synthbench.files import new_folder
 from synthbench.text import shortened
 
 FAULTS, SHEET = "faults.csv", "contact-sheet.jpg"

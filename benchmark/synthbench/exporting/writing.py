@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +11,7 @@ from synthbench.exporting.cards import data_card, detector_card
 from synthbench.exporting.choosing import Choice, best_detector, best_set, views_of
 from synthbench.exporting.dataset import write_dataset
 from synthbench.exporting.detector import Onnx, copy_own, write_onnx
+from synthbench.files import new_folder
 from synthbench.registry import Registry
 from synthbench.results.files import read_results
 from synthbench.results.model import Results
@@ -76,21 +73,3 @@ def write_detector(results: Results, chosen: Choice, store: Store, folder: Path,
     onnx = write_onnx(entry, trained, folder, images, predicted, registry)
     (folder / "README.md").write_text(detector_card(results, chosen, entry, onnx, files))
     return onnx
-
-
-@contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside `target`, which gets its name at the end. Raises SynthbenchError if something is there already."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise SynthbenchError(f"{target}: is there already; name a folder that is not, or remove it")
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if target.is_dir():
-            target.rmdir()
-        temporary.rename(target)
-    except OSError as error:
-        raise SynthbenchError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,35 +1,13 @@
-"""What the writers have in common: a folder that is there whole or not at all, and images that take no room twice."""
+"""What the writers have in common: images that take no room twice, numbers and names."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from synthbench.data.formats.dataset import Dataset
 from synthbench.errors import SynthbenchError
-
-
-@contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside `target`, which takes its place at the end. Raises SynthbenchError if something is there already."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise SynthbenchError(f"{target}: is there already; name a folder that is not, or remove it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        temporary.mkdir()
-        yield temporary
-        if target.is_dir():
-            target.rmdir()
-        temporary.rename(target)
-    except OSError as error:
-        raise SynthbenchError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def refuse_nested(source: Path, target: Path) -> None:
