@@ -57,10 +57,9 @@ def view_of(planned: PlannedSet, state: RunState) -> tuple[View, str]:
     assert planned.annotate is not None, "a generated set is annotated"
     if planned.annotate.key in state.artifacts:
         return view, planned.training_set.name
-    why = "people have not labelled them yet" if planned.annotate.key in state.waiting else "annotating failed, so without boxes"
-    return replace(
-        view, boxes=HiddenBoxes() if planned.annotate.key in state.waiting else OwnBoxes()
-    ), f"{planned.training_set.name}: {why}"
+    if planned.annotate.key in state.waiting:
+        return replace(view, boxes=HiddenBoxes()), f"{planned.training_set.name}: people have not labelled them yet"
+    return replace(view, boxes=OwnBoxes()), f"{planned.training_set.name}: annotating failed, so without boxes"
 
 
 def found_in(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:

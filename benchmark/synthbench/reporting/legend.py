@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from PIL import ImageDraw, ImageFont
 
+from synthbench.text import shortened
+
 Colour = tuple[int, int, int]
 COLOURS: Sequence[Colour] = (
     (255, 225, 0),
@@ -40,7 +42,7 @@ class Legend:
         self.places: list[tuple[int, int, int, str]] = []
         left, line = MARGIN, 0
         for label, name in names:
-            text = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+            text = shortened(name, LONGEST)
             wide = SWATCH + 5 + round(self.font.getlength(text))
             if left > MARGIN and left + wide > width - MARGIN:
                 left, line = MARGIN, line + 1
