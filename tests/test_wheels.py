@@ -81,10 +81,12 @@ def test_the_wheel_of_the_core_holds_every_file_of_its_folder(wheels: Path) -> N
 def test_the_example_runs_where_only_the_wheels_are_installed(wheels: Path, tmp_path: Path, extras: str, detector: str) -> None:
     environment = tmp_path / "environment"
     uv("venv", "--quiet", environment)
-    constraints = tmp_path / "constraints.txt"  # what is tried together, and so in uv's cache
-    constraints.write_text("\n".join(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["constraint-dependencies"]))
+    constraints = tmp_path / "constraints.txt"  # what is tried together, and so in uv's cache; and our own from nowhere but these wheels
+    tried = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["constraint-dependencies"]
+    ours = [f"{wheel.name.partition('-')[0].replace('_', '-')} @ {wheel.as_uri()}" for wheel in sorted(wheels.glob("*.whl"))]
+    constraints.write_text("\n".join([*tried, *ours]))
     python = environment / "bin" / "python"
-    uv("pip", "install", "--quiet", "--python", python, "--find-links", wheels, "--constraints", constraints, f"synthbench[{extras}]")
+    uv("pip", "install", "--quiet", "--python", python, "--constraints", constraints, f"synthbench[{extras}]")
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
     def run(*arguments: str) -> str:
