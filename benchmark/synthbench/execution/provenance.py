@@ -12,13 +12,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import synthbench
-
 
 @cache
 def commit() -> str:
     """The commit of this checkout, with a plus where files differ from it; empty where it is no checkout."""
-    here = Path(synthbench.__file__).parent
+    here = Path(__file__).parents[1]  # not synthbench.__file__: importing the package would climb to the upper floors
     if not (here.parents[1] / ".git").exists():  # installed, perhaps below somebody else's checkout
         return ""
     asked = ["git", "describe", "--always", "--abbrev=12", "--dirty=+"]
