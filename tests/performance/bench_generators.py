@@ -1,11 +1,13 @@
 """Times fitting and sampling beside diffusers' own training loop and pipeline: same weights, sizes, settings and threads, in one run.
 
     uv run python tests/performance/bench_generators.py [--checkpoint small-sd15] [--side 96] [--steps 8] [--images 4] [--rounds 3]
-        [--only sampling]
+        [--only sampling] [--mixed-precision no]
 
 Prints steps and images a second, the ratio to diffusers (above 1: faster), and on CUDA the peak memory of each. Rounds
 alternate, and the ratio is the median of the rounds' ratios; on a CPU, the process's own time is counted, so that other work on
-the machine falls out. It takes about two minutes of a core. diffusers' training is the loop of `examples/dreambooth/train_dreambooth.py`:
+the machine falls out. It takes about two minutes of a core.
+Each works in its default precision: on a CPU, diffusers' scripts and pipelines in fp32, the plugin in bf16 where the CPU has AMX;
+`--mixed-precision no` holds it to fp32. diffusers' training is the loop of `examples/dreambooth/train_dreambooth.py`:
 encoding by the VAE at each step, AdamW, a mean squared error, clipping.
 """
 
@@ -122,12 +124,18 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=BATCH)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=["training", "sampling"], help="default: both")
+    parser.add_argument("--mixed-precision", default="auto", choices=["auto", "no"], help="of synthbench's side")
     given = parser.parse_args()
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     checkpoint = str(installed().checkpoints.get(given.checkpoint, given.checkpoint))
     recipe = SD15DreamBooth(
-        pretrained_model_name_or_path=checkpoint, resolution=given.side, batch_size=BATCH, max_train_steps=given.steps, boxes=False
+        pretrained_model_name_or_path=checkpoint,
+        resolution=given.side,
+        batch_size=BATCH,
+        max_train_steps=given.steps,
+        mixed_precision=given.mixed_precision,
+        boxes=False,
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

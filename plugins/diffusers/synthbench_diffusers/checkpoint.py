@@ -24,23 +24,26 @@ GENERATOR_OF = {"StableDiffusionPipeline": "sd15-dreambooth", "StableDiffusionXL
 
 
 def working_dtype(recipe: Recipe, device: str) -> Any:
-    """The torch dtype of forward passes on a device. CPUs support fp16 poorly, so it is fp32 there."""
+    """The torch dtype of forward passes on a device. CPUs support fp16 poorly, so it is fp32 there.
+
+    bf16 pays on processors that multiply tiles of it (AMX): a small UNet is sampled in less than half the time.
+    """
     if recipe.mixed_precision == "auto":
         if not device.startswith("cuda"):
-            return torch.float32
+            return torch.bfloat16 if device == "cpu" and torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
         with torch.cuda.device(device):
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.float32 if device == "cpu" and recipe.mixed_precision == "fp16" else DTYPES[recipe.mixed_precision]
 
 
 def set_precision(recipe: Recipe, run: Run) -> Any:
-    """`working_dtype`, noted in the report if the device has a choice; on CUDA, fp32 multiplications may use TF32."""
+    """`working_dtype`, noted in the report unless it is fp32 on a CPU; on CUDA, fp32 multiplications may use TF32."""
     dtype = working_dtype(recipe, run.device)
-    if run.device != "cpu":
+    on_cuda = run.device.startswith("cuda")
+    if on_cuda:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        run.note(
-            f"forward passes in {str(dtype).removeprefix('torch.')}{', fp32 parts with TF32' if run.device.startswith('cuda') else ''}"
-        )
+    if run.device != "cpu" or dtype != torch.float32:
+        run.note(f"forward passes in {str(dtype).removeprefix('torch.')}{', fp32 parts with TF32' if on_cuda else ''}")
     return dtype
 
 

@@ -23,7 +23,14 @@ Item = TypeVar("Item")
 if TYPE_CHECKING:
     from synthbench_diffusers.native import NativeBoxes as Recipe
 
-SMALL: dict[str, Any] = {"resolution": 32, "max_train_steps": 3, "learning_rate": 1e-2, "num_inference_steps": 4, "checkpointing_steps": 2}
+SMALL: dict[str, Any] = {
+    "resolution": 32,
+    "max_train_steps": 3,
+    "learning_rate": 1e-2,
+    "num_inference_steps": 4,
+    "checkpointing_steps": 2,
+    "mixed_precision": "no",  # the default would be bf16 on some machines
+}
 METHODS = ("full", "lora", "sdxl")
 APPLE = ("apple",)
 
@@ -416,8 +423,14 @@ def test_precision_follows_the_device_and_is_noted(monkeypatch: pytest.MonkeyPat
 
     recipe = sd15("nobody/nothing")
     run = StageRun(tmp_path)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     assert set_precision(recipe, run) == torch.float32
     assert not run.notes
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    assert set_precision(recipe, run) == torch.bfloat16
+    assert run.notes == ["forward passes in bfloat16"]
+    assert set_precision(dataclasses.replace(recipe, mixed_precision="no"), run) == torch.float32
+    run.notes.clear()
     run.device = "cuda"
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     for has_bf16, dtype in ((True, torch.bfloat16), (False, torch.float16)):
