@@ -253,7 +253,7 @@ class Experiment:
         cached, attempts = set(self.cached), 0
         while True:
             engines = crew.engines()
-            facts["workers"] = len(engines)
+            facts["workers"] = sum(engine.suits("train") for engine in engines)
             runner = Runner(self.plan, self.store, engines, listener, conditions, Asking(self.plan).ask, crew.more)
             state = runner.run(lambda count, state: self._report_so_far(count, state, out, facts))
             self.store.sweep()  # what killed workers left
@@ -261,7 +261,9 @@ class Experiment:
             took: float | None = round(time.monotonic() - started, 1)
             if len(state.cached) == len(self.plan.stages):  # nothing ran: an earlier run's figures stay true
                 machine = earlier.environment if earlier else None
-                facts["workers"], took = (machine.workers or len(engines), machine.wall_seconds) if machine else (len(engines), None)
+                facts["workers"], took = (
+                    (machine.workers or facts["workers"], machine.wall_seconds) if machine else (facts["workers"], None)
+                )
             if (complete := self.plan.complete(state.is_settled)) == 0:
                 raise NoneComplete(f"{state.settled} of {len(self.plan.stages)} stages are done; run again to go on")
             try:

@@ -30,7 +30,7 @@ class Crew(Protocol):
 
 
 class LocalCrew:
-    """Worker processes on this machine, or this process itself.
+    """Worker processes on this machine, or this process itself. Where there are GPUs, as many others take the stages that use none.
 
     workers: at a time, for each GPU where there are several; None chooses. threads: None chooses. device: see `Resources`.
     """
@@ -40,6 +40,7 @@ class LocalCrew:
     def __init__(self, store: Store, *, device: str, workers: int | None, threads: int | None, in_process: bool, offline: bool) -> None:
         self.store, self.in_process, self.offline = store, in_process, offline
         gpus = [] if device == "cpu" else visible_gpus()
+        self.has_gpus = bool(gpus)
         self.gpus = pinned(device, gpus, workers or (1 if gpus else without_gpu()))
         self.threads = threads or max(1, processors() // len(self.gpus))  # in this process as in a worker
 
@@ -48,10 +49,14 @@ class LocalCrew:
         if self.in_process:
             return [InProcess(self.store, offline=self.offline)]
         logs, stamp = self.store.root / "logs", f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        return [
-            Workers(self.store, logs / f"{stamp}-{number}.log", self.threads, offline=self.offline, gpu=gpu)
-            for number, gpu in enumerate(self.gpus)
-        ]
+
+        def workers(number: int, gpu: str | None, heavy: bool | None) -> Workers:
+            return Workers(self.store, logs / f"{stamp}-{number}.log", self.threads, offline=self.offline, gpu=gpu, heavy=heavy)
+
+        if not self.has_gpus:
+            return [workers(number, None, None) for number in range(len(self.gpus))]
+        beside = len(self.gpus)  # as many for the stages that use none, so that no GPU waits for one of these
+        return [workers(number + beside * light, gpu, not light) for light in (False, True) for number, gpu in enumerate(self.gpus)]
 
     def more(self) -> list[Engine]:
         """None: the machine stays as it is."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from synthbench.contract.stages import STAGES
 from synthbench.execution.gpus import VISIBLE
 from synthbench.execution.jobs import Job, Outcome, Place
 from synthbench.execution.stage_run import Event
@@ -25,7 +26,7 @@ class Engine(Protocol):
         """Runs a job and passes on its events. A failure is an outcome, never an exception."""
 
     def suits(self, kind: str) -> bool:
-        """Whether it runs stages of this kind: on a cluster some engines are for those that need no GPU."""
+        """Whether it runs stages of this kind: where there are GPUs, some engines are for those that need none."""
 
     def is_warm_for(self, place: Place) -> bool:
         """Whether a job of this place starts at once."""
@@ -69,14 +70,18 @@ class Workers:
     process, and a worker that waits would hold memory, a GPU's above all.
     """
 
-    def __init__(self, store: Store, log: Path, threads: int, *, offline: bool = True, gpu: str | None = None) -> None:
+    def __init__(
+        self, store: Store, log: Path, threads: int, *, offline: bool = True, gpu: str | None = None, heavy: bool | None = None
+    ) -> None:
         """Starts nothing yet.
 
         log: where the workers' logs go, each with the name of its distribution or environment.
         gpu: the only one that they see, as `CUDA_VISIBLE_DEVICES` names it; None: those that this process sees.
+        heavy: whether they are for the stages that use a GPU, or for the others; None: for all.
         """
         self.store = store
         self.gpu = gpu
+        self.heavy = heavy
         self.log = log
         self.threads = threads
         self.offline = offline
@@ -88,9 +93,9 @@ class Workers:
         """Runs a job in the environment that it names."""
         return self._worker(job.place).run(job, emit, timeout)
 
-    def suits(self, kind: str) -> bool:  # noqa: ARG002 - it runs everything
-        """Always."""
-        return True
+    def suits(self, kind: str) -> bool:
+        """Whether stages of this kind are for it."""
+        return self.heavy is None or STAGES[kind].gpu == self.heavy
 
     def is_warm_for(self, place: Place) -> bool:
         """Whether its worker runs, or is the core's, which starts quickly."""
