@@ -241,6 +241,9 @@ def test_one_replicate_settles_nothing() -> None:
     told = lead(results(three(0.52, 0.28, 0.52)))
     assert "**Whether generated images replace the 160 real images is not settled: the experiment was done once.**" in told
     assert "`replicates = 3` in the suite gives intervals and verdicts" in told
+    first = lead(structs.replace(results(three(0.52, 0.28, 0.52)), replicates_planned=3))
+    assert "the replicates to come give intervals and verdicts" in first
+    assert "replicates = 3" not in first
     assert "replaces*" not in told
     assert "[" not in told.split("|")[0], "no interval"
     assert "Compared with" not in told
