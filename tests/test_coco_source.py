@@ -266,6 +266,11 @@ def test_boxes_beyond_the_image_are_mended_and_noted(folder: Path) -> None:
     assert loaded(folder)[3][0].endswith("annotation 5, …")
 
 
+def test_an_image_that_lost_all_its_boxes_is_no_empty_one(folder: Path) -> None:
+    changed(folder, "train.json", lambda held: held["annotations"][1].update(bbox=[70, 5, 10, 10]))
+    assert "train.json: b.jpg: none of its 1 boxes has a size within it" in refused(folder)
+
+
 def test_categories_are_chosen_ordered_and_counted(folder: Path) -> None:
     names = [{"id": 9, "name": "apple"}, {"id": 2, "name": "leaf"}, {"id": 5, "name": "pear"}]
     held = annotated(["a.png"], [(1, 1, 5, 5), (2, 2, 5, 5), (3, 3, 5, 5)], categories=names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,11 @@ READING: dict[str, tuple[Make, str, str]] = {
         "line 2 z.jpg",
     ),
     "not listed": (copied("images/a.jpg", "images/z.jpg", lambda root: coco(root, {"a.jpg": [BOX]})), "images/z.jpg", ""),
+    "no box left": (
+        lambda root: coco(root, {"a.jpg": [BOX], "b.jpg": [(70, 5, 20, 10), (10, 5, 0, 10)]}),
+        "images/b.jpg",
+        "annotations.json: none of its 2 can be used",
+    ),
     "unreadable labels": (lambda root: voc(root, {"a": OBJECT, "b": "<object>"}), "Annotations/b.xml", "mismatched tag"),
     "unreadable entry": (lambda root: two(root, "0 0.5 zero 0.2 0.2"), "labels/b.txt", "line 1"),
     "listed twice": (listed_twice, "images/a.jpg", "image 9"),
@@ -324,20 +330,43 @@ def test_corners_of_voc_count_from_1_unless_one_is_0(tmp_path: Path) -> None:
     assert told.boxes.xyxy.tolist() == [[11, 6, 30, 15]]
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda root: voc(root, {**dict.fromkeys("acdef", OBJECT), "b": "<object>"}),
-        lambda root: voc(root, {**dict.fromkeys("acdef", OBJECT), "b": "<object><name>apple</name></object>"}),
-        lambda root: yolo(root, {**dict.fromkeys("acdef", LINE), "b": "0 0,5 0,5 0,2 0,2"}),
+UNUSABLE: list[dict[str, object]] = [
+    {"bbox": [10, "five", 20, 10]},
+    {"bbox": []},
+    {"bbox": [10, 5, 0, 10]},
+    {"bbox": [70, 5, 20, 10]},
+    {"category_id": 5},
+    {"bbox": [10, 5, float("nan"), 10]},
+]
+
+
+def coco_with(root: Path, row: dict[str, object]) -> Path:
+    """Six images with a box each, of which the second one's is another."""
+    rows = [{"id": number, "image_id": number, "category_id": 1, "bbox": BOX} for number in range(1, 7)]
+    rows[1] |= row
+    return coco(root, {f"{name}.jpg": [] for name in "abcdef"}, annotations=rows)
+
+
+BARE: list[tuple[str, Make]] = [
+    ("unreadable labels", lambda root: voc(root, {**dict.fromkeys("acdef", OBJECT), "b": "<object>"})),
+    (
+        "unreadable labels",
         lambda root: (yolo(root, dict.fromkeys("abcdef", LINE)), (root / "labels" / "b.txt").write_bytes(b"0 \xff 0.5 0.2 0.2"))[0],
-    ],
-)
-def test_an_image_whose_labels_cannot_be_read_is_not_an_empty_one(make: Make, tmp_path: Path) -> None:
-    outcome = imported(make(tmp_path / "photos"), unlabelled="empty")
+    ),
+    ("no box left", lambda root: voc(root, {**dict.fromkeys("acdef", OBJECT), "b": "<object><name>apple</name></object>"})),
+    ("no box left", lambda root: yolo(root, {**dict.fromkeys("acdef", LINE), "b": "0 0,5 0,5 0,2 0,2"})),
+    ("no box left", lambda root: yolo(root, {**dict.fromkeys("acdef", LINE), "b": "0 0.5 zero 0.2 0.2\n0 0.5 0.5 0 0.2"})),
+    *(("no box left", partial(coco_with, row=row)) for row in UNUSABLE),
+]
+
+
+@pytest.mark.parametrize(("kind", "make"), BARE)
+def test_an_image_whose_every_label_was_left_out_is_not_an_empty_one(kind: str, make: Make, tmp_path: Path) -> None:
+    outcome = imported(make(tmp_path / "photos"), unlabelled="empty", group="none")
     assert [photo.name for photo in outcome.dataset.photos] == ["a.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]
-    assert len(outcome.faults.of("unreadable labels")) == 1
+    assert len(outcome.faults.of(kind)) == 1
     assert not outcome.faults.of("no label file")
+    assert outcome.summary.empty == 0
 
 
 def test_an_image_of_which_some_lines_can_be_read_stays(tmp_path: Path) -> None:
@@ -557,25 +586,6 @@ def test_a_check_counts_the_images_of_a_split_that_are_left(tmp_path: Path) -> N
     outcome = check_folder(tmp_path / "photos", Choices(), None)
     assert [each.file for each in outcome.faults.of("damaged image")] == ["test/images/g.jpg"]
     assert outcome.summary.images == {"train": 4, "val": 2, "test": 1}
-
-
-@pytest.mark.parametrize("content", [b"0 0.5 0.5 0.2 0.2 \xff\n", b"0,0.5,0.5,0.2,0.2\n"])
-def test_an_image_whose_labels_cannot_be_read_is_no_empty_image(content: bytes, tmp_path: Path) -> None:
-    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE, "c": LINE, "d": ""})
-    (root / "labels" / "a.txt").write_bytes(content)
-    outcome = imported(root, unlabelled="empty", group="none")
-    assert [photo.path for photo in outcome.dataset.photos] == ["images/b.jpg", "images/c.jpg", "images/d.jpg"]
-    assert outcome.faults.of("unreadable labels")[0].file == "labels/a.txt"
-    assert not outcome.faults.of("no label file")
-
-
-@pytest.mark.parametrize("content", ["<annotation><object>", "<annotation><object><name>apple</name></object></annotation>"])
-def test_an_image_whose_xml_cannot_be_read_is_no_empty_image(content: str, tmp_path: Path) -> None:
-    root = voc(tmp_path / "photos", {"a": OBJECT, "b": OBJECT, "c": OBJECT})
-    (root / "Annotations" / "a.xml").write_text(content)
-    outcome = imported(root, unlabelled="empty", group="none")
-    assert [photo.path for photo in outcome.dataset.photos] == ["JPEGImages/b.jpg", "JPEGImages/c.jpg"]
-    assert outcome.faults.of("unreadable labels")[0].file == "Annotations/a.xml"
 
 
 def hostile_link(root: Path) -> None:

@@ -110,6 +110,7 @@ class PhotoCheck:
     def _boxes(self, image: Image) -> Boxes:
         """The boxes of the chosen categories, clipped to the image, in pixels of the image size that the annotation file gives."""
         kept, labels, crowd = [], [], []
+        lost = 0
         seen: set[tuple[object, ...]] = set()
         for row in self.file.annotations[image.id]:
             if row.category_id not in self.labels:
@@ -120,6 +121,7 @@ class PhotoCheck:
             y1, y2 = (min(max(edge, 0.0), image.height) for edge in (y, y + height))
             if min(x2 - x1, y2 - y1) < NO_SIZE:
                 self.dropped.append(f"image {image.file_name} annotation {row.id}")
+                lost += 1
                 continue
             if max(x1 - x, y1 - y, x + width - x2, y + height - y2) > ROUNDING:
                 self.clipped.append(f"image {image.file_name} annotation {row.id}")
@@ -130,6 +132,11 @@ class PhotoCheck:
             kept.append((x1, y1, x2, y2))
             labels.append(self.labels[row.category_id])
             crowd.append(bool(row.iscrowd))
+        if lost and not kept:  # the objects are there, so it is no image without objects
+            raise SynthbenchError(
+                f"{image.file_name}: none of its {lost} boxes has a size within it; correct them or leave the image out, as "
+                "`synthbench data import` does"
+            )
         return Boxes.of(kept, labels, crowd=crowd)
 
 

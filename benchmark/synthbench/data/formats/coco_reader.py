@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -124,6 +124,7 @@ class Reader:
         self.positions: dict[str, int] = {}
         self.licenses: list[str] = []
         self.sources: list[str] = []
+        self.unread: list[Id] = []  # the images of annotations that cannot be read, by their ids in the file
 
     def read(self, file: str, split: str = "", images: str = "images") -> None:
         """Adds a file's images and boxes. split: "" for what its name says. images: the folder that holds them, if there is one."""
@@ -132,10 +133,12 @@ class Reader:
         self.sources.append(references([content.info]))
         labels = self._categories(file, content.categories)
         photos = self._images(file, content.images, split or split_of(file), images)
+        self._lost(photos.get(number, ABSENT) for number in self.unread)
         self._boxes(file, content.annotations, photos, labels)
 
     def _content(self, file: str) -> Content:
         raw = (self.tree.root / file).read_bytes().removeprefix(b"\xef\xbb\xbf")
+        self.unread = []
         try:
             return msgspec.json.decode(raw, type=Content)
         except msgspec.MsgspecError:
@@ -156,6 +159,8 @@ class Reader:
                 rows.append(msgspec.convert(entry, kind, strict=False))
             except (msgspec.ValidationError, UnicodeEncodeError, RecursionError) as error:
                 self.faults.add("unreadable entry", file, f"{key}[{number}]", error)
+                if isinstance(entry, dict) and isinstance(image := entry.get("image_id"), int | str):
+                    self.unread.append(image)
         return rows
 
     def _categories(self, file: str, rows: Sequence[Category]) -> Mapping[Id, int]:
@@ -234,11 +239,18 @@ class Reader:
         for index in np.flatnonzero(there & (label >= 0) & ~finite).tolist():
             faults.add("unreadable entry", file, f"annotation {where[index]}", "its bbox is not of finite numbers")
         good = there & (label >= 0) & finite
+        self._lost(photo[there & ~good].tolist())
         for index in np.flatnonzero(good & shares).tolist():
             faults.add("shares", file, f"annotation {where[index]}")
         crowd = np.fromiter((bool(row.iscrowd) for row in rows), np.int8, len(rows))
         numbers = np.array(where, np.int64)
         self.draft.rows.extend(photo[good], label[good], boxes[good], numbers[good], shares[good], crowd[good])
+
+    def _lost(self, photos: Iterable[int]) -> None:
+        """Counts a box that was left out for each of these positions in the draft."""
+        for photo in photos:
+            if photo >= 0:
+                self.draft.photos[photo].lost += 1
 
 
 def size_of(row: Image) -> tuple[int, int]:

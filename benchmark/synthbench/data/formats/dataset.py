@@ -27,7 +27,8 @@ class Photograph:
     split: one of SPLITS, or "" if nobody said. labels: the file its boxes are from, relative to the root, "" if there is none: then
     nobody may have looked at the image, which differs from an image without objects. name: what it is called in what we write. mark:
     files with the same bytes have the same. taken: when, as EXIF says it. group: of images that belong on the same side of a split.
-    usable: False if there are labels that cannot be read: without them the image would count as one without objects.
+    usable: False if its label file cannot be read. lost: how many boxes the reader has listed as faults and left out. An image without a
+    box that is left would count as one without objects.
     """
 
     path: str
@@ -40,6 +41,7 @@ class Photograph:
     taken: str = ""
     group: str = ""
     usable: bool = True
+    lost: int = 0
 
 
 @dataclass

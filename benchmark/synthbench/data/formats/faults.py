@@ -48,6 +48,7 @@ KINDS: dict[str, tuple[Level, str]] = {
     "given twice": ("left out", "boxes that repeat another one of the same category"),
     "tiny": ("kept", "boxes with a side of 3 pixels or less; --min-side leaves them out"),
     "too small": ("left out", "boxes with a side below --min-side"),
+    "no box left": ("left out", "images of which every box was left out; they would count as images without objects"),
     "counted from 0": (
         "changed",
         "files with a corner at 0, where Pascal VOC counts from 1; all were read as counting from 0",

@@ -37,7 +37,9 @@ def finish(draft: Draft, faults: Faults, track: Track = lambda paths, _count: pa
     license, source, *names = (encodable(text) for text in (draft.license, draft.source, *draft.categories))
     dataset = Dataset(draft.root, draft.format, tuple(names), draft.photos, boxes, license, source)
     dataset = dataset.keep(np.flatnonzero(frames.good))
+    before = dataset.boxes
     dataset.boxes = checked(dataset, faults, min_side)
+    dataset = without_bare(dataset, before, faults)
     order = np.array(sorted(range(len(dataset.photos)), key=lambda i: dataset.photos[i].path), np.intp)
     dataset = dataset.keep(order)
     name_photos(dataset, faults)
@@ -149,6 +151,20 @@ def turned(corners: NDArray[np.float64], stored: NDArray[np.float64], orientatio
     left, right = (height - y2, height - y1) if orientation in (6, 7) else (y1, y2)
     top, bottom = (width - x2, width - x1) if orientation in (7, 8) else (x1, x2)
     return np.stack([left, top, right, bottom], 1)
+
+
+def without_bare(dataset: Dataset, before: Table, faults: Faults) -> Dataset:
+    """The data set without the images that had boxes, and lost them all: objects are there, so these images are not empty.
+
+    before: the boxes that the labels have, without those that their reader has left out already.
+    """
+    many = len(dataset.photos)
+    told = np.bincount(before.photo, minlength=many) + np.array([photo.lost for photo in dataset.photos], np.int64)
+    bare = (told > 0) & (np.bincount(dataset.boxes.photo, minlength=many) == 0)
+    for number in np.flatnonzero(bare).tolist():
+        photo = dataset.photos[number]
+        faults.add("no box left", photo.path, text=f"{photo.labels}: none of its {told[number]} can be used")
+    return dataset.keep(np.flatnonzero(~bare))
 
 
 def checked(dataset: Dataset, faults: Faults, min_side: float) -> Table:

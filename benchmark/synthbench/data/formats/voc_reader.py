@@ -68,6 +68,7 @@ def add_boxes(draft: Draft, objects: Sequence[Found], faults: Faults, base: int 
         file = draft.photos[each.photo].labels
         if each.name not in labels:
             faults.add("unknown category", file, f"object {each.number}", each.name)
+            draft.photos[each.photo].lost += 1
             continue
         x1, y1, x2, y2 = each.corners
         if share := max(each.corners) <= 1 and any(corner % 1 for corner in each.corners):
@@ -110,12 +111,8 @@ class Reader:
         for key, texts in (("source/license", self.licenses), ("source/database", self.sources)):
             if text := (root.findtext(key) or "").strip():
                 texts.add(text)
-        before = len(self.objects)
         for number, each in enumerate(root.findall("object"), start=1):
             self._object(file, photo, number, each)
-        if len(self.objects) == before and root.find("object") is not None:  # without a box it would count as empty
-            self.faults.add("unreadable labels", file, text="not one of its objects can be read")
-            self.draft.photos[photo].usable = False
 
     def _parsed(self, file: str) -> Element | None:
         try:
@@ -161,6 +158,7 @@ class Reader:
             corners, kind = corners_of(element)
         except ValueError as error:
             self.faults.add("unreadable entry", file, where, error)
+            self.draft.photos[photo].lost += 1
             return
         if kind:
             self.faults.add(kind, file, where)

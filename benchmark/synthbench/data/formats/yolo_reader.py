@@ -91,13 +91,9 @@ class LineReader:
             self.faults.add("unreadable labels", file, text=error)
             self.draft.photos[photo].usable = False
             return
-        before = len(self.draft.rows.photo)
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 self._line(file, number, line, photo)
-        if any(map(str.strip, lines)) and len(self.draft.rows.photo) == before:  # without a box it would count as empty
-            self.faults.add("unreadable labels", file, text="not one of its lines can be read")
-            self.draft.photos[photo].usable = False
 
     def _line(self, file: str, number: int, line: str, photo: int) -> None:
         first, *rest = line.split()
@@ -109,6 +105,7 @@ class LineReader:
             corners, kind = corners_of(values, self.layout.keypoints)
         except ValueError as error:
             self.faults.add("unreadable entry", file, f"line {number}", error)
+            self.draft.photos[photo].lost += 1
             return
         if kind:
             self.faults.add(kind, file, f"line {number}")
