@@ -10,7 +10,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -265,10 +265,20 @@ class Liar(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments: object) -> None: ...
 
 
+@contextmanager
+def lying(answer: bytes) -> Iterator[str]:
+    """The address of a file at a server that answers so."""
+    Liar.answer = b"HTTP/1.1 " + answer + b"\r\n\r\n"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Liar) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/a.bin"
+        server.shutdown()
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (b"200 OK\r\nTransfer-Encoding: chunked", "more than 3000000 bytes came"),
+        (b"200 OK\r\nTransfer-Encoding: chunked", "more than 3000000 bytes came: the file there is another one"),
         (b"200 OK\r\nContent-Length: \xb2", "0 bytes in place of 3000000|cannot be downloaded"),
         (b"200 OK\r\nContent-Length: " + b"9" * 5000, "0 bytes in place of 3000000|cannot be downloaded"),
         (b"503 Busy\r\nRetry-After: \xb2", "503 Busy"),
@@ -277,11 +287,14 @@ class Liar(http.server.BaseHTTPRequestHandler):
     ],
 )
 def test_a_server_that_lies_is_told(answer: bytes, message: str, tmp_path: Path) -> None:
-    Liar.answer = b"HTTP/1.1 " + answer + b"\r\n\r\n"
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Liar) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/a.bin"
-        with pytest.raises(SynthbenchError, match=message):
-            fetch(RemoteFile(name="a.bin", address=address, size=3_000_000, digest=f"sha256:{SHA256}"), tmp_path / "a.bin")
-        server.shutdown()
+    with lying(answer) as address, pytest.raises(SynthbenchError, match=message):
+        fetch(RemoteFile(name="a.bin", address=address, size=3_000_000, digest=f"sha256:{SHA256}"), tmp_path / "a.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("answer", [b"200 OK\r\nTransfer-Encoding: chunked", b"200 OK\r\nContent-Length: 3145729"])
+def test_a_file_of_unknown_size_has_a_limit(answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "LARGEST", 3 << 20)
+    with lying(answer) as address, pytest.raises(SynthbenchError, match="more than 3 MB, the limit of a file whose size"):
+        fetch(RemoteFile(name="a.bin", address=address), tmp_path / "a.bin")
     assert list(tmp_path.iterdir()) == []

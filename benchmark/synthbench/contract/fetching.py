@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 from synthbench.errors import SynthbenchError
@@ -31,6 +31,7 @@ TRIES = 5  # in a row without a new byte
 PAUSE = 1.0  # seconds before the second try, doubled for each further one
 LONGEST_PAUSE = 60.0  # seconds, also where a server asks for more
 TIMEOUT = 60.0  # seconds without a byte
+LARGEST = 64 << 30  # bytes of a file whose size is not known here; weights and data sets have less in one file
 # Some archives refuse clients that do not look like a browser.
 AGENT = "Mozilla/5.0 (compatible; synthbench)"
 MIRROR = "SYNTHBENCH_MIRROR"
@@ -127,8 +128,8 @@ class Transfer:
                     while piece := _read(response):
                         self.part.write(piece)
                         if self.total and self.part.tell() > self.total:  # a server may send without end
-                            self._empty()
-                            raise SynthbenchError(f"{self.file.address}: more than {self.total} bytes came: the file there is another one")
+                            self._refuse(f"more than {self.total} bytes came: the file there is another one")
+                        self._check_limit(self.part.tell())
                         yield
                 if self.total and self.part.tell() < self.total:
                     raise Interrupted("the connection was closed")
@@ -187,11 +188,20 @@ class Transfer:
         if length is not None and DIGITS.fullmatch(length):
             total = have + int(length)
             if self.file.size and total != self.file.size:
-                self._empty()
-                raise SynthbenchError(f"{self.file.address}: the file there has {total} bytes, not {self.file.size}: it is another one")
+                self._refuse(f"the file there has {total} bytes, not {self.file.size}: it is another one")
+            self._check_limit(total)
             self.total = total
         tag = response.headers.get("ETag") or ""
         self.tag = "" if tag.startswith("W/") else tag  # a weak one says nothing about bytes
+
+    def _check_limit(self, size: int) -> None:
+        """Raises SynthbenchError if so many bytes are too many for a file whose size is not known here."""
+        if not self.file.size and size > LARGEST:
+            self._refuse(f"more than {LARGEST // PIECE} MB, the limit of a file whose size is not known; get it by other means")
+
+    def _refuse(self, why: str) -> NoReturn:
+        self._empty()
+        raise SynthbenchError(f"{self.file.address}: {why}")
 
     def _empty(self) -> int:
         self.part.seek(0)
