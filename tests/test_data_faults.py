@@ -204,6 +204,13 @@ READING: dict[str, tuple[Make, str, str]] = {
     "category ids": (categories((0, "apple"), (17, "pear"), used=17), "annotations.json", "0, 17"),
     "category id twice": (categories((1, "apple"), (1, "pear"), used=1), "annotations.json", "'pear' and 'apple'"),
     "category name twice": (categories((1, "apple"), (2, "apple"), used=2), "annotations.json", "apple"),
+    "category names alike": (
+        lambda root: yolo(
+            root, {"a": LINE, "b": LINE.replace("0", "2", 1), "c": LINE.replace("0", "3", 1)}, ("apple", "Pear", " Apple ", "pear")
+        ),
+        " Apple ",
+        "and 'apple'",
+    ),
     "unknown category": (
         lambda root: coco(
             root,
@@ -367,6 +374,22 @@ def test_an_image_whose_every_label_was_left_out_is_not_an_empty_one(kind: str, 
     assert len(outcome.faults.of(kind)) == 1
     assert not outcome.faults.of("no label file")
     assert outcome.summary.empty == 0
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo"])
+def test_names_make_one_class_of_two(format: str, tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    if format == "coco":
+        rows = [{"id": number, "image_id": number, "category_id": number, "bbox": BOX} for number in (1, 2)]
+        categories = [{"id": 1, "name": "apple"}, {"id": 2, "name": "Apple"}]
+        coco(root, {"a.jpg": [], "b.jpg": []}, annotations=rows, categories=categories)
+    else:
+        yolo(root, {"a": LINE, "b": f"1{LINE[1:]}"}, names=("apple", "Apple"))
+    assert len(read(root)[1].of("category names alike")) == 1
+    dataset, faults = read(root, names=("apple", "apple"))
+    assert dataset.categories == ("apple",)
+    assert dataset.boxes.label.tolist() == [0, 0]
+    assert faults.counts() == {"category name twice": 1}
 
 
 def test_an_image_of_which_some_lines_can_be_read_stays(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,6 +137,15 @@ class Draft:
     rows: Rows = field(default_factory=Rows)
     license: str = ""
     source: str = ""
+
+    def unite(self) -> list[str]:
+        """Makes one class of those that have the same name, and returns these names."""
+        names = self.categories
+        self.categories = list(dict.fromkeys(names))
+        if len(self.categories) < len(names):
+            position = {name: number for number, name in enumerate(self.categories)}
+            self.rows.label = array("q", [position[names[label]] for label in self.rows.label])
+        return [name for name, count in Counter(names).items() if count > 1]
 
 
 @dataclass(eq=False)

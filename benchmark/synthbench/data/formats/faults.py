@@ -31,6 +31,10 @@ KINDS: dict[str, tuple[Level, str]] = {
     "category ids": ("changed", "category ids that do not count from 1 in steps of 1; they were numbered again"),
     "category id twice": ("left out", "categories whose id another one has"),
     "category name twice": ("changed", "categories of the same name, taken as one"),
+    "category names alike": (
+        "kept",
+        "categories with the name of another but for case or blanks; if they are one, give both that name in the labels or with --names",
+    ),
     "unknown category": ("left out", "boxes of a category that is not listed"),
     "category without boxes": ("kept", "categories of which there is no box"),
     "category on one side": ("kept", "categories that are only in the training or only in the test images"),

@@ -43,6 +43,7 @@ def finish(draft: Draft, faults: Faults, track: Track = lambda paths, _count: pa
     order = np.array(sorted(range(len(dataset.photos)), key=lambda i: dataset.photos[i].path), np.intp)
     dataset = dataset.keep(order)
     name_photos(dataset, faults)
+    list_names_alike(dataset, faults)
     return dataset
 
 
@@ -223,6 +224,14 @@ def repeats(boxes: Table) -> NDArray[np.bool_]:
 def place_of(format: str, where: int) -> str:
     """Where a box stands in its file."""
     return f"{ {'coco': 'annotation', 'yolo': 'line', 'voc': 'object'}[format] } {where}".strip()
+
+
+def list_names_alike(dataset: Dataset, faults: Faults) -> None:
+    """Lists the classes that have boxes, and the name of another one that has some, but for case and blanks."""
+    known: dict[str, str] = {}
+    for name, count in zip(dataset.categories, dataset.class_counts().tolist(), strict=True):
+        if count and (other := known.setdefault(" ".join(name.split()).casefold(), name)) != name:
+            faults.add("category names alike", name, text=f"and '{other}'")
 
 
 def name_photos(dataset: Dataset, faults: Faults) -> None:

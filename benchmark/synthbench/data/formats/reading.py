@@ -63,6 +63,8 @@ def draft_of(tree: Tree, options: Reading, faults: Faults) -> Draft:
     draft = read_coco_folder(tree, faults, files)
     if options.names:
         draft.categories = renamed(draft.categories, options.names)
+        for name in draft.unite():
+            faults.add("category name twice", "--names", text=name)
     return draft
 
 

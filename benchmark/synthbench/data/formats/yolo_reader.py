@@ -137,13 +137,8 @@ class LineReader:
                 self.faults.add("no class names", self.first[label], text=f"class {label}, {self.classes[label]} boxes")
         for number in range(known, max(self.classes, default=-1) + 1):
             names.append(f"class {number}")
-        doubled = [name for name, count in Counter(names).items() if count > 1]
-        for name in doubled:
+        for name in self.draft.unite():
             self.faults.add("category name twice", self.layout.file, text=name)
-        if doubled:
-            unique = list(dict.fromkeys(names))
-            self.draft.rows.label = type(self.draft.rows.label)("q", [unique.index(names[label]) for label in self.draft.rows.label])
-            self.draft.categories = unique
 
 
 def corners_of(values: list[float], keypoints: int) -> tuple[tuple[float, float, float, float], str]:
