@@ -15,6 +15,7 @@ from photo_folders import BOX, LINE, SIZE, coco, photo, pixels, seed_of, turned_
 from PIL import Image
 from synthbench.cli import main
 from synthbench.curation.importing import Choices, Outcome, check_folder, import_folder
+from synthbench.curation.sheet import draw_sheet
 from synthbench.data.formats.dataset import Dataset
 from synthbench.data.formats.faults import KINDS, Faults, Unclear
 from synthbench.data.formats.reading import Reading, read_folder
@@ -573,6 +574,18 @@ def test_a_check_lists_and_changes_nothing(tmp_path: Path) -> None:
     assert len(lines) == 1 + len(outcome.faults.found)
     with Image.open(tmp_path / "out" / "contact-sheet.jpg") as sheet:
         assert sheet.size[0] > 500
+
+
+def test_a_contact_sheet_has_a_different_legend_for_each_name_in_any_alphabet(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE})
+    legends = set()
+    names = ("apple", "äpfel", "ápfel", "яблоко", "μήλο", "苹果", "梨子")
+    for name in names:
+        dataset, _ = read(root, names=(name,))
+        draw_sheet(dataset, tmp_path / "sheet.png")
+        with Image.open(tmp_path / "sheet.png") as sheet:
+            legends.add(sheet.crop((0, 0, sheet.width, 20)).tobytes())
+    assert len(legends) == len(names)
 
 
 def test_a_file_name_that_a_spreadsheet_would_calculate_is_made_harmless(tmp_path: Path) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from synthbench.contract.images import open_image
 from synthbench.data.formats.dataset import Dataset
 from synthbench.errors import SynthbenchError
 from synthbench.files import replacing
+from synthbench.lettering import lettered
 from synthbench.text import printable, shortened
 
-ACROSS, SHOWN, TILE, GAP, LINE = 6, 24, 240, 8, 18
+ACROSS, SHOWN, TILE, GAP, LINE, LETTERS = 6, 24, 240, 8, 18, 12
 COLOURS = ("#00e5ff", "#ffe100", "#ff4081", "#76ff03", "#ff9100", "#b388ff", "#ffffff", "#00c853")
 """Of categories, in their order; they stand out from foliage."""
 
@@ -24,10 +25,10 @@ def draw_sheet(dataset: Dataset, path: Path) -> None:
     rows = -(-len(chosen) // ACROSS)
     across = min(ACROSS, len(chosen))
     sheet = Image.new("RGB", (GAP + across * (TILE + GAP), LINE + GAP + rows * (TILE + LINE + GAP)), "#202020")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    pen = ImageDraw.Draw(sheet)
     left = GAP
     for number, name in enumerate(dataset.categories):
-        words = shortened(printable(name), 40)
+        words, font = lettered(shortened(printable(name), 40), LETTERS)
         pen.text((left, 4), words, fill=COLOURS[number % len(COLOURS)], font=font)
         left += round(font.getlength(words)) + 2 * GAP
     starts = dataset.boxes.starts(len(dataset.photos))
@@ -35,8 +36,8 @@ def draw_sheet(dataset: Dataset, path: Path) -> None:
         row, column = divmod(at, ACROSS)
         corner = (GAP + column * (TILE + GAP), LINE + GAP + row * (TILE + LINE + GAP))
         paste(sheet, pen, dataset, number, slice(starts[number], starts[number + 1]), corner)
-        name = shortened(printable(dataset.photos[number].name), TILE // 7)
-        pen.text((corner[0], corner[1] + TILE + 2), name, fill="#c0c0c0", font=font)
+        words, font = lettered(shortened(printable(dataset.photos[number].name), TILE // 7), LETTERS)
+        pen.text((corner[0], corner[1] + TILE + 2), words, fill="#c0c0c0", font=font)
     with replacing(path) as temporary:
         sheet.save(temporary, quality=85)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from PIL import ImageDraw, ImageFont
-
+from synthbench.lettering import Font, lettered
 from synthbench.text import shortened
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
 
 Colour = tuple[int, int, int]
 COLOURS: Sequence[Colour] = (
@@ -23,7 +26,7 @@ COLOURS: Sequence[Colour] = (
 """Of the first categories: they stand out from foliage, and the first five from each other for the colour-blind too."""
 MARGIN, LINE, SWATCH, SPACE = 6, 22, 12, 16
 """Pixels: around the legend, from line to line, a swatch's side, and between two names."""
-LONGEST = 40  # characters of a name
+LONGEST, LETTERS = 40, 14  # characters of a name, and their height in pixels
 
 
 def colour_of(label: int) -> Colour:
@@ -38,21 +41,20 @@ class Legend:
     """Swatches with the names of categories, in as many lines as a width needs. names: with their labels."""
 
     def __init__(self, names: Sequence[tuple[int, str]], width: int) -> None:
-        self.font = ImageFont.load_default(14)
-        self.places: list[tuple[int, int, int, str]] = []
+        self.places: list[tuple[int, int, int, str, Font]] = []
         left, line = MARGIN, 0
         for label, name in names:
-            text = shortened(name, LONGEST)
-            wide = SWATCH + 5 + round(self.font.getlength(text))
+            text, font = lettered(shortened(name, LONGEST), LETTERS)
+            wide = SWATCH + 5 + round(font.getlength(text))
             if left > MARGIN and left + wide > width - MARGIN:
                 left, line = MARGIN, line + 1
-            self.places.append((left, line, label, text))
+            self.places.append((left, line, label, text, font))
             left += wide + SPACE
         self.height = (line + 1) * LINE + MARGIN if names else 0
 
     def draw(self, pen: ImageDraw.ImageDraw, top: int) -> None:
         """Draws it from `top` on: black on the white of the sheet, so that it can be read on a dark page too."""
-        for left, line, label, text in self.places:
+        for left, line, label, text, font in self.places:
             upper = top + MARGIN + line * LINE
             pen.rectangle((left, upper, left + SWATCH, upper + SWATCH), fill=colour_of(label), outline="black")
-            pen.text((left + SWATCH + 5, upper - 3), text, fill="black", font=self.font)
+            pen.text((left + SWATCH + 5, upper - 3), text, fill="black", font=font)

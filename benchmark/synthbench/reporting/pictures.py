@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from synthbench.files import replacing
+from synthbench.lettering import lettered
 from synthbench.reporting.legend import Colour, Legend, colour_of
 from synthbench.reporting.scores import Scores
 from synthbench.reporting.tiles import StoredRow, Tile, load_tiles
@@ -18,7 +19,7 @@ from synthbench.results.worth import POINTS, real_counts
 GALLERY = ("samples", "predictions", "opposed")
 ACROSS = 3  # tiles beside each other, so that a telephone shows them at 100 pixels
 GAP = 6
-TITLE = 26  # pixels of a line of text above a row
+TITLE, LETTERS = 26, 16  # pixels of a line of text above a row, and of its letters
 LARGEST = 240_000  # bytes; reports are kept in git
 TRUE, MACHINE = (0, 229, 255), (255, 225, 0)  # cyan and yellow stand out from foliage, and for the colour-blind
 
@@ -66,19 +67,19 @@ def save_grid(rows: Sequence[StoredRow], tiles: Image.Image, path: Path, categor
 
     categories: of the boxes' labels, for a legend below the rows; none where all boxes of a row have one colour.
     """
-    font = ImageFont.load_default(16)
+    titles = [lettered(row.title, LETTERS) for row in rows]
     images = [[thumbnail(tile, tiles, MACHINE if row.machine else TRUE) for tile in row.tiles] for row in rows]
     lines = [[row[first : first + ACROSS] for first in range(0, len(row), ACROSS)] for row in images]
     heights = [[max(image.height for image in line) + GAP for line in row] for row in lines]
     widths = [across(image.width for image in line) for row in lines for line in row]
-    width = max(*widths, *(round(font.getlength(row.title)) + 2 * GAP for row in rows))
+    width = max(*widths, *(round(font.getlength(words)) + 2 * GAP for words, font in titles))
     shown = {label for row in rows for tile in row.tiles for label in tile.labels}
     legend = Legend([(label, name) for label, name in enumerate(categories) if label in shown], width)
     sheet = Image.new("RGB", (width, sum(TITLE + sum(each) for each in heights) + GAP + legend.height), "white")
     pen = ImageDraw.Draw(sheet)
     top = 0
-    for row, its_lines, its_heights in zip(rows, lines, heights, strict=True):
-        pen.text((GAP, top + 5), row.title, fill="black", font=font)
+    for (words, font), its_lines, its_heights in zip(titles, lines, heights, strict=True):
+        pen.text((GAP, top + 5), words, fill="black", font=font)
         top += TITLE
         for line, height in zip(its_lines, its_heights, strict=True):
             left = GAP
