@@ -5,6 +5,7 @@ uv run python -m synthbench.results.files      renews schema.json, the JSON Sche
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,12 @@ def indented_json(value: object) -> bytes:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of results."""
-    return msgspec.json.schema(Results)
+    """The JSON Schema of results. Versions of msgspec differ in whether they keep the indentation of docstrings."""
+    schema = msgspec.json.schema(Results)
+    for each in schema["$defs"].values():
+        if "description" in each:
+            each["description"] = inspect.cleandoc(each["description"])
+    return schema
 
 
 if __name__ == "__main__":
