@@ -67,13 +67,24 @@ def test_a_failing_detector_is_in_the_report_and_in_the_exit_status(typed: Typed
     status, out, _err = typed("run", SUITE, *SMALL, "--set", "detectors.strict.fail=crash", "--out", "out")
     assert status == 1
     assert "failed: train strict on references\n    the worker ended with status 7" in out
-    assert "stages failed; the report says why, and the next run tries them again." in out
+    assert "stages failed, and the report says why. The next run of the same command tries again." in out
     held = json.loads((tmp_path / "out" / "squares.json").read_text())
     assert {each["error"] for each in held["failures"]} == {"the worker ended with status 7"}
     assert all("about to crash" in each["trace"] for each in held["failures"])
     assert {cell["detector"] for cell in held["cells"] if not cell["metrics"]} == {"strict"}
     assert {cell["detector"] for cell in held["cells"] if cell["metrics"]} == {"threshold"}
     assert (tmp_path / "out" / "squares.md").exists()
+
+
+@pytest.mark.parametrize(("fail", "fixable"), [("refuse", True), ("raise", False)])
+def test_only_a_failure_that_may_not_recur_is_told_to_be_tried_again(fail: str, fixable: bool, typed: Typed, tmp_path: Path) -> None:
+    status, out, _ = typed("run", SUITE, *SMALL, "--in-process", "--set", f"detectors.strict.fail={fail}")
+    assert status == 1
+    report = (tmp_path / "reports" / "squares.md").read_text()
+    for told in (out, report):
+        assert ("The error says what to change; before that, the same command fails again." in told) is fixable
+        assert ("The next run of the same command tries again." in told) is not fixable
+    assert {each["fixable"] for each in json.loads((tmp_path / "reports" / "squares.json").read_text())["failures"]} == {fixable}
 
 
 def test_a_plan_says_what_is_cached_and_what_will_run(typed: Typed) -> None:

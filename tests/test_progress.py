@@ -18,6 +18,7 @@ from synthbench.cli.progress import Bars, Lines, display_for, summary
 from synthbench.cli.progress_words import about, clock, counted, duration, facts_of, plain, shorten
 from synthbench.cli.run_status import Running, RunStatus
 from synthbench.contract.stages import STAGES
+from synthbench.results.model import Failure
 
 
 @dataclass(frozen=True)
@@ -397,11 +398,11 @@ def test_figures_of_finished_stages():
 def test_the_end_is_the_answer():
     sentence = "> Trained on `sd x teacher`, [yolov8](plugins/yolov8) reaches **AP 0.412** on *all* 3 * 4 images."
     answer = "Trained on sd x teacher, yolov8 reaches AP 0.412 on all 3 * 4 images."
-    assert summary(sentence, Path("reports/apples.md"), 0, 73) == f"{answer}\nreport: reports/apples.md"
-    lines = summary(sentence, Path("reports/apples.md"), 2, 73, width=60).splitlines()
+    assert summary(sentence, Path("reports/apples.md"), [], 73) == f"{answer}\nreport: reports/apples.md"
+    broken = Failure(key="k", label="train detr", error="the worker ended with status 7", trace="", cells=[])
+    lines = summary(sentence, Path("reports/apples.md"), [broken, broken], 73, width=60).splitlines()
     assert max(map(len, lines)) <= 60
-    assert " ".join(lines) == (
-        f"{answer} 2 of 73 stages failed; the report says why, and the next run tries them again. report: reports/apples.md"
-    )
-    assert summary("", Path("r.md"), 0, 1) == "report: r.md"
+    told = "2 of 73 stages failed, and the report says why. The next run of the same command tries again."
+    assert " ".join(lines) == f"{answer} {told} report: reports/apples.md"
+    assert summary("", Path("r.md"), [], 1) == "report: r.md"
     assert plain("## A *b* and **c_d_e**") == "A b and c_d_e"

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SUITE = Path(__file__).with_name("squares.toml")
 SIDE = 40
 time.sleep(float(os.environ.get("SYNTHBENCH_FAKE_SLOW_START", "0")))  # as a slow disk does to a library
-Failure = Literal["", "raise", "crash", "hang", "nonsense", "memory", "silent", "fork", "daemon"]
+Failure = Literal["", "refuse", "raise", "crash", "hang", "nonsense", "memory", "silent", "fork", "daemon"]
 Count = Annotated[int, Meta(ge=0)]
 
 
@@ -196,6 +196,8 @@ class Threshold:
 
 def misbehave(how: Failure) -> None:
     """Does to its process what plugins are known to do."""
+    if how == "refuse":
+        raise SynthbenchError("fail: refuse is no option to train with; leave it out")
     if how == "raise":
         raise RuntimeError("as it was told to")
     if how == "silent":

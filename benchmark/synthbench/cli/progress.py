@@ -20,9 +20,12 @@ from rich.text import Text
 
 from synthbench.cli.progress_words import about, cells_of, counted, facts_of, fill, plain, shorten
 from synthbench.cli.run_status import OutcomeLike, PlanLike, Running, RunStatus, StageLike
+from synthbench.reporting.words import after
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+    from synthbench.results.model import Failure
 
 SHOWN_AFTER = 0.5  # seconds; a bar for less is flicker
 LINE_EVERY = 10.0  # seconds between two lines on a running stage where there is no terminal
@@ -280,7 +283,9 @@ def grid(widths: list[int], rows: list[list[RenderableType]]) -> Table:
     return table
 
 
-def summary(sentence: str, report: Path, failures: int, total: int, waiting: Sequence[str] = (), width: int | None = None) -> str:
+def summary(
+    sentence: str, report: Path, failures: Sequence[Failure], total: int, waiting: Sequence[str] = (), width: int | None = None
+) -> str:
     """What a run prints at its end: the answer, what failed of `total` stages, what waits for people, and where the report is.
 
     sentence: the report's first one; Markdown's marks are removed. width: columns; None takes the terminal's, and breaks no line
@@ -290,7 +295,7 @@ def summary(sentence: str, report: Path, failures: int, total: int, waiting: Seq
         width = shutil.get_terminal_size().columns
     lines = [plain(sentence)] if sentence else []
     if failures:
-        lines.append(f"{failures} of {counted(total, 'stage')} failed; the report says why, and the next run tries them again.")
+        lines.append(f"{len(failures)} of {counted(total, 'stage')} failed, and the report says why. {after(failures)}")
     if waiting:
         lines += [f"waiting: {each}" for each in waiting]
         lines.append("Then `synthbench label import ANSWERS`, and run the suite again.")

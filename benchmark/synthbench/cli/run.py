@@ -60,7 +60,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         print(remote.told())
     results = run_with_progress(experiment, arguments)
     waiting = waiting_for(experiment.plan, results)
-    print(summary(first_sentence(results), report, len(results.failures), len(results.stages), waiting))
+    print(summary(first_sentence(results), report, results.failures, len(results.stages), waiting))
     return FAILED if results.failures else WAITING if waiting else 0
 
 

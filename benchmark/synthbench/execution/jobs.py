@@ -74,6 +74,8 @@ class Outcome:
 
     error: str = ""
     trace: str = ""
+    fixable: bool = False
+    """The error says what to change; before that, the stage fails in the same way."""
     disk_full: bool = False
     """Nothing more can be written, so there is no use in going on with other stages."""
     busy: bool = False

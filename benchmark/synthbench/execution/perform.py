@@ -22,6 +22,7 @@ from typing import Any
 from msgspec import UNSET
 
 from synthbench.contract.environment import environment_of
+from synthbench.contract.fetching import Interrupted
 from synthbench.contract.options import configure
 from synthbench.contract.stages import PLUGIN_KINDS, STAGES, StageKind
 from synthbench.contract.types import ImageSet
@@ -77,7 +78,7 @@ def perform(job: Job, store: Store, emit: Callable[[Event], None]) -> Outcome:
         run.share = partial(shared_folder, job, store)
     task = Task(job, store, None, run)
     error = trace = ""
-    disk_full = False
+    disk_full = fixable = False
     try:
         if kind.gpu:
             run.device = pick_device(job.resources.device)
@@ -97,12 +98,14 @@ def perform(job: Job, store: Store, emit: Callable[[Event], None]) -> Outcome:
         return Outcome(error=cut(str(problem)), damaged=(problem.kind, problem.key))
     except SynthbenchError as problem:
         error = str(problem)
+        fixable = not isinstance(problem.__cause__, Interrupted)  # a network is another the next time
         disk_full = is_disk_full(problem.__cause__) or (isinstance(problem.__cause__, OSError) and not store.has_room())
     except Exception as problem:  # a plugin may raise anything
         error = f"{type(problem).__name__}: {problem}"
         disk_full = is_disk_full(problem) and not store.has_room()  # else the plugin filled another disk
         trace = "\n".join(shorten_paths(traceback.format_exc()).splitlines()[-TRACE_LINES:])
-    return Outcome(error=cut(error), trace=cut(trace), disk_full=disk_full, record=record_of(task, time.monotonic() - started, {}))
+    record = record_of(task, time.monotonic() - started, {})
+    return Outcome(error=cut(error), trace=cut(trace), fixable=fixable, disk_full=disk_full, record=record)
 
 
 def record_of(task: Task, seconds: float, packages: dict[str, str]) -> StageRecord:

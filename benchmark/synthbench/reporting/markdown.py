@@ -12,7 +12,7 @@ from synthbench.reporting.fairness import fairness
 from synthbench.reporting.harmless import harmless
 from synthbench.reporting.marks import fold, picture
 from synthbench.reporting.scores import Scores, listed
-from synthbench.reporting.words import AGREEMENT, BY_CLASS, COST, GLOSSARY, JUDGED, LABELLED, PAPER, PUBLISHED, WAITING
+from synthbench.reporting.words import AGREEMENT, BY_CLASS, COST, GLOSSARY, JUDGED, LABELLED, PAPER, PUBLISHED, WAITING, after
 from synthbench.results.model import Results
 
 TRACE_LINES = 12
@@ -128,7 +128,7 @@ def failures(results: Results) -> list[str]:
         lost = f"Cells without a score because of it: {listed(cells)}." if cells else "Every cell has its score all the same."
         trace = "\n".join(failure.trace.rstrip().splitlines()[-TRACE_LINES:])
         parts += [f"### {failure.label}", fenced(failure.error), lost, fold("Its last lines", fenced(trace)) if trace else ""]
-    return ["## Failures", "The next run of the same command tries these stages again.", *parts] if parts else []
+    return ["## Failures", after(results.failures), *parts] if parts else []
 
 
 def notes(results: Results) -> list[str]:

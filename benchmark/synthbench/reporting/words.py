@@ -1,5 +1,13 @@
 """Explanations in a report, for somebody who has read nothing else."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synthbench.results.model import Failure
+
 GLOSSARY = """\
 - **Detector**: a model that draws boxes around objects. It is trained on one training set and tested on the test images,
   which are in no training set.
@@ -76,6 +84,16 @@ Annotators' boxes on the generated images themselves, with people's boxes as the
 before people labelled, its figures are too good: what is drawn is easily accepted. *Kept*: boxes that people left as they were, to half
 a pixel; *moved*: changed, but still the same object; *removed*: of the annotator alone; *added*: of people alone."""
 """What comparing with people means."""
+
+
+def after(failures: Sequence[Failure]) -> str:
+    """What to do about failures. Where an error says what to change, trying again changes nothing."""
+    fixable = sum(each.fixable for each in failures)
+    if not fixable:
+        return "The next run of the same command tries again."
+    if fixable == len(failures):
+        return "The error says what to change; before that, the same command fails again."
+    return f"The next run of the same command tries again. Of {fixable} the error says what to change; before that, they fail again."
 
 
 def more(replicates: int | None, images: int | None) -> list[str]:

@@ -207,6 +207,7 @@ def describe_failure(stage: Stage, plan: Plan, state: RunState) -> model.Failure
         error=without_machine(outcome.error),
         trace=without_machine(outcome.trace),
         cells=list(dict.fromkeys(lost)),
+        fixable=outcome.fixable,
     )
 
 

@@ -357,13 +357,17 @@ class StageInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A failed stage, the last lines of its trace, and the cells that have no score because of it."""
+    """A failed stage, the last lines of its trace, and the cells that have no score because of it.
+
+    fixable: the error says what to change, and before that the stage fails in the same way.
+    """
 
     key: str
     label: str
     error: str
     trace: str
     cells: list[str]
+    fixable: bool = False
 
 
 class OwnEnvironment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
