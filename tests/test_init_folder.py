@@ -237,7 +237,9 @@ def test_names_from_strangers_stay_within_their_strings_and_comments(tmp_path: P
         (["a.jpg"], "lacks images/, train.json, test.json"),
     ],
 )
-def test_a_folder_in_another_format_gets_the_command_that_converts_it(tmp_path: Path, files: list[str], said: str) -> None:
+def test_a_folder_in_another_format_gets_the_command_that_converts_it(
+    tmp_path: Path, files: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "mine"
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -246,6 +248,10 @@ def test_a_folder_in_another_format_gets_the_command_that_converts_it(tmp_path: 
         look(folder)
     assert said in str(error.value)
     assert f"synthbench data import {folder} {folder}-coco, then synthbench init {folder}-coco" in str(error.value)
+    monkeypatch.chdir(folder)
+    with pytest.raises(SynthbenchError) as error:
+        look(Path())
+    assert f"synthbench data import . {folder}-coco, then synthbench init {folder}-coco" in str(error.value)
 
 
 def test_a_folder_that_is_wrong_says_how(tmp_path: Path) -> None:

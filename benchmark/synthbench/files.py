@@ -43,6 +43,14 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def beside(folder: Path, ending: str) -> Path:
+    """A path beside a folder, with its name and an ending, also where the folder is `.` or `..`. Raises SynthbenchError for the root."""
+    named = folder.resolve() if folder.name in ("", "..") else folder
+    if not named.name:
+        raise SynthbenchError(f"{folder}: there is nothing beside it; name a folder in it")
+    return named.with_name(f"{named.name}{ending}")
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A temporary folder beside `target`, which gets its name at the end. Raises SynthbenchError if something is there already."""

@@ -15,7 +15,7 @@ from synthbench.cli.tables import one_line, print_table
 from synthbench.curation.importing import FAULTS, SHEET, Choices, Outcome, check_folder, export_folder, import_folder
 from synthbench.data.formats.faults import KINDS, Unclear
 from synthbench.data.formats.reading import Reading
-from synthbench.errors import SynthbenchError
+from synthbench.files import beside
 
 if TYPE_CHECKING:
     from synthbench.curation.summary import Summary
@@ -48,7 +48,7 @@ def import_command(arguments: argparse.Namespace) -> int:
 def check_command(arguments: argparse.Namespace) -> int:
     """`synthbench data check`."""
     source = Path(arguments.source)
-    out = Path(arguments.out) if arguments.out else beside(source)
+    out = Path(arguments.out) if arguments.out else beside(source, "-check")
     choices = Choices(reading=reading(arguments), group=arguments.group, duplicates=arguments.duplicates)
     outcome = check_folder(source, choices, out, track)
     if arguments.json:
@@ -57,14 +57,6 @@ def check_command(arguments: argparse.Namespace) -> int:
     else:
         print_outcome(outcome, out)
     return 0
-
-
-def beside(source: Path) -> Path:
-    """The folder `SOURCE-check` beside the source, also where that is `.` or `..`. Raises SynthbenchError for the root."""
-    whole = source.resolve()
-    if not whole.name:
-        raise SynthbenchError(f"{source}: there is nothing beside it; name a folder with --out")
-    return (whole if source.name in ("", "..") else source).with_name(f"{whole.name}-check")
 
 
 def export_command(arguments: argparse.Namespace) -> int:

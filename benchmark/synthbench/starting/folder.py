@@ -11,6 +11,7 @@ from pathlib import Path
 
 from synthbench.data.coco_file import CocoFile, read_coco
 from synthbench.errors import SynthbenchError
+from synthbench.files import beside
 
 LISTED = 10  # problems in an error message
 LOOKED_AT = 2000  # files of a folder that is not COCO
@@ -74,7 +75,7 @@ def names(file: CocoFile) -> tuple[str, ...]:
 
 def elsewise(folder: Path) -> str:
     """What to do with a folder that has not images/, train.json and test.json."""
-    source, target = (shlex.quote(str(each)) for each in (folder, f"{folder}-coco"))
+    source, target = (shlex.quote(str(each)) for each in (folder, beside(folder, "-coco")))
     convert = f"make one of it: synthbench data import {source} {target}, then synthbench init {target}"
     if format_ := guess(folder):
         return f"{folder}: looks like {format_}, and a suite reads COCO with training and test images; {convert}"
