@@ -208,6 +208,20 @@ def test_answers_to_other_pixels_are_refused(tmp_path: Path) -> None:
         bench.plan()
 
 
+@pytest.mark.parametrize(("label", "message"), [("sqare", "no class 'sqare', did you mean 'square'?"), (None, "2 boxes and 1 labels")])
+def test_answers_that_were_spoiled_by_hand_are_named(label: str | None, message: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run()
+    bench.answer()
+    path = bench.batch() / "answers.json"
+    content = json.loads(path.read_text())
+    answer = next(each for each in content["answers"].values() if each["boxes"]["labels"])
+    answer["boxes"] = {"xyxy": [[1, 1, 9, 9]] * (1 if label else 2), "labels": [label or "square"]}
+    path.write_text(json.dumps(content))
+    (failure,) = bench.run()[1].failures
+    assert failure.error.endswith(f"answers.json: image {answer['id']}: {message}")
+
+
 def test_people_need_not_be_shown_boxes(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.run("annotators.human.pre_labels=")[0] == 3

@@ -13,6 +13,8 @@ from synthbench.execution.border import Border
 from synthbench.execution.perform import Task
 from synthbench.files import sha256_of
 from synthbench.labelling.answers import Answers, read_answers
+from synthbench.labelling.batch import ANSWERS
+from synthbench.labelling.matching import problem_with
 from synthbench.metrics import precision_recall
 from synthbench.metrics.overlap import iou_matrix
 from synthbench.storage.boxes import read_known_boxes, write_boxes
@@ -56,10 +58,9 @@ def answered(answers: Answers, number: int, images: ImageSet, border: Border, fo
             f"{folder}: the answer {answer.id} is of another image than the one that was sampled here; other machines and versions sample "
             "other pixels: use the store that people were asked from, or move this folder away and have the images labelled again"
         )
-    try:
-        labels = [images.categories.index(name) for name in answer.boxes.labels]
-    except ValueError as error:
-        raise SynthbenchError(f"{folder}: the answer {answer.id}: {error}: the data have {', '.join(images.categories)}") from None
+    if problem := problem_with(answer.boxes.xyxy, answer.boxes.labels, images.categories):
+        raise SynthbenchError(f"{folder / ANSWERS}: image {answer.id}: {problem}")
+    labels = [images.categories.index(name) for name in answer.boxes.labels]
     return border.boxes(Boxes.of(answer.boxes.xyxy, labels), picture.width, picture.height)
 
 

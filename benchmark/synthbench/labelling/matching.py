@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from synthbench.errors import suggest
 from synthbench.labelling.answers import Answer
 from synthbench.labelling.batch import Asked, Batch, Box, Drawn
 from synthbench.labelling.reply import Reply
@@ -107,10 +108,15 @@ def problem_of(reply: Reply, image: Asked, categories: Sequence[str]) -> str:
         return "a box with a number that is not finite"
     if any(x1 > x2 or y1 > y2 for x1, y1, x2, y2 in reply.boxes):
         return "a box whose right or lower edge comes first"
-    if len(reply.boxes) != len(reply.labels):
-        return f"{len(reply.boxes)} boxes and {len(reply.labels)} labels"
-    unknown = [label for label in reply.labels if label not in categories]
-    return f"the label '{unknown[0]}' is none of {', '.join(categories)}" if unknown else ""
+    return problem_with(reply.boxes, reply.labels, categories)
+
+
+def problem_with(boxes: Sequence[Box], labels: Sequence[str], categories: Sequence[str]) -> str:
+    """Why labels cannot be those of boxes; "" if they can."""
+    if len(boxes) != len(labels):
+        return f"{len(boxes)} boxes and {len(labels)} labels"
+    unknown = next((label for label in labels if label not in categories), None)
+    return "" if unknown is None else f"no class '{unknown}'{suggest(unknown, categories)}"
 
 
 def within(reply: Reply, image: Asked) -> tuple[Drawn, int]:
