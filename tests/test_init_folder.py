@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthbench
+from photo_folders import BOX, coco
 from PIL import Image
 from synthbench.cli import main
 from synthbench.errors import SynthbenchError
@@ -252,6 +253,28 @@ def test_a_folder_in_another_format_gets_the_command_that_converts_it(
     with pytest.raises(SynthbenchError) as error:
         look(Path())
     assert f"synthbench data import . {folder}-coco, then synthbench init {folder}-coco" in str(error.value)
+
+
+def test_a_name_without_end_is_cut_wherever_it_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    categories = [{"id": 1, "name": "apple" * 20_000}, {"id": 2, "name": "APPLE" * 20_000}]
+    rows = [{"id": number, "image_id": number, "category_id": 1 + number % 2, "bbox": BOX} for number in range(1, 9)]
+    coco(Path("photos"), {f"{name}.jpg": [] for name in "abcdefgh"}, annotations=rows, categories=categories)
+    for command, status in (
+        ("data check photos", 0),
+        ("data import photos mine --group none", 0),
+        ("data import photos other --classes appel", 2),
+        ("data import photos other --names appel", 2),
+        ("init mine", 0),
+        ("plan mine.toml", 0),
+        ("plan mine.toml --set data.categories=['appel']", 2),
+    ):
+        assert main(command.split()) == status
+        told = "".join(capsys.readouterr())
+        assert max(map(len, told.splitlines())) < 700, command
+    assert max(map(len, Path("photos-check/faults.csv").read_text().splitlines())) < 10_000
 
 
 def test_a_folder_that_is_wrong_says_how(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """`, did you mean 'x'?` for the nearest known word, else the known words, else nothing."""
     import difflib  # takes a while, and most runs need no suggestion
 
-    words = sorted(known)
+    from synthbench.text import named
+
+    words = sorted(map(named, known))
     near = difflib.get_close_matches(word, words, n=1)
     if near:
         return f", did you mean '{near[0]}'?"

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 LONGEST = 4000  # characters of an error or a note; a longer one helps nobody, and slows down what shows it
+NAME = 80  # characters of a name, such as a class's
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but for tab and line feed, marks that turn the direction of text around, and surrogates, which no encoding has."""
 
@@ -26,6 +27,11 @@ def cut(text: str, longest: int = LONGEST) -> str:
 def shortened(text: str, longest: int) -> str:
     """The text, with its end cut off where it is longer."""
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
+def named(name: str) -> str:
+    """A name as it is shown in a line of text."""
+    return shortened(printable(name), NAME)
 
 
 def without_machine(text: str) -> str:

@@ -16,6 +16,7 @@ from synthbench.curation.importing import FAULTS, SHEET, Choices, Outcome, check
 from synthbench.data.formats.faults import KINDS, Unclear
 from synthbench.data.formats.reading import Reading
 from synthbench.files import beside
+from synthbench.text import named
 
 if TYPE_CHECKING:
     from synthbench.curation.summary import Summary
@@ -139,7 +140,7 @@ def summary_lines(summary: Summary, format: str) -> Iterator[str]:
     yield f"boxes' side (root of the area): {low:.0f} to {high:.0f} pixels, median {middle:.0f}"
     for name, counts in summary.classes.items():
         each = ", ".join(f"{count} {split}" for split, count in sorted(counts.items()) if split)
-        yield f"class {name}: {sum(counts.values())} boxes{f' ({each})' if each else ''}"
+        yield f"class {named(name)}: {sum(counts.values())} boxes{f' ({each})' if each else ''}"
 
 
 def print_split(outcome: Outcome) -> None:

@@ -40,12 +40,13 @@ def write_own(folder: Path, file: Path) -> int:
     from synthbench.starting.machine import this_machine
     from synthbench.starting.own import own, spoken_duration
     from synthbench.starting.writing import one_line, write_new
+    from synthbench.text import named
 
     machine = this_machine()
     made = own(folder, file, machine, installed())
     write_new(file, made.text)
     facts, choices = made.facts, made.choices
-    counts = ", ".join(f"{count} of {one_line(name)}" for name, count in facts.classes.items())
+    counts = ", ".join(f"{count} of {one_line(named(name))}" for name, count in facts.classes.items())
     print(f"{folder}: {facts.train} training and {facts.test} test images; training boxes: {counts}")
     print(f"machine: {machine}")
     for name, install in choices.left_out.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from synthbench.data.formats.faults import KINDS, Faults
 from synthbench.files import replacing
-from synthbench.text import printable
+from synthbench.text import cut
 
 COLUMNS = ("fault", "what became of it", "file", "where", "more")
 
@@ -24,5 +24,5 @@ def write_faults(faults: Faults, path: Path) -> None:
 
 def harmless(cell: str) -> str:
     """Text in one line that no spreadsheet takes for a formula."""
-    text = printable(cell).replace("\n", " ")
+    text = cut(cell).replace("\n", " ")
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text

@@ -24,7 +24,6 @@ from synthbench.data.formats.voc_writer import write_voc
 from synthbench.data.formats.writing import refuse_nested
 from synthbench.data.formats.yolo_writer import write_yolo
 from synthbench.files import new_folder
-from synthbench.text import shortened
 
 FAULTS, SHEET = "faults.csv", "contact-sheet.jpg"
 Track = Callable[[Iterable[str], int, str], Iterable[str]]
@@ -179,4 +178,4 @@ def list_one_sided(dataset: Dataset, faults: Faults) -> None:
     for name, counts in summarise(dataset).classes.items():
         sides = [split for split, count in counts.items() if count]
         if len(sides) == 1 and len(counts) > 1:
-            faults.add("category on one side", shortened(name, 80), text=f"{counts[sides[0]]} boxes, all in {sides[0]} images")
+            faults.add("category on one side", name, text=f"{counts[sides[0]]} boxes, all in {sides[0]} images")

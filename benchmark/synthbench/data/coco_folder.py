@@ -14,6 +14,7 @@ from synthbench.data.coco_file import CocoFile, joined, leads_out, read_coco
 from synthbench.data.photos import Photo, PhotoCheck
 from synthbench.data.tiling import boxes_in, new_size, resize, tiles
 from synthbench.errors import SynthbenchError, suggest
+from synthbench.text import named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ def load(options: CocoFolder, run: Run) -> Splits:
         problems += check.problems
         notes += check.notes()
         if not problems and not any(len(photo.boxes) for photo in photos[file.name]):
-            problems.append(f"{file.name}: no boxes of {', '.join(categories) or 'any category'}")
+            problems.append(f"{file.name}: no boxes of {', '.join(map(named, categories)) or 'any category'}")
         elif not problems and file.name == options.test and all(photo.boxes.crowd.all() for photo in photos[file.name]):
             problems.append(f"{file.name}: every box is a crowd (iscrowd = 1), and none of these is scored")
     _refuse(options.path, problems)
@@ -83,7 +84,7 @@ def _categories(options: CocoFolder, train: CocoFile | None, read: list[CocoFile
     known = tuple(dict.fromkeys(train.categories[number] for number in sorted(train.categories)))
     for file in read:
         strange = [name for name in file.categories.values() if name not in known]
-        problems += [f"{file.name}: category '{name}' is not in {train.name}{suggest(name, known)}" for name in strange]
+        problems += [f"{file.name}: category '{named(name)}' is not in {train.name}{suggest(name, known)}" for name in strange]
     return known
 
 

@@ -13,6 +13,7 @@ from synthbench.errors import suggest
 from synthbench.labelling.answers import Answer
 from synthbench.labelling.batch import Asked, Batch, Box, Drawn
 from synthbench.labelling.reply import Reply
+from synthbench.text import named
 
 Untouched = Literal["", "done", "skip"]
 SAME = 0.5  # pixels by which a box may differ from the one that was drawn before and count as untouched
@@ -116,7 +117,7 @@ def problem_with(boxes: Sequence[Box], labels: Sequence[str], categories: Sequen
     if len(boxes) != len(labels):
         return f"{len(boxes)} boxes and {len(labels)} labels"
     unknown = next((label for label in labels if label not in categories), None)
-    return "" if unknown is None else f"no class '{unknown}'{suggest(unknown, categories)}"
+    return "" if unknown is None else f"no class '{named(unknown)}'{suggest(unknown, categories)}"
 
 
 def within(reply: Reply, image: Asked) -> tuple[Drawn, int]:

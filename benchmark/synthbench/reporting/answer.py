@@ -10,6 +10,7 @@ from synthbench.reporting.words import more
 from synthbench.results.claims import Figure
 from synthbench.results.model import Results
 from synthbench.results.worth import real_images
+from synthbench.text import named
 
 
 def notice(results: Results) -> str:
@@ -17,7 +18,7 @@ def notice(results: Results) -> str:
     data = results.data
     if not data:
         return "> **The data could not be loaded**, so nothing was measured; see [Failures](#failures)."
-    tested = f"{data.test.images} {', '.join(data.categories)} images"
+    tested = f"{data.test.images} {', '.join(map(named, data.categories))} images"
     if data.rendered:
         return (
             f"> **The test images ({tested}) are rendered, not photographs.** A program drew them, and the `real` training images "

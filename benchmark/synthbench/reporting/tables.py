@@ -9,6 +9,7 @@ from tabulate import tabulate
 from synthbench.contract.stages import cost_headings
 from synthbench.reporting.scores import Scores, spanned
 from synthbench.results.model import Cell, EntryInfo, Results, TrainingSetInfo
+from synthbench.text import named
 
 UNKNOWN = "\N{EN DASH}"
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
@@ -53,7 +54,7 @@ def _score(scores: Scores, row: str, detector: str, metric: str) -> str:
 def by_class(results: Results, scores: Scores, detector: str, metric: str = "AP") -> str:
     """A metric of each category, means over replicates: training sets down, categories across, with their numbers of true boxes."""
     first = next(cell for cell in results.cells if cell.classes)
-    heads = [f"{each.name} ({each.objects})" for each in first.classes]
+    heads = [f"{named(each.name)} ({each.objects})" for each in first.classes]
     rows = []
     for row in scores.rows():
         found = [scores.of_class(row, detector, number, metric) for number in range(len(heads))]

@@ -14,6 +14,7 @@ from synthbench.registry import Registry
 from synthbench.shipped import extra_of, install_command
 from synthbench.starting.folder import Facts
 from synthbench.starting.machine import Machine
+from synthbench.text import NAME
 
 SMALLEST = 12.0  # pixels that an object of median size should have where a detector sees it; small networks find few below
 SIDES = (256, 320, 416, 512)  # of images on a CPU
@@ -157,7 +158,7 @@ def told_apart(words: Sequence[str]) -> bool:
 
 def spoken(name: str) -> str:
     """A class's name as words: `red apple` for `red_apple`; empty if there is no letter in it."""
-    words = re.sub(r"[\W_]+", " ", name).strip()
+    words = re.sub(r"[\W_]+", " ", name[:NAME]).strip()  # no model takes notice of more
     return words if any(letter.isalpha() for letter in words) else ""
 
 

@@ -15,7 +15,7 @@ from synthbench.starting.estimate import minutes
 from synthbench.starting.folder import Facts, look
 from synthbench.starting.machine import Machine
 from synthbench.starting.writing import one_line, rendered
-from synthbench.text import printable
+from synthbench.text import named, printable
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def own(folder: Path, file: Path, machine: Machine, registry: Registry) -> Own:
     if not choices.detectors:
         raise SynthbenchError(f"no detector is installed: {install_command('fasterrcnn')}")
     values = {**vars(choices), "facts": facts, "machine": machine, "folder": str(folder), "file": shlex.quote(str(file))}
-    values["classes"] = listed([one_line(name) for name in facts.classes])
+    values["classes"] = listed([one_line(named(name)) for name in facts.classes])
     estimated = None
     if not choices.large:  # none of the stages was measured on a GPU
         estimated = minutes(tomllib.loads(rendered("folder.toml", **values, duration="")), registry, facts, choices.tiles)

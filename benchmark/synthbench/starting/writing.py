@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from synthbench.errors import SynthbenchError
-from synthbench.text import cut, printable
+from synthbench.text import cut, named, printable
 
 
 def rendered(template: str, **values: object) -> str:
@@ -20,7 +20,7 @@ def rendered(template: str, **values: object) -> str:
 
 @cache
 def environment() -> Environment:
-    """The templates, with the filters `toml` and `comment`. Nothing is escaped for HTML: they are TOML."""
+    """The templates, with the filters `toml`, `comment` and `named`. Nothing is escaped for HTML: they are TOML."""
     made = Environment(
         loader=PackageLoader("synthbench.starting"),
         undefined=StrictUndefined,
@@ -28,7 +28,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"toml": toml, "comment": one_line}
+    made.filters |= {"toml": toml, "comment": one_line, "named": named}
     return made
 
 

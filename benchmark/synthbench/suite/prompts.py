@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from synthbench.suite.model import Suite
+from synthbench.text import named
 
 PLACEHOLDER = "{classes}"
 """Where a prompt has this, a generator that makes images of several classes puts those that an image shows."""
@@ -23,8 +24,8 @@ def prompts_without_category(suite: Suite, categories: Sequence[str]) -> list[st
         for option, prompt in prompts_of(entry.plugin):
             if PLACEHOLDER not in prompt and not words & set(stems(prompt)):
                 key = f"generators.{entry.name}.{option}" if "." not in entry.name else f"generators[{entry.name}].{option}"
-                example = f"a photo of {' and '.join(categories[:3])}"
-                listed = ", ".join(categories[:10])
+                example = f"a photo of {' and '.join(map(named, categories[:3]))}"
+                listed = ", ".join(map(named, categories[:10]))
                 warnings.append(f'{key}: "{prompt}" names none of the categories ({listed}); change it, as in --set {key}="{example}"')
     return warnings
 

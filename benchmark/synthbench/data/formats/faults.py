@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from synthbench.errors import SynthbenchError
+from synthbench.text import shortened
 
+LONGEST = 300  # characters of an example
 Level = Literal["left out", "changed", "kept"]
 """What became of it: something is not in the result, something is there in another form, or it is there as it was."""
 KINDS: dict[str, tuple[Level, str]] = {
@@ -131,4 +133,4 @@ def describe(kind: str, faults: Faults) -> str:
     found = faults.of(kind)
     became, words = KINDS[kind]
     first = " ".join(filter(None, (found[0].file, found[0].where, found[0].text and f"({found[0].text})")))
-    return f"{kind}: {len(found)} {words}; {became}; {'such as' if len(found) > 1 else ''} {first}".replace("  ", " ")
+    return f"{kind}: {len(found)} {words}; {became}; {'such as' if len(found) > 1 else ''} {shortened(first, LONGEST)}".replace("  ", " ")

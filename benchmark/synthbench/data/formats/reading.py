@@ -15,6 +15,7 @@ from synthbench.data.formats.voc_reader import read_voc_folder, voc_files
 from synthbench.data.formats.yolo_names import data_file
 from synthbench.data.formats.yolo_reader import label_files, read_yolo_folder
 from synthbench.errors import SynthbenchError
+from synthbench.text import named
 
 FORMATS = ("coco", "yolo", "voc")
 
@@ -71,7 +72,8 @@ def draft_of(tree: Tree, options: Reading, faults: Faults) -> Draft:
 def renamed(categories: Sequence[str], names: Sequence[str]) -> list[str]:
     """The categories under other names, in their order. Raises SynthbenchError if the numbers differ."""
     if len(categories) != len(names):
-        raise SynthbenchError(f"--names: {len(names)} names, but there are {len(categories)} categories: {', '.join(categories)}")
+        known = ", ".join(map(named, categories))
+        raise SynthbenchError(f"--names: {len(names)} names, but there are {len(categories)} categories: {known}")
     return list(names)
 
 
