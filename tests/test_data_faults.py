@@ -16,6 +16,7 @@ from PIL import Image
 from synthbench.cli import main
 from synthbench.curation.importing import Choices, Outcome, check_folder, import_folder
 from synthbench.curation.sheet import draw_sheet
+from synthbench.data.coco import CocoFolder
 from synthbench.data.formats.dataset import Dataset
 from synthbench.data.formats.faults import KINDS, Faults, Unclear
 from synthbench.data.formats.reading import Reading, read_folder
@@ -299,7 +300,7 @@ def test_every_kind_has_a_test() -> None:
     after = {
         *("no label file", "crowd lost", "same file", "same file, other boxes", "near-duplicate", "near-duplicate across"),
         *("duplicates not looked for", "no split", "validation split", "group across", "no groups", "on both sides", "too small"),
-        "category on one side",
+        *("category on one side", "few test images"),
     }
     assert {*READING, *after} == {*KINDS}
 
@@ -494,9 +495,9 @@ def test_large_folders_are_not_compared_unless_told(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("synthbench.curation.importing.SEARCHED", 3)
     root = resaved(tmp_path / "photos")
     outcome = import_folder(root, tmp_path / "first", Choices())
-    assert set(outcome.faults.counts()) == {"no class names", "duplicates not looked for"}
+    assert set(outcome.faults.counts()) == {"no class names", "few test images", "duplicates not looked for"}
     told = import_folder(root, tmp_path / "second", Choices(duplicates=True))
-    assert set(told.faults.counts()) == {"no class names", "near-duplicate", "near-duplicate across"}
+    assert set(told.faults.counts()) == {"no class names", "few test images", "near-duplicate", "near-duplicate across"}
 
 
 def test_crops_of_one_photograph_on_both_sides_are_listed(tmp_path: Path) -> None:
@@ -559,7 +560,30 @@ def test_a_category_on_one_side_and_one_without_boxes(tmp_path: Path) -> None:
 
 def test_no_split_and_no_groups_are_said(tmp_path: Path) -> None:
     outcome = imported(yolo(tmp_path / "photos", dict.fromkeys("abcdef", LINE)))
-    assert set(outcome.faults.counts()) == {"no split", "no groups"}
+    assert set(outcome.faults.counts()) == {"no split", "no groups", "few test images"}
+
+
+@pytest.mark.parametrize(("tests", "few"), [(39, True), (40, False)])
+def test_few_test_images_are_told_before_anything_is_trained(
+    tests: int, few: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = dict.fromkeys([f"train/{name}" for name in "abc"] + [f"test/{number}" for number in range(tests)], LINE)
+    yolo(Path("photos"), labels, names=None)
+    for command in ("data check photos", "data import photos mine --group none", "init mine", "plan mine.toml"):
+        main(command.split())
+        assert ("fewer than 40" in "".join(capsys.readouterr())) is few, command
+    outcome = check_folder(yolo(Path("unsplit"), dict.fromkeys("abcdef", LINE)), Choices(), None)
+    assert [each.text for each in outcome.faults.of("few test images")] == ["2 test images"]
+
+
+def test_few_groups_are_few_test_images(tmp_path: Path) -> None:
+    names = [f"train/r{row}_{number}" for row in range(2) for number in range(2)]
+    names += [f"test/q{row}_{number}" for row in range(4) for number in range(12)]
+    yolo(tmp_path / "photos", dict.fromkeys(names, LINE), names=None)
+    import_folder(tmp_path / "photos", tmp_path / "mine", Choices())
+    assert not any("few test" in each for each in CocoFolder(path=tmp_path / "mine").check().warnings)
+    assert any("(4 groups of test images)" in each for each in CocoFolder(path=tmp_path / "mine", group="(.*)_").check().warnings)
 
 
 def test_a_check_lists_and_changes_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """How often the intervals of `synthbench.evidence` contain the truth, and how often *replaces* is said wrongly: simulated detectors.
 
-    uv run python tests/performance/simulate_evidence.py differences [--repeats 100] [--jobs 2]
+    uv run python tests/performance/simulate_evidence.py differences [--images 80 120 331] [--repeats 100] [--jobs 2]
     uv run python tests/performance/simulate_evidence.py normal [--repeats 1000]
 
 `differences` simulates detections (tests/fakes/evidence_simulation.py): AP of `real`, of `references` and of three generated training
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -92,11 +92,11 @@ def table(columns: list[str], rows: Iterator[list[str]]) -> None:
         print(f"| {' | '.join(row)} |", flush=True)
 
 
-def simulate_differences(repeats: int, jobs: int) -> None:
+def simulate_differences(numbers: Sequence[int], repeats: int, jobs: int) -> None:
     """At the level of detections."""
     names = [*METHODS, "width", "AP", "wrong, one", "wrong, family", "right at 0"]
     with ProcessPoolExecutor(jobs) as pool:
-        settings = [(name, images) for name in DETECTORS for images in IMAGES]
+        settings = [(name, images) for name in DETECTORS for images in numbers]
         parts = [(len(part), int(part[0])) for part in np.array_split(range(repeats), 2 * jobs)]
         tasks = [[pool.submit(repetitions, (DETECTORS[name], images, *part)) for part in parts] for name, images in settings]
 
@@ -216,11 +216,12 @@ def main() -> None:
     """Prints the tables that the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=["differences", "normal", "equivalent"])
+    parser.add_argument("--images", type=int, nargs="+", default=IMAGES)
     parser.add_argument("--repeats", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     if options.part == "differences":
-        simulate_differences(options.repeats, options.jobs)
+        simulate_differences(options.images, options.repeats, options.jobs)
     elif options.part == "normal":
         simulate_normal(options.repeats)
     else:

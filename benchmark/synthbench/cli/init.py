@@ -36,6 +36,7 @@ def write_example(file: Path) -> int:
 
 def write_own(folder: Path, file: Path) -> int:
     """Writes a suite for a folder of photographs and this machine."""
+    from synthbench.data.formats.faults import FEW, MORE
     from synthbench.registry import installed
     from synthbench.starting.machine import this_machine
     from synthbench.starting.own import own, spoken_duration
@@ -48,6 +49,8 @@ def write_own(folder: Path, file: Path) -> int:
     facts, choices = made.facts, made.choices
     counts = ", ".join(f"{count} of {one_line(named(name))}" for name, count in facts.classes.items())
     print(f"{folder}: {facts.train} training and {facts.test} test images; training boxes: {counts}")
+    if facts.test < FEW:
+        print(f"warning: {facts.test} test images are fewer than {FEW}, which often leaves the answer open; {MORE}")
     print(f"machine: {machine}")
     for name, install in choices.left_out.items():
         print(f"left out {name}, which is not installed: {install}")

@@ -94,8 +94,11 @@ def check_folder(source: Path, choices: Choices, out: Path | None, track: Track 
     if split:
         list_across(dataset, find_groups(dataset, choices.group), faults)
         list_one_sided(dataset, faults)
+        faults.add_if_few(test_images(dataset))
         for photo in whole.photos:
             photo.split = given.get(photo.path, photo.split)
+    else:
+        faults.add_if_few(round(choices.test * len(dataset.photos)))  # that an import would make
     damaged = {each.file for each in faults.of("damaged image")}
     whole = whole.keep(np.flatnonzero([photo.path not in damaged for photo in whole.photos]))
     if out is not None:
@@ -141,6 +144,7 @@ def prepare(source: Path, choices: Choices, track: Track, ask: Ask) -> Outcome:
         if prints is not None:
             dataset = drop_across(dataset, prints, faults)
     list_one_sided(dataset, faults)
+    faults.add_if_few(test_images(dataset))
     dataset = without_empty_classes(dataset)
     return Outcome(dataset, faults, summarise(dataset), groups, resplit)
 
@@ -171,6 +175,11 @@ def searches(dataset: Dataset, choices: Choices, faults: Faults) -> bool:
     if not choices.duplicates:
         faults.add("duplicates not looked for", ".", text=f"{len(dataset.photos)} images")
     return bool(choices.duplicates)
+
+
+def test_images(dataset: Dataset) -> int:
+    """How many images are test images."""
+    return sum(photo.split == "test" for photo in dataset.photos)
 
 
 def list_one_sided(dataset: Dataset, faults: Faults) -> None:

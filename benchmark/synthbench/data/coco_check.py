@@ -51,6 +51,9 @@ def check(options: CocoFolder) -> DataCheck:
     shared = set(reader.faults.of("on both sides"))
     faults.found += shared
     list_across(dataset, find_groups(dataset, options.group), faults)
+    units = find_groups(dataset, options.group or "none").of  # intervals are made by drawing these
+    tests = {unit for photo, unit in zip(dataset.photos, units, strict=True) if photo.split == "test"}
+    faults.add_if_few(len(tests), "groups of test images" if options.group else "test images")
     list_sides(dataset, categories, faults)
     if options.resize:
         faults.found = [each for each in faults.found if each.kind != "tiny"]

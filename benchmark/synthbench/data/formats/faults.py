@@ -10,6 +10,9 @@ from synthbench.errors import SynthbenchError
 from synthbench.text import shortened
 
 LONGEST = 300  # characters of an example
+FEW = 40
+"""Test images below which an answer often stays open, as docs/evidence.md measures."""
+MORE = "label more photographs, import them with a larger --test, or raise `replicates`"
 Level = Literal["left out", "changed", "kept"]
 """What became of it: something is not in the result, something is there in another form, or it is there as it was."""
 KINDS: dict[str, tuple[Level, str]] = {
@@ -88,6 +91,7 @@ KINDS: dict[str, tuple[Level, str]] = {
     "validation split": ("changed", "images of a validation split"),
     "group across": ("kept", "groups, such as the crops of one photograph, with images on both sides; --resplit keeps them together"),
     "no groups": ("kept", "neither names nor times tell which images belong together; --group can say it"),
+    "few test images": ("kept", f"test sets of fewer than {FEW} images, which often leave the answer open; {MORE}"),
     "on both sides": ("left out", "training images that are test images too"),
 }
 """Every kind of fault: what became of it, and what it is, as the heading of a list."""
@@ -113,6 +117,11 @@ class Faults:
         """Adds one. Raises KeyError for a kind that is not in `KINDS`."""
         KINDS[kind]
         self.found.append(Fault(kind, str(file), str(where), str(text)))
+
+    def add_if_few(self, tests: int, what: str = "test images") -> None:
+        """Adds that there are few test images, or groups of them, if there are."""
+        if tests < FEW:
+            self.add("few test images", ".", text=f"{tests} {what}")
 
     def counts(self) -> Counter[str]:
         """How many there are of each kind, in the order of `KINDS`."""
