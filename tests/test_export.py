@@ -84,6 +84,36 @@ def test_the_data_set_is_the_same_in_coco_and_in_yolo(finished: Path, tmp_path: 
         assert each in card, each
 
 
+@pytest.mark.parametrize(
+    ("trained_on", "told"),
+    [
+        ("references", "references, not on this set"),
+        ("references + painted", "references + painted, of which this set is a part"),
+        ("paint x native", ""),
+    ],
+)
+def test_a_detector_that_learned_from_something_else_than_the_set_beside_it_says_so(
+    trained_on: str, told: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(finished, tmp_path / "home", "--training-set", "paint x native", "--trained-on", trained_on) == 0
+    out = capsys.readouterr().out
+    card = (tmp_path / "home/dataset/README.md").read_text()
+    if told:
+        assert f"the detector was trained on {told}; --trained-on 'paint x native' exports one" in out
+        assert f"The detector that was exported with it was trained on {told}." in card
+    assert ("the detector was trained on" in out) is bool(told)
+    assert ("The detector that was exported with it" in card) is bool(told)
+
+
+def test_a_name_with_marks_of_markdown_is_text_in_the_cards(tmp_path: Path) -> None:
+    (tmp_path / "marked.toml").write_text(SUITE.read_text() + '[names]\n"paint x native" = "# 1"\n')
+    synthbench.run(tmp_path / "marked.toml", store=tmp_path / "store", out=tmp_path / "reports", device="cpu")
+    command = ["export", str(tmp_path / "reports/marked.json"), "-o", str(tmp_path / "home"), "--store", str(tmp_path / "store")]
+    assert main([*command, "--training-set", "# 1", "--trained-on", "# 1"]) == 0
+    assert "# Generated images: \uff03 1\n" in (tmp_path / "home/dataset/README.md").read_text()
+    assert ", trained on \uff03 1\n" in (tmp_path / "home/detector/README.md").read_text()
+
+
 def test_an_exported_set_is_data_of_another_suite(finished: Path, tmp_path: Path) -> None:
     assert export(finished, tmp_path / "home") == 0
     folder = tmp_path / "home/dataset"

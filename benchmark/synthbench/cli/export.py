@@ -32,9 +32,9 @@ def command(arguments: argparse.Namespace) -> int:
         print("no generated set has a score, so there is no data set to export")
     cell, onnx = done.chosen_detector.cell, done.onnx
     print(f"{target / 'detector'}: {one_line(cell.detector)}, trained on {one_line(cell.training_set)}; README.md says how to use it")
-    if done.chosen_set and done.chosen_set.cell.training_set != cell.training_set:
-        other = one_line(shlex.quote(done.chosen_set.cell.training_set))
-        print(f"the detector was not trained on that data set; --trained-on {other} exports one that was")
+    if done.chosen_set and done.apart:
+        own = one_line(shlex.quote(done.chosen_set.cell.training_set))
+        print(f"the detector was trained on {one_line(done.apart)}; --trained-on {own} exports one that learned from this set alone")
     if onnx.written and onnx.checked:
         print(f"{target / 'detector' / 'detector.onnx'}: checked with onnxruntime, {onnx.checked}")
     else:

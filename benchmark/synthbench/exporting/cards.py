@@ -8,28 +8,35 @@ from collections.abc import Iterator, Sequence
 from synthbench.contract.types import ImageSet
 from synthbench.exporting.choosing import Choice
 from synthbench.exporting.detector import Onnx
-from synthbench.reporting.harmless import harmless
+from synthbench.reporting.harmless import harmless, inline
 from synthbench.results.model import EntryInfo, Results
+from synthbench.text import named
 
 
-def data_card(results: Results, choice: Choice, images: ImageSet, left_out: int = 0) -> str:
-    """The README.md of a generated set. images: those that are in it. left_out: how many were sampled and have no labels."""
+def data_card(results: Results, choice: Choice, images: ImageSet, left_out: int = 0, other: str = "") -> str:
+    """The README.md of a generated set.
+
+    images: those that are in it. left_out: how many were sampled and have no labels. other: what the exported detector learned from, if
+    it is not this set.
+    """
     results = harmless(results)
-    row = next(each for each in results.training_sets if each.name == choice.cell.training_set)
+    row = next(each for each in results.training_sets if each.name == inline(choice.cell.training_set))
     made = [entry for entry in (*results.suite.generators, *results.suite.annotators) if entry.name in (row.generator, row.annotator)]
     boxes = sum(len(picture.boxes or ()) for picture in images)
+    classes = ", ".join(inline(named(name)) for name in images.categories)
     draw = choice.cell.draw
     others = f" {left_out} more were sampled and left out: rejected, or labelled by nobody." if left_out else ""
     return "\n".join(
         [
             f"# Generated images: {row.name}",
             "",
-            f"{len(images)} generated images with {boxes} boxes of {', '.join(images.categories)}. Unless the annotator below",
+            f"{len(images)} generated images with {boxes} boxes of {classes}. Unless the annotator below",
             f"is a person, nobody looked at them.{others} They are no photographs: test on photographs only.",
             "",
-            f"Chosen {choice.why}: detectors of {choice.cell.detector} trained on it reach AP {choice.mean_ap:.3f} on the test",
+            f"Chosen {choice.why}: detectors of {inline(choice.cell.detector)} trained on it reach AP {choice.mean_ap:.3f} on the test",
             f"images ({'a mean over ' if choice.replicates > 1 else ''}{choice.replicates} replicate{'s' * (choice.replicates > 1)}).",
             "",
+            *([f"The detector that was exported with it was trained on {inline(other)}.", ""] if other else []),
             "## Use it",
             "",
             "- COCO: `train.json` and `images/`.",
@@ -83,7 +90,7 @@ def detector_card(results: Results, choice: Choice, entry: EntryInfo, onnx: Onnx
     ap = ", ".join(f"{name} {cell.metrics[name]:.3f}" for name in ("AP", "AP50", "AP75") if name in cell.metrics)
     used = f"{training.images} images with {training.boxes} boxes" if training else "images that were not counted"
     lines = [
-        f"# Detector: {entry.name}, trained on {cell.training_set}",
+        f"# Detector: {inline(entry.name)}, trained on {inline(cell.training_set)}",
         "",
         f"Chosen {choice.why}. Trained on {used} by {entry.plugin} {entry.version} of {entry.distribution} {entry.release}, seed",
         f"{cell.seed}. This training's figures on the {results.data.test.images if results.data else '?'} test images of suite",

@@ -60,6 +60,16 @@ def best_detector(results: Results, detector: str = "", trained_on: str = "") ->
     return choice(scores, picks[0].row, picks[0].detector, why)
 
 
+def apart(results: Results, chosen: Choice, trained: Choice) -> str:
+    """From what else than the exported set the exported detector learned; "" if from that alone."""
+    own, its = chosen.cell, trained.cell
+    if own.training_set == its.training_set:
+        return "" if own.draw == its.draw else f"{its.training_set} with other seeds than this set"
+    row = next(each for each in results.training_sets if each.name == its.training_set)
+    of_it = "of which this set is a part" if own.training_set in row.parts else "a part of this set"
+    return f"{row.name}, {of_it if own.training_set in (*row.parts, row.whole) else 'not on this set'}"
+
+
 def choice(scores: Scores, row: str, detector: str, why: str) -> Choice:
     """The first replicate's cell that has a score: to take the best one would be to choose by the test images once more."""
     score = scores.of(row, detector)

@@ -8,7 +8,7 @@ from pathlib import Path
 from synthbench.contract.types import ImageSet
 from synthbench.errors import SynthbenchError
 from synthbench.exporting.cards import data_card, detector_card
-from synthbench.exporting.choosing import Choice, best_detector, best_set, views_of
+from synthbench.exporting.choosing import Choice, apart, best_detector, best_set, views_of
 from synthbench.exporting.dataset import write_dataset
 from synthbench.exporting.detector import Onnx, copy_own, write_onnx
 from synthbench.files import new_folder
@@ -24,12 +24,13 @@ from synthbench.storage.views import BOXES, read_views
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. images: None where the report has no generated set."""
+    """What was written. images: None where the report has no generated set. apart: what the detector learned from if not from these."""
 
     chosen_set: Choice | None
     images: ImageSet | None
     chosen_detector: Choice
     onnx: Onnx
+    apart: str
 
 
 def export(
@@ -42,19 +43,20 @@ def export(
     """
     results = read_results(path)
     chosen, trained = best_set(results, training_set), best_detector(results, detector, trained_on)
+    other = apart(results, chosen, trained) if chosen else ""
     with new_folder(target) as folder:
-        images = write_set(results, chosen, store, folder / "dataset") if chosen else None
+        images = write_set(results, chosen, store, folder / "dataset", other) if chosen else None
         onnx = write_detector(results, trained, store, folder / "detector", registry)
-    return Exported(chosen, images, trained, onnx)
+    return Exported(chosen, images, trained, onnx, other)
 
 
-def write_set(results: Results, chosen: Choice, store: Store, folder: Path) -> ImageSet:
-    """Writes the images that the chosen cell was trained on, and returns them."""
+def write_set(results: Results, chosen: Choice, store: Store, folder: Path, other: str) -> ImageSet:
+    """Writes the images that the chosen cell was trained on, and returns them. other: see `data_card`."""
     cell = find(store, ArtifactRef(kind="train", key=chosen.cell.keys.train))
     sampled = read_views(store, views_of(results, cell, store))
     license = results.data.license if results.data else ""
     images = write_dataset(folder, sampled, license or "see README.md", f"generated: {chosen.cell.training_set}, by synthbench")
-    (folder / "README.md").write_text(data_card(results, chosen, images, len(sampled) - len(images)))
+    (folder / "README.md").write_text(data_card(results, chosen, images, len(sampled) - len(images), other))
     return images
 
 
