@@ -14,9 +14,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import synthbench
+import yaml
 from PIL import Image
 from synthbench import Boxes, ImageSet, OnnxInput, Picture, Run, SynthbenchError
 from synthbench.cli import main
+from synthbench.data.formats.faults import Faults
+from synthbench.data.formats.reading import Reading, read_folder
 from synthbench.exporting import detect
 from synthbench.exporting.detector import NotExported, write_file, write_onnx
 from synthbench.exporting.onnx_check import check
@@ -72,7 +75,11 @@ def test_the_data_set_is_the_same_in_coco_and_in_yolo(finished: Path, tmp_path: 
         again = [[label, (x - w / 2) * width, (y - h / 2) * height, w * width, h * height] for label, x, y, w, h in lines]
         assert np.allclose(np.array(again).reshape(-1, 5), np.array(rows).reshape(-1, 5), atol=1e-4)
     data = (folder / "data.yaml").read_text()
-    assert f"names:\n  0: {json.dumps(content['categories'][0]['name'])}\n" in data
+    assert data.startswith("# val: put real photographs of yours there")
+    assert yaml.safe_load(data) | {"names": ["square"], "train": "images", "val": "images"} == yaml.safe_load(data)
+    read = read_folder(folder, Reading("yolo"), faults := Faults())
+    assert len(read.boxes) == len(content["annotations"])
+    assert not faults.found
     card = (folder / "README.md").read_text()
     for each in (
         "# Generated images: paint x native",

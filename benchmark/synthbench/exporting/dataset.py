@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-from synthbench.contract.types import Boxes, ImageSet, Picture
-from synthbench.data.formats.yolo_writer import share_line
-from synthbench.storage.coco import annotations_of
+import numpy as np
 
-VALIDATION = "# val: put real photographs of yours there; generated ones say nothing about photographs"
+from synthbench.contract.types import Boxes, ImageSet
+from synthbench.data.formats.coco_writer import coco_json
+from synthbench.data.formats.dataset import Dataset, Photograph, Table
+from synthbench.data.formats.faults import Faults
+from synthbench.data.formats.finishing import DECIMALS
+from synthbench.data.formats.yolo_writer import write_yolo
+
+VALIDATION = "# val: put real photographs of yours there; generated ones say nothing about photographs\n"
 
 
 def write_dataset(folder: Path, images: ImageSet, license: str, source: str) -> ImageSet:
@@ -20,33 +22,33 @@ def write_dataset(folder: Path, images: ImageSet, license: str, source: str) -> 
     Returns the images that were written.
     """
     labelled = images.subset(number for number, picture in enumerate(images) if picture.boxes is not None)
-    (folder / "images").mkdir(parents=True)
-    (folder / "labels").mkdir()
-    named = list(_named(labelled))
-    for name, picture in named:
-        shutil.copyfile(picture.path, folder / "images" / name)
-        (folder / "labels" / f"{Path(name).stem}.txt").write_text("".join(_lines(picture)))
-    content = {
-        "info": {"description": source},
-        "licenses": [{"id": 1, "name": license}],
-        "images": [{"id": n, "file_name": name, "width": each.width, "height": each.height} for n, (name, each) in enumerate(named)],
-        "annotations": [{name: value for name, value in row.items() if name not in ("score", "xyxy")} for row in annotations_of(labelled)],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(labelled.categories, 1)],
-    }
-    (folder / "train.json").write_text(json.dumps(content))
-    names = "".join(f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in enumerate(labelled.categories))
-    (folder / "data.yaml").write_text(f"{VALIDATION}\ntrain: images\nval: images\nnames:\n{names}")
+    dataset = dataset_of(labelled, license, source)
+    write_yolo(dataset, folder, Faults(), copy=True)  # boxes of crowds have no form there, and are in train.json
+    (folder / "train.json").write_bytes(coco_json(dataset))
+    data = folder / "data.yaml"
+    data.write_text(VALIDATION + data.read_text(encoding="utf-8"), encoding="utf-8")
     return labelled
 
 
-def _named(images: ImageSet) -> Iterator[tuple[str, Picture]]:
-    for number, picture in enumerate(images):
-        yield f"{number:06d}{picture.path.suffix}", picture
-
-
-def _lines(picture: Picture) -> Iterator[str]:
-    """YOLO's lines: category, centre and size as shares of the image. Crowds have no form there."""
-    boxes = picture.boxes or Boxes.none()
-    for corners, label, crowd in zip(boxes.xyxy.tolist(), boxes.labels.tolist(), boxes.crowd.tolist(), strict=True):
-        if not crowd:
-            yield f"{label} {share_line(corners, (picture.width, picture.height))}\n"
+def dataset_of(images: ImageSet, license: str, source: str) -> Dataset:
+    """An image set in the form that the writers start from. Its files may lie in folders of several stages."""
+    root = Path(Path.cwd().anchor)
+    photos = [
+        Photograph(
+            path=picture.path.absolute().relative_to(root).as_posix(),
+            size=(picture.width, picture.height),
+            name=f"{number:06d}{picture.path.suffix}",
+        )
+        for number, picture in enumerate(images)
+    ]
+    boxes = [picture.boxes or Boxes.none() for picture in images]
+    count = sum(map(len, boxes))
+    table = Table(
+        xyxy=np.round(np.concatenate([np.empty((0, 4)), *(each.xyxy for each in boxes)]), DECIMALS),
+        photo=np.repeat(np.arange(len(boxes)), [len(each) for each in boxes]),
+        label=np.concatenate([np.empty(0, np.int64), *(each.labels for each in boxes)]).astype(np.int64),
+        where=np.zeros(count, np.int64),
+        crowd=np.concatenate([np.empty(0, np.bool_), *(each.crowd for each in boxes)]).astype(np.bool_),
+        difficult=np.zeros(count, np.bool_),
+    )
+    return Dataset(root, "coco", images.categories, photos, table, license, source)
