@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -453,6 +454,25 @@ def test_images_without_a_label_file_are_asked_about(tmp_path: Path) -> None:
     assert len(imported(root, unlabelled="skip").dataset.photos) == 4
 
 
+def test_what_becomes_of_a_fault_is_what_was_decided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hard = voc_object((31, 21, 40, 30), more="<difficult>1</difficult>")
+    root = voc(tmp_path / "photos", dict.fromkeys("abcde", OBJECT + hard))
+    photo(root / "JPEGImages" / "f.jpg", 7)
+    for number, (said, unlabelled, difficult) in enumerate(
+        [
+            ("--unlabelled empty", "kept", "kept"),
+            ("--unlabelled skip --difficult drop", "left out", "left out"),
+            ("--unlabelled skip --difficult ignore", "left out", "changed"),
+        ]
+    ):
+        out = tmp_path / str(number)
+        assert main(["data", "import", str(root), str(out), "--group", "none", *said.split()]) == 0
+        rows = (out / "faults.csv").read_text()
+        assert f"no label file,{unlabelled},JPEGImages/f.jpg" in rows
+        assert f"difficult,{difficult},Annotations/a.xml" in rows
+        assert re.search(rf"^1 +{unlabelled} +no label file:", capsys.readouterr().out, re.MULTILINE)
+
+
 def test_a_folder_of_which_nothing_is_labelled_is_refused(tmp_path: Path) -> None:
     root = yolo(tmp_path / "photos", {"a": None, "b": None})
     with pytest.raises(SynthbenchError, match="none of the 2 images has a label file"):
@@ -739,3 +759,13 @@ def test_a_side_is_a_number_of_pixels(side: str, tmp_path: Path) -> None:
     root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE})
     with pytest.raises(SystemExit):
         main(["data", "check", str(root), f"--min-side={side}"])
+
+
+def test_classes_that_only_fill_a_gap_of_numbers_are_no_fault(tmp_path: Path) -> None:
+    _, faults = read(two(tmp_path / "photos", "3 0.5 0.5 0.2 0.2"))
+    assert faults.counts() == {"no class names": 1}
+
+
+def test_a_folder_that_was_imported_has_nothing_odd_from_the_import(tmp_path: Path) -> None:
+    imported(yolo(tmp_path / "photos", dict.fromkeys("abcdef", LINE)))
+    assert read(tmp_path / "imported")[1].found == []

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthbench.cli.tables import one_line, print_table
-from synthbench.curation.importing import FAULTS, SHEET, Choices, Outcome, check_folder, export_folder, import_folder
+from synthbench.curation.importing import FAULTS, Choices, Outcome, check_folder, export_folder, import_folder
 from synthbench.data.formats.faults import KINDS, Unclear
 from synthbench.data.formats.reading import Reading
+from synthbench.data.formats.tree import SHEET
 from synthbench.files import beside
-from synthbench.text import named
+from synthbench.text import named, shortened
 
 if TYPE_CHECKING:
     from synthbench.curation.summary import Summary
@@ -111,10 +112,9 @@ def print_outcome(outcome: Outcome, folder: Path | None) -> None:
     else:
         rows: list[tuple[object, ...]] = [("count", "", "what", "such as")]
         for kind, count in counts.items():
-            became, words = KINDS[kind]
             first = outcome.faults.of(kind)[0]
-            example = f"{first.file} {first.where}".strip()
-            rows.append((count, became, f"{kind}: {words}", example if len(example) <= EXAMPLE else f"{example[: EXAMPLE - 1]}…"))
+            example = first.text if first.file == "." else f"{first.file} {first.where}".strip()
+            rows.append((count, outcome.faults.became(kind), f"{kind}: {KINDS[kind][1]}", shortened(example, EXAMPLE)))
         print()
         print_table(rows)
         print()

@@ -50,7 +50,7 @@ def write_own(folder: Path, file: Path) -> int:
     counts = ", ".join(f"{count} of {one_line(named(name))}" for name, count in facts.classes.items())
     print(f"{folder}: {facts.train} training and {facts.test} test images; training boxes: {counts}")
     if facts.test < FEW:
-        print(f"warning: {facts.test} test images are fewer than {FEW}, which often leaves the answer open; {MORE}")
+        print(f"warning: {facts.test} test images are fewer than {FEW}, so answers may stay open; {MORE}")
     print(f"machine: {machine}")
     for name, install in choices.left_out.items():
         print(f"left out {name}, which is not installed: {install}")

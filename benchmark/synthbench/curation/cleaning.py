@@ -36,14 +36,19 @@ def without_unlabelled(dataset: Dataset, answer: str, faults: Faults, ask: Ask) 
         "looked, and there is nothing to label), or not labelled and to be skipped? Say --unlabelled empty or --unlabelled skip",
         ("empty", "skip"),
     )
-    return dataset.keep(np.flatnonzero(~missing)) if answer == "skip" else dataset
+    if answer != "skip":
+        return dataset
+    faults.decided["no label file"] = "left out"
+    return dataset.keep(np.flatnonzero(~missing))
 
 
-def treat_difficult(dataset: Dataset, answer: str) -> None:
+def treat_difficult(dataset: Dataset, answer: str, faults: Faults) -> None:
     """Boxes marked as difficult stay as they are, become crowd regions, which scoring ignores, or are left out."""
     if answer == "ignore":
+        faults.decided["difficult"] = "changed"
         dataset.boxes.crowd = dataset.boxes.crowd | dataset.boxes.difficult
     elif answer == "drop":
+        faults.decided["difficult"] = "left out"
         dataset.boxes = dataset.boxes.keep(~dataset.boxes.difficult)
 
 

@@ -19,7 +19,7 @@ def write_faults(faults: Faults, path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for each in sorted(faults.found, key=lambda fault: order[fault.kind]):
-            writer.writerow([harmless(cell) for cell in (each.kind, KINDS[each.kind][0], each.file, each.where, each.text)])
+            writer.writerow([harmless(cell) for cell in (each.kind, faults.became(each.kind), each.file, each.where, each.text)])
 
 
 def harmless(cell: str) -> str:

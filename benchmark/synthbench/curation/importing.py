@@ -20,12 +20,13 @@ from synthbench.data.formats.dataset import Dataset
 from synthbench.data.formats.faults import Faults, Unclear
 from synthbench.data.formats.grouping import Groups, find_groups, list_across
 from synthbench.data.formats.reading import Reading, read_folder
+from synthbench.data.formats.tree import SHEET
 from synthbench.data.formats.voc_writer import write_voc
 from synthbench.data.formats.writing import refuse_nested
 from synthbench.data.formats.yolo_writer import write_yolo
 from synthbench.files import new_folder
 
-FAULTS, SHEET = "faults.csv", "contact-sheet.jpg"
+FAULTS = "faults.csv"
 Track = Callable[[Iterable[str], int, str], Iterable[str]]
 
 
@@ -127,7 +128,7 @@ def prepare(source: Path, choices: Choices, track: Track, ask: Ask) -> Outcome:
     dataset = read_folder(source, choices.reading, faults, lambda paths, count: track(paths, count, "read"))
     dataset = chosen_classes(dataset, choices.classes)
     dataset = without_unlabelled(dataset, choices.unlabelled, faults, ask)
-    treat_difficult(dataset, choices.difficult)
+    treat_difficult(dataset, choices.difficult, faults)
     dataset = drop_same_files(dataset, faults)
     prints, alike = None, list(range(len(dataset.photos)))
     if searches(dataset, choices, faults):

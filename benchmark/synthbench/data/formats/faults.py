@@ -12,7 +12,7 @@ from synthbench.text import shortened
 LONGEST = 300  # characters of an example
 FEW = 40
 """Test images below which an answer often stays open, as docs/evidence.md measures."""
-MORE = "label more photographs, import them with a larger --test, or raise `replicates`"
+MORE = "label more, import with a larger --test, or raise `replicates`"
 Level = Literal["left out", "changed", "kept"]
 """What became of it: something is not in the result, something is there in another form, or it is there as it was."""
 KINDS: dict[str, tuple[Level, str]] = {
@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[Level, str]] = {
     "category name twice": ("changed", "categories of the same name, taken as one"),
     "category names alike": (
         "kept",
-        "categories with the name of another but for case or blanks; if they are one, give both that name in the labels or with --names",
+        "categories whose name is another's but for case or blanks; the labels or --names can give both the same",
     ),
     "unknown category": ("left out", "boxes of a category that is not listed"),
     "category without boxes": ("kept", "categories of which there is no box"),
@@ -91,7 +91,7 @@ KINDS: dict[str, tuple[Level, str]] = {
     "validation split": ("changed", "images of a validation split"),
     "group across": ("kept", "groups, such as the crops of one photograph, with images on both sides; --resplit keeps them together"),
     "no groups": ("kept", "neither names nor times tell which images belong together; --group can say it"),
-    "few test images": ("kept", f"test sets of fewer than {FEW} images, which often leave the answer open; {MORE}"),
+    "few test images": ("kept", f"sets of fewer than {FEW} test images, so answers may stay open; {MORE}"),
     "on both sides": ("left out", "training images that are test images too"),
 }
 """Every kind of fault: what became of it, and what it is, as the heading of a list."""
@@ -109,9 +109,10 @@ class Fault:
 
 @dataclass
 class Faults:
-    """The findings, in the order in which they were made."""
+    """The findings, in the order in which they were made. decided: what became of kinds of which a user has decided it."""
 
     found: list[Fault] = field(default_factory=list)
+    decided: dict[str, Level] = field(default_factory=dict)
 
     def add(self, kind: str, file: object, where: object = "", text: object = "") -> None:
         """Adds one. Raises KeyError for a kind that is not in `KINDS`."""
@@ -128,6 +129,10 @@ class Faults:
         counted = Counter(each.kind for each in self.found)
         return Counter({kind: counted[kind] for kind in KINDS if counted[kind]})
 
+    def became(self, kind: str) -> Level:
+        """What became of one kind."""
+        return self.decided.get(kind, KINDS[kind][0])
+
     def of(self, kind: str) -> list[Fault]:
         """All of one kind."""
         return [each for each in self.found if each.kind == kind]
@@ -139,7 +144,7 @@ class Unclear(SynthbenchError):
 
 def describe(kind: str, faults: Faults) -> str:
     """One kind in a line: how many there are, what they are, what became of them, and the first."""
-    found = faults.of(kind)
-    became, words = KINDS[kind]
-    first = " ".join(filter(None, (found[0].file, found[0].where, found[0].text and f"({found[0].text})")))
-    return f"{kind}: {len(found)} {words}; {became}; {'such as' if len(found) > 1 else ''} {shortened(first, LONGEST)}".replace("  ", " ")
+    found, words = faults.of(kind), KINDS[kind][1]
+    file = "" if found[0].file == "." else found[0].file
+    first = shortened(" ".join(filter(None, (file, found[0].where, found[0].text and f"({found[0].text})"))), LONGEST)
+    return f"{kind}: {len(found)} {words}; {faults.became(kind)}; {'such as ' if len(found) > 1 else ''}{first}"

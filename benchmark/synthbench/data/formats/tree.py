@@ -12,6 +12,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 IMAGES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".jp2", ".avif"})
+SHEET = "contact-sheet.jpg"
+"""What an import leaves beside the folder of images: no photograph."""
 LABELS = frozenset({".json", ".txt", ".xml", ".yaml", ".yml", ".names"})
 SURROGATES = re.compile("[\ud800-\udfff]")
 SPLIT_WORDS = {
@@ -103,7 +105,7 @@ def read_tree(root: Path) -> Tree:
             if name.startswith("."):
                 continue
             suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path for each of 100,000 files takes seconds
-            if suffix in IMAGES:
+            if suffix in IMAGES and (inner != "." or name != SHEET):
                 images.append(prefix + name)
             elif suffix in LABELS and os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113 - reading a pipe would wait for ever
                 labels.append(prefix + name)
