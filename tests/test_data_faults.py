@@ -632,6 +632,15 @@ def test_a_contact_sheet_has_a_different_legend_for_each_name_in_any_alphabet(tm
     assert len(legends) == len(names)
 
 
+def test_the_name_of_an_image_is_right_below_it(tmp_path: Path) -> None:
+    dataset, _ = read(yolo(tmp_path / "photos", {"a": LINE}))
+    draw_sheet(dataset, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        below = np.asarray(sheet.convert("RGB"))[26 + 160 :]  # the image has 240x160 pixels, below the legend and a gap
+    lettered = np.flatnonzero(below.min(2).max(1) > 150)
+    assert 0 < lettered[0] < lettered[-1] < 18
+
+
 def test_a_file_name_that_a_spreadsheet_would_calculate_is_made_harmless(tmp_path: Path) -> None:
     root = yolo(tmp_path / "photos", {"a": LINE})
     (root / "labels" / "a.txt").rename(root / "labels" / "=1+1.txt")

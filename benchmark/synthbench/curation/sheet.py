@@ -35,21 +35,21 @@ def draw_sheet(dataset: Dataset, path: Path) -> None:
     for at, number in enumerate(chosen):
         row, column = divmod(at, ACROSS)
         corner = (GAP + column * (TILE + GAP), LINE + GAP + row * (TILE + LINE + GAP))
-        paste(sheet, pen, dataset, number, slice(starts[number], starts[number + 1]), corner)
+        height = paste(sheet, pen, dataset, number, slice(starts[number], starts[number + 1]), corner)
         words, font = lettered(shortened(printable(dataset.photos[number].name), TILE // 7), LETTERS)
-        pen.text((corner[0], corner[1] + TILE + 2), words, fill="#c0c0c0", font=font)
+        pen.text((corner[0], corner[1] + height + 2), words, fill="#c0c0c0", font=font)
     with replacing(path) as temporary:
         sheet.save(temporary, quality=85)
 
 
-def paste(sheet: Image.Image, pen: ImageDraw.ImageDraw, dataset: Dataset, number: int, part: slice, corner: tuple[int, int]) -> None:
-    """Pastes an image with its boxes, or says that it cannot be read."""
+def paste(sheet: Image.Image, pen: ImageDraw.ImageDraw, dataset: Dataset, number: int, part: slice, corner: tuple[int, int]) -> int:
+    """Pastes an image with its boxes, or says that it cannot be read. Returns its height in pixels."""
     photo = dataset.photos[number]
     try:
         image = open_image(dataset.root / photo.path, TILE)
     except SynthbenchError:
         pen.text(corner, "cannot be read", fill="#ff4081")
-        return
+        return LINE
     scale = TILE / max(photo.size)
     size = max(1, round(photo.size[0] * scale)), max(1, round(photo.size[1] * scale))
     sheet.paste(image.resize(size, Image.Resampling.BILINEAR), corner)
@@ -57,3 +57,4 @@ def paste(sheet: Image.Image, pen: ImageDraw.ImageDraw, dataset: Dataset, number
     for (x1, y1, x2, y2), label in zip(boxes.tolist(), dataset.boxes.label[part].tolist(), strict=True):
         place = (corner[0] + x1, corner[1] + y1, corner[0] + max(x1 + 1, x2 - 1), corner[1] + max(y1 + 1, y2 - 1))
         pen.rectangle(place, outline=COLOURS[label % len(COLOURS)])
+    return size[1]
