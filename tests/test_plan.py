@@ -286,6 +286,22 @@ def test_whole_numbers_give_one_key_however_they_are_written(plan_of: PlanOf) ->
     assert key_of({"a": 0}) == key_of({"a": 0.0}) != key_of({"a": False})
 
 
+def test_a_key_is_that_of_the_readable_recipe(plan_of: PlanOf) -> None:
+    plan = plan_of("detectors.strict.margin=5.0", "holdout=1", "annotators.teacher.score_threshold=1.0")
+    for each in plan.stages:
+        assert each.key == key_of(each.recipe), each.label
+        if each.series:
+            assert each.series == key_of({name: value for name, value in each.recipe.items() if name != "count"}), each.label
+
+
+def test_equal_training_sets_with_different_names_are_rows_of_their_own(plan_of: PlanOf) -> None:
+    parts = 'parts=["references", "paint x native"]'
+    plan = plan_of(f'mix=[{{name="one", {parts}}}, {{name="two", {parts}}}]')
+    one, two = ([each for each in plan.cells if each.training_set.name == name] for name in ("one", "two"))
+    assert [each.score.key for each in one] == [each.score.key for each in two]
+    assert {"one", "two"} <= {each.training_set.name for each in plan.sets}
+
+
 def test_paths_in_a_list_are_keyed_by_what_is_there(plan_of: PlanOf, tmp_path: Path) -> None:
     for name, content in (("one", "a"), ("two", "a"), ("three", "b")):
         (tmp_path / name).write_text(content)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from synthbench.contract.box_sources import FromAnnotator, FromDetector, FromGenerator, FromPeople, box_source_of
 from synthbench.contract.types import derive_seed
 from synthbench.planning.people import LABELS, Labelling, People
-from synthbench.planning.stage import METRICS_VERSION, SIMILARITY_VERSION, BoxesOf, HiddenBoxes, OwnBoxes, Stage, View
+from synthbench.planning.stage import (
+    METRICS_VERSION,
+    SIMILARITY_VERSION,
+    BoxesOf,
+    Configured,
+    HiddenBoxes,
+    OwnBoxes,
+    Stage,
+    View,
+    configured,
+)
 from synthbench.registry import Registry
 from synthbench.storage.store import Store
 from synthbench.suite.inputs import Inputs, resolve_suite
@@ -116,13 +127,20 @@ class Plan:
 
 
 class Planner:
-    """Makes the stages of one suite; a stage that is asked for twice is one. labels: where people's answers lie."""
+    """Makes the stages of one suite; a stage that is asked for twice is one. labels: where people's answers lie.
+
+    What each replicate asks for again and again is remembered, since to make a stage and its key takes long.
+    """
 
     def __init__(self, suite: Suite, inputs: Inputs, labels: Path) -> None:
         self.suite = suite
         self.inputs = inputs
+        self.same_seeds = suite.seeds.references == suite.seeds.generators == suite.seeds.detectors
         self.people = People(self, labels)
         self.stages: dict[str, Stage] = {}
+        self.configured: dict[tuple[str, str, str], Configured] = {}
+        self.selected: dict[tuple[str, int | None, int], Stage] = {}
+        self.sets: dict[tuple[str, TrainingSet, Draw], PlannedSet] = {}
         self.data = self.stage("data", f"load {suite.data.name}", suite.data)
         self.check = self.stage(
             "check",
@@ -134,14 +152,21 @@ class Planner:
 
     def stage(self, kind: str, label: str, entry: Entry | None = None, **parts: Any) -> Stage:
         """The stage, once."""
-        inputs = self.inputs.get((entry.info.kind, entry.name), {}) if entry else {}
-        stage = Stage(kind=kind, label=label, entry=entry, inputs=inputs, **parts)
+        if entry is not None:
+            inputs = self.inputs.get((entry.info.kind, entry.name), {})
+            name = (kind, entry.info.kind, entry.name)
+            if name not in self.configured:
+                self.configured[name] = configured(entry, kind, inputs)
+            parts |= {"inputs": inputs, "configured": self.configured[name]}
+        stage = Stage(kind=kind, label=label, entry=entry, **parts)
         allowed = {*stage.about.inputs}
         assert {*stage.reads, *stage.views} <= allowed, f"{kind} reads {allowed} only"
         return self.stages.setdefault(stage.key, stage)
 
     def select(self, split: str, label: str, count: int | None = None, seed: int = 0) -> Stage:
         """Some images of the data: what plugins are given instead of it."""
+        if (split, count, seed) in self.selected:
+            return self.selected[split, count, seed]
         parameters: dict[str, Any] = {"split": split, "count": count, "seed": seed}
         if split != "test" and self.suite.settings.holdout:
             parameters["holdout"] = self.suite.settings.holdout
@@ -149,7 +174,9 @@ class Planner:
         if count is not None and self.suite.settings.reference_choice == "varied":
             reads["features"] = self.real_features()
             parameters |= SIMILARITY
-        return self.stage("select", label, reads=reads, parameters=parameters, after=(self.check,))
+        selected = self.stage("select", label, reads=reads, parameters=parameters, after=(self.check,))
+        self.selected[split, count, seed] = selected
+        return selected
 
     def real(self) -> View:
         """All real training images."""
@@ -176,7 +203,7 @@ class Planner:
             named["generator"] = draw.generator
         if seed is not None and seeds.detectors != (seed,):
             named["seed"] = seed
-        if seeds.references == seeds.generators == seeds.detectors and named:
+        if self.same_seeds and named:
             named = {"seed": max(named.values())}
         return ", ".join([f"{verb} {what}", *(f"{thing} {value}" for thing, value in named.items())])
 
@@ -272,6 +299,12 @@ class Planner:
 
     def planned(self, training_set: TrainingSet, draw: Draw) -> PlannedSet:
         """The images and boxes of a training set."""
+        name = (training_set.name, training_set, draw)  # equal sets may have different names
+        if name not in self.sets:
+            self.sets[name] = self._planned(training_set, draw)
+        return self.sets[name]
+
+    def _planned(self, training_set: TrainingSet, draw: Draw) -> PlannedSet:
         if training_set.generator:
             return self.generated(training_set, draw)
         if training_set.annotator:
@@ -393,7 +426,8 @@ def make_plan(suite: Suite, registry: Registry, store: Store, labels: Path = LAB
             compared.setdefault(comparison.compare.key, comparison)
             if (labelling := planner.people.labelling(each, each.draw(replicate))) is not None:
                 labellings.setdefault(str(labelling.folder), labelling)
-        replicates = dict.fromkeys(planner.stages, replicate.number) | replicates
+        new = islice(reversed(planner.stages), len(planner.stages) - len(replicates))
+        replicates |= dict.fromkeys(new, replicate.number)
     first = Draw(references=suite.seeds.references[0])
     references = planner.references(first) if uses_references(suite) else planner.real()
     return Plan(

@@ -22,6 +22,7 @@ CORE_VERSION = 4
 METRICS_VERSION = 3
 # Raised when `synthbench.similarity` gives another figure for the same images.
 SIMILARITY_VERSION = 1
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ class View:
         return [self.images, *([self.boxes.stage] if isinstance(self.boxes, BoxesOf) else [])]
 
 
+@dataclass(frozen=True)
+class Configured:
+    """A part of the recipe that many stages share."""
+
+    recipe: Mapping[str, Any]
+
+    @cached_property
+    def canonical(self) -> Mapping[str, Any]:
+        """The same as keys have it."""
+        return canonical(self.recipe)  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One stage of a plan.
@@ -70,6 +83,7 @@ class Stage:
     after: checks that must pass first; they change no result, so they are not in the key.
     behind: what must have ended first, well or not; not in the key either.
     inputs: of options that name files, the value with hashes of the content.
+    configured: what the entry adds to the key; one for all its stages of the kind.
     count: of a kind that extends, how many images; not in the key of its series.
     told: what else the job is told and no key depends on, such as where a file is whose content is in the parameters.
     waits: whether it waits for people, so that there is nothing to run yet.
@@ -83,6 +97,7 @@ class Stage:
     views: Mapping[str, tuple[View, ...]] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    configured: Configured = field(default_factory=lambda: Configured({}))
     count: int | None = None
     after: tuple[Stage, ...] = ()
     behind: tuple[Stage, ...] = ()
@@ -96,26 +111,15 @@ class Stage:
 
     @cached_property
     def _base(self) -> dict[str, Any]:
-        recipe: dict[str, Any] = {
+        return {
             "stage": self.kind,
             "core": CORE_VERSION,
             "seed": self.seed,
             "reads": {name: stage.key for name, stage in self.reads.items()},
             "views": {name: [view.recipe for view in views] for name, views in self.views.items()},
             **self.parameters,
+            **self.configured.recipe,
         }
-        if self.entry is not None:
-            names, marks = entry_names(type(self.entry.plugin)), self.about.options
-            values = {} if marks is None else keyed_options(self.entry.plugin, marks)
-            options = {name: value for name, value in values.items() if name not in names}
-            recipe |= {
-                "plugin": self.entry.info.name,
-                "version": self.entry.info.cls.version,
-                "options": options | {name: value for name, value in self.inputs.items() if name in options},
-            }
-            if (environment := environment_of(self.entry.plugin)) is not None:
-                recipe["environment"] = asdict(environment)
-        return recipe
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
@@ -125,12 +129,16 @@ class Stage:
     @cached_property
     def key(self) -> str:
         """The name of the result."""
-        return key_of(self.recipe)
+        return self._key_of(self.recipe)
 
     @cached_property
     def series(self) -> str:
         """The key without the number of images, of a kind that extends; empty for others."""
-        return key_of(self._base) if self.about.extends else ""
+        return self._key_of(self._base) if self.about.extends else ""
+
+    def _key_of(self, recipe: Mapping[str, Any]) -> str:
+        """As `key_of`, and quicker: only parameters and options may hold what is not canonical."""
+        return hash_of({**recipe, **canonical(self.parameters), **self.configured.canonical})
 
     @property
     def needs(self) -> list[Stage]:
@@ -138,16 +146,39 @@ class Stage:
         return [*self.after, *self.reads.values(), *(stage for views in self.views.values() for view in views for stage in view.stages)]
 
 
+def configured(entry: Entry, kind: str, inputs: Mapping[str, Any]) -> Configured:
+    """What an entry adds to the keys of its stages of a kind: the plugin, its version, and the options that count there.
+
+    inputs: of options that name files, the value with hashes of the content.
+    """
+    names, marks = entry_names(type(entry.plugin)), STAGES[kind].options
+    values = {} if marks is None else keyed_options(entry.plugin, marks)
+    options = {name: value for name, value in values.items() if name not in names}
+    recipe = {
+        "plugin": entry.info.name,
+        "version": entry.info.cls.version,
+        "options": options | {name: value for name, value in inputs.items() if name in options},
+    }
+    environment = environment_of(entry.plugin)
+    return Configured(recipe if environment is None else recipe | {"environment": asdict(environment)})
+
+
 def key_of(recipe: Mapping[str, Any]) -> str:
     """The key of a stage: SHA-256 of its recipe as canonical JSON, in which 0 and 0.0 are the same number."""
-    text = json.dumps(canonical({"keys": KEYS, **recipe}), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hash_of(canonical(recipe))
+
+
+def hash_of(recipe: Mapping[str, Any]) -> str:
+    """The same of a recipe that is canonical."""
+    return hashlib.sha256(ENCODER.encode({"keys": KEYS, **recipe}).encode()).hexdigest()
 
 
 def canonical(value: Any) -> Any:
     """A plain value with whole numbers as integers, as JSON writes them."""
-    if isinstance(value, Mapping):
-        return {key: canonical(each) for key, each in value.items()}
+    if value is None or isinstance(value, (str, int)):  # first, as most values are
+        return value
     if isinstance(value, (list, tuple)):
         return [canonical(each) for each in value]
+    if isinstance(value, (dict, Mapping)):  # a dict is told sooner than a Mapping
+        return {key: canonical(each) for key, each in value.items()}
     return int(value) if isinstance(value, float) and value.is_integer() else value
