@@ -264,8 +264,9 @@ class Experiment:
                 facts["workers"], took = (
                     (machine.workers or facts["workers"], machine.wall_seconds) if machine else (facts["workers"], None)
                 )
-            if (complete := self.plan.complete(state.is_settled)) == 0:
-                raise NoneComplete(f"{state.settled} of {len(self.plan.stages)} stages are done; run again to go on")
+            if (complete := runner.agenda.complete) == 0:
+                total, left = len(self.plan.stages), len(runner.agenda.left)
+                raise NoneComplete(f"{total - left} of {total} stages are done; run again to go on")
             try:
                 return self._report(self.plan.first(complete), state, out, **facts | {"wall_seconds": took})
             except DamagedArtifact as damage:  # what only the report reads

@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from synthbench.contract.options import option_values
 from synthbench.errors import SynthbenchError
+from synthbench.execution.agenda import Agenda
 from synthbench.execution.engines import Engine
 from synthbench.execution.jobs import CORE, Job, Outcome, Place, Resources
 from synthbench.execution.provenance import code_hash, commit
@@ -103,8 +105,7 @@ class Runner:
         self.conditions = conditions
         self.ask = ask or ask_nobody
         self.state = look_up(plan, store)
-        self._ways = expected_ways(plan, self.state)
-        self._running: set[str] = set()
+        self.agenda = Agenda(plan, self.state)
         self._elsewhere: set[str] = set()  # being made by other runs
         self._renewed: Counter[str] = Counter()  # damaged results that were set aside
         self._lost: Counter[str] = Counter()  # times that a stage's machine was lost
@@ -126,7 +127,7 @@ class Runner:
         if self._is_going_on():
             self._start(self.engines, threads)
             threading.Thread(target=self._grow, args=(threads,), daemon=True).start()
-        complete = self.plan.complete(self.state.is_settled)
+        complete = self.agenda.complete
         try:
             while (now := self._wait_beyond(complete)) is not None:
                 complete, state = now
@@ -169,16 +170,16 @@ class Runner:
         """Waits until more replicates than these are complete; their number, and the state then. None if the run ends before."""
         with self._changed:
             while self._is_going_on():
-                if (now := self.plan.complete(self.state.is_settled)) > complete:
+                if (now := self.agenda.complete) > complete:
                     return now, self.state.copy()
                 self._changed.wait(0.5)  # wakes up now and then, so that Ctrl-C is noticed
             return None
 
     def _is_going_on(self) -> bool:
         """Whether there is anything to wait for. Called with the lock held, or before the threads start."""
-        if self._error is not None or self.state.settled >= len(self.plan.stages):
+        if self._error is not None or not self.agenda.left:
             return False
-        return not self._is_over() or bool(self._running)
+        return not self._is_over() or self.agenda.is_running
 
     def _is_over(self) -> bool:
         """Whether the time for starting stages is over."""
@@ -200,19 +201,23 @@ class Runner:
         """
         with self._changed:
             while not self._stopping and self._error is None:
-                unsettled = [stage for stage in self.plan.stages if not self.state.is_settled(stage)]
-                if not unsettled or self._is_over():
+                if not self.agenda.left or self._is_over():
                     self._changed.notify_all()
                     return None
-                ready = [stage for stage in unsettled if engine.suits(stage.kind) and self._can_start(stage)]
+                ready = [each for each in self.agenda.ready.values() if engine.suits(each.kind) and not self._is_elsewhere(each)]
                 if ready:
                     earliest = min(self.plan.replicates.get(each.key, 0) for each in ready)
                     ready = [each for each in ready if self.plan.replicates.get(each.key, 0) == earliest]
                     stage = max(ready, key=lambda each: self._ways[each.key] + self._head_start(each, engine))
-                    self._running.add(stage.key)
+                    self.agenda.start(stage)
                     return stage
                 self._changed.wait(0.5)
             return None
+
+    @cached_property
+    def _ways(self) -> dict[str, float]:
+        """See `expected_ways`: when the first stage is chosen, as a run with nothing to do needs none."""
+        return expected_ways(self.plan, self.state)
 
     def _head_start(self, stage: Stage, engine: Engine) -> float:
         return STARTING if engine.is_warm_for(place_of(stage, self.conditions)) else 0.0
@@ -220,25 +225,23 @@ class Runner:
     def _ask_people(self) -> None:
         """Asks people for all that can be asked by now; what waits for them is settled for this run."""
         with self._changed:
-            found = [each for each in self.plan.stages if each.key not in self._asking and self.state.can_be_asked(each)]
+            found = [each for each in self.agenda.to_ask() if each.key not in self._asking]
             self._asking |= {each.key for each in found}
-            state = self.state.copy()
+            state = self.state.copy() if found else self.state
         for stage in found:
             message = self.ask(stage, state)  # writes files, so other stages go on meanwhile
             with self._changed:
                 self.state.waiting[stage.key] = stage
+                self.agenda.look_at(stage)
                 self.listener.waits(stage, message)
                 self._changed.notify_all()
 
-    def _can_start(self, stage: Stage) -> bool:
-        if stage.waits or stage.key in self._running or any(each.key not in self.state.artifacts for each in stage.needs):
-            return False
-        if not all(self.state.is_settled(each) for each in stage.behind):
-            return False
+    def _is_elsewhere(self, stage: Stage) -> bool:
+        """Whether another run makes the result of a stage."""
         if stage.key in self._elsewhere and self.store.is_busy(stage.kind, stage.key):
-            return False
+            return True
         self._elsewhere.discard(stage.key)
-        return True
+        return False
 
     def _run_stage(self, stage: Stage, engine: Engine) -> None:
         with self._changed:
@@ -268,13 +271,13 @@ class Runner:
         elif not outcome.error:
             outcome = Outcome(error="it finished, but its result is not in the store", record=outcome.record)
         with self._changed:
-            self._running.discard(stage.key)
             if artifact is None:
                 self.state.failures[stage.key] = outcome
-                if stage.about.refuses:
-                    self.state.skip_what_serves_nothing(self.plan, stage, self._running)
             else:
                 self.state.artifacts[stage.key] = artifact
+            self.agenda.end(stage)
+            if artifact is None and stage.about.refuses:
+                self.agenda.refuse(stage)
             self.listener.finished(stage, outcome)
             self._changed.notify_all()
         self._ask_people()
@@ -289,7 +292,7 @@ class Runner:
 
     def _postpone(self, stage: Stage, *, elsewhere: bool) -> None:
         with self._changed:
-            self._running.discard(stage.key)
+            self.agenda.end(stage)
             if elsewhere:
                 self._elsewhere.add(stage.key)
             self.listener.postponed(stage)
@@ -320,6 +323,7 @@ class Runner:
             self.state.artifacts.pop(damage.key, None)
             self.state.cached.discard(damage.key)
             stage = next(each for each in self.plan.stages if each.key == damage.key)
+            self.agenda.look_at(stage)
             self.listener.damaged(stage, f"{damage}; {f'set aside as {where}, and ' if where else ''}made again")
 
     def _hear(self, stage: Stage, event: Event) -> None:

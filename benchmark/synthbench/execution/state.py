@@ -41,11 +41,6 @@ class RunState:
             cached={*self.cached},
         )
 
-    @property
-    def settled(self) -> int:
-        """How many stages need nothing more."""
-        return len(self.artifacts) + len(self.failures) + len(self.blocked) + len(self.waiting)
-
     def is_settled(self, stage: Stage) -> bool:
         """Whether a stage needs nothing more; one that needs a stage that failed or waits is marked as blocked or waiting here."""
         if any(stage.key in each for each in (self.artifacts, self.failures, self.blocked, self.waiting)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -100,11 +100,6 @@ class Plan:
     """How many replicates the suite has; more than its seeds say if the plan is of the first of them only."""
     replicates: Mapping[str, int]
     """By stage key, the first replicate that needs the stage; earlier replicates are run first."""
-
-    def complete(self, is_settled: Callable[[Stage], bool]) -> int:
-        """How many replicates, from the first on, need nothing more."""
-        waiting = [self.replicates.get(stage.key, 0) for stage in self.stages if not is_settled(stage)]
-        return min(waiting, default=len(self.suite.seeds))
 
     def first(self, replicates: int) -> Plan:
         """The plan of the same suite with so many replicates, the first ones."""
