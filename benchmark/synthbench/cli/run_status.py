@@ -157,18 +157,18 @@ class RunStatus:
             self.stored.add(stage.key)
             return 0
         self.failed.add(stage.key)
-        before = len(self.skipped)
+        before, settled = len(self.skipped), self.settled
         for each in self.stages:
-            if each.key not in self.settled and any(needed.key in self.failed | self.skipped for needed in each.needs):
+            if each.key not in settled and any(needed.key in self.failed | self.skipped for needed in each.needs):
                 self.skipped.add(each.key)
         return len(self.skipped) - before
 
     def wait(self, stage: StageLike) -> int:
         """Notes that a stage waits for people, and returns how many others wait with it."""
         self.waiting.add(stage.key)
-        before = len(self.waiting)
+        before, settled = len(self.waiting), self.settled
         for each in self.stages:
-            if each.key not in self.settled and any(needed.key in self.waiting for needed in each.needs):
+            if each.key not in settled and any(needed.key in self.waiting for needed in each.needs):
                 self.waiting.add(each.key)
         return len(self.waiting) - before
 
@@ -185,11 +185,12 @@ class RunStatus:
         """
         settled = self.settled
         waiting = [stage.kind for stage in self.stages if stage.key not in settled and stage.key not in self.running]
-        measured = [kind for kind in waiting if not uses_gpu(kind) or self._measured(kind, now)]
-        if self._first_start is None or not (waiting or self.running) or len(measured) * 2 < len(waiting):
+        measured = {kind for kind in {*waiting} if not uses_gpu(kind) or self._measured(kind, now)}
+        if self._first_start is None or not (waiting or self.running) or sum(kind in measured for kind in waiting) * 2 < len(waiting):
             return None
         running = [self._left(each, now) for each in self.running.values()]
-        parts = [*running, *(self._mean(kind, now) for kind in waiting)]
+        means = {kind: self._mean(kind, now) for kind in {*waiting}}
+        parts = [*running, *(means[kind] for kind in waiting)]
         known = [part for part in parts if part is not None]
         if len(known) < len(parts):
             return None
