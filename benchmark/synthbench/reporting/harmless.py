@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ def harmless(results: Results) -> Results:
     return structs.replace(changed, suite=suite, failures=failures, command=printable(results.command), pictures=pictures)
 
 
+@lru_cache(2**16)  # names, units and keys come again and again
 def inline(text: str) -> str:
     """Text for the middle of a line, in prose or between backticks: one line, without HTML, links, images or code marks."""
     line = _unmarked(" ".join(printable(text).split())).replace("`", "'")
