@@ -53,7 +53,12 @@ def _sentences(results: Results, scores: Scores) -> list[str]:
         best = scores.picks("real")[0]
         return [f"**No detector learned much here**: with all real images the highest AP is {best.score.mean:.3f}, so there is no answer."]
     idle = [each for each in scores.detectors if each not in learned]
-    told = [_against_real(results, scores, learned), _against_references(results, scores, learned), _ceiling(results, scores, learned)]
+    told = [
+        _against_real(results, scores, learned),
+        _against_references(results, scores, learned),
+        *(_added(results, scores, row, learned) for row in scores.rows("mix")),
+        _ceiling(results, scores, learned),
+    ]
     if idle:
         told.append(f"{_names(idle)} learned next to nothing from the real images, and is left out of this.")
     return [each for each in told if each]
@@ -97,7 +102,8 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
     parts = [f"they do for {_names(by['replaces'])}"] if by["replaces"] else []
     parts += [f"they do not for {_names(by['does not'])}"] if by["does not"] else []
     parts += [f"it is not settled for {_names(by['not settled'])}"] if by["not settled"] else []
-    return f"**Whether generated images replace {real} depends on the detector**: {listed(parts)} (at most {margin} worse counts)."
+    how = "depends on the detector" if by["replaces"] and by["does not"] else "is settled in part"
+    return f"**Whether generated images replace {real} {how}**: {listed(parts)} (at most {margin} worse counts)."
 
 
 def word_of(scores: Scores, detector: str) -> str:
@@ -131,16 +137,28 @@ def _settling(scores: Scores, detectors: Sequence[str]) -> str:
 
 
 def _ceiling(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
-    """That all real images did no better than the references: then there was nothing for generated images to stand in for."""
+    """That all real images cannot be told to do better than the references: then there may be little to stand in for."""
     row, real = scores.of_kind("references"), scores.of_kind("real")
     flat = [each for each in detectors if scores.is_flat(each)]
     if not flat or row is None or real is None:
         return ""
     told = [f"`{each}` (AP {spanned(figure, sign=True)})" for each in flat if (figure := scores.difference(row, each, real))]
     return (
-        f"**The {results.suite.references} references alone did as well as {describe(results, 'real')}**, as far as can be told, for "
-        f"{listed(told)}: where more real images bring nothing, there is nothing that generated ones could stand in for."
+        f"**The {results.suite.references} references alone cannot be told from {describe(results, 'real')}** for {listed(told)}. "
+        "The intervals say how much the other real images may bring; where that is little, generated ones have little to stand in for."
     )
+
+
+def _added(results: Results, scores: Scores, mix: str, detectors: Sequence[str]) -> str:
+    """What generated images bring who adds them to the references; empty for other mixes, and where it cannot be told."""
+    references = scores.of_kind("references")
+    parts = next((each.parts for each in results.training_sets if each.name == mix), [])
+    if scores.replicates == 1 or references is None or references not in parts:
+        return ""
+    found = [(each, figure) for each in detectors if (figure := scores.difference(mix, each, references))]
+    told = [f"{spanned(figure, sign=True)} with `{each}`" for each, figure in found]
+    added = [f"`{part}`" for part in parts if part != references]
+    return f"Added to the references, {listed(added)} changes their AP by {listed(told)}." if told and added else ""
 
 
 def _against_references(results: Results, scores: Scores, detectors: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ def learned_from(plan: Plan, state: RunState) -> list[TileRow]:
         rows.append(TileRow(f"{what}: real images, true boxes", images.pictures[:LEARNED], machine=False))
     shown = set()
     for planned in plan.sets:
-        if planned.sample is None or planned.training_set.name in shown:
+        if planned.sample is None or planned.training_set.name in shown or planned.training_set.whole:  # a part has the first of the same
             continue
         shown.add(planned.training_set.name)
         view, title = view_of(planned, state)
@@ -76,7 +76,9 @@ def found_in(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:
         cell = best_cell(plan.cells, pick, state)
         if cell is not None:
             found = test.with_boxes(sure_boxes(cell, state)).subset(chosen)
-            rows.append(TileRow(f"{pick.detector} trained on {pick.row}: AP {pick.score.mean:.3f}", found.pictures, machine=True))
+            rows.append(
+                TileRow(f"{pick.detector} trained on {pick.row}: AP {pick.score.mean:.3f} on all test images", found.pictures, machine=True)
+            )
     return rows
 
 

@@ -163,9 +163,9 @@ class Scores:
         return statistics.fmean(seconds) if seconds else None
 
     def trained_on(self, row: str) -> tuple[int, int] | None:
-        """How many images and boxes detectors were trained on; None if none finished."""
-        cells = (cell for detector in self.detectors for cell in self.cells(row, detector))
-        return next(((cell.training.images, cell.training.boxes) for cell in cells if cell.training), None)
+        """How many images and boxes detectors were trained on, the boxes as a mean over replicates; None if none finished."""
+        found = [cell.training for detector in self.detectors for cell in self.cells(row, detector) if cell.training]
+        return (found[0].images, round(statistics.fmean(each.boxes for each in found))) if found else None
 
 
 def listed(names: Collection[str]) -> str:
