@@ -152,7 +152,7 @@ def rows_of(results: Results) -> list[Row]:
                     if (gap := scores.difference(row.name, detector.name, real))
                     else None,
                     verdict=word,
-                    worth=scores.evidence.equivalent(row.name, detector.name),
+                    worth=scores.worth(row.name, detector.name),
                     seconds=seconds_of(row, results),
                     weights=weights_of([*used, detector]),
                     licenses=sorted({part for each in (*used, detector) if each.license for part in each.license.split(" AND ")}),

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from synthbench.results.ap_table import Scored
-from synthbench.results.claims import Figure, Verdict
+from synthbench.results.claims import Equivalent, Figure, Verdict
 from synthbench.results.model import Cell, Results, TrainingSetKind
 from synthbench.results.prove import prove, rival_sets
 
@@ -120,6 +120,12 @@ class Scores:
         references, real = self.of_kind("references"), self.of_kind("real")
         figure = self.difference(references, detector, real) if references else None
         return figure is not None and figure.high is not None and figure.high >= 0
+
+    def worth(self, row: str, detector: str) -> Equivalent | None:
+        """How many real images give the same AP; None where that is unknown, or cannot be told since more of them bring no more AP."""
+        found = self.evidence.equivalent(row, detector)
+        below_all = found is not None and found.bounded and found.high is not None and found.high <= found.smallest
+        return None if self.is_flat(detector) and not below_all else found
 
     def generated_images(self, row: str) -> int:
         """How many generated images a generated set or a mix has."""

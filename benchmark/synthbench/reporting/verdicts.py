@@ -54,10 +54,8 @@ def _is(word: str, verdict: Verdict | None) -> bool:
 
 def in_real_images(scores: Scores, row: str, detector: str) -> str:
     """`34 [22, 51]`: how many real images give the same AP; where more real images bring no more AP, only that it is below them all."""
-    worth = scores.evidence.equivalent(row, detector)
-    if worth and scores.is_flat(detector) and not (worth.bounded and worth.high is not None and worth.high <= worth.smallest):
-        return "not told"
-    return worth_of(worth)
+    worth = scores.worth(row, detector)
+    return "not told" if worth is None and scores.evidence.equivalent(row, detector) else worth_of(worth)
 
 
 def worth_of(worth: Equivalent | None) -> str:
