@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from marked import MARK, needs_proc, processes, wait_for
+from marked import MARK, needs_proc, processes, stored, wait_for
 from msgspec import structs
 from synthbench.execution.engines import Engine, InProcess, Workers
 from synthbench.execution.runner import Conditions, Runner
@@ -146,7 +146,7 @@ def wait_for_end(mark: str) -> None:
 
 
 def wait_for_stages(store: Path, count: int) -> None:
-    wait_for(lambda: len([*store.glob("*/*/*/stage.json")]) >= count)
+    wait_for(lambda: stored(store) >= count)
 
 
 @needs_proc

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import synthbench
-from marked import MARK, processes, wait_for
+from marked import MARK, processes, stored, wait_for
 from synthbench import SynthbenchError
 from synthbench.execution.clusters.ray_crew import room, threads_for
 from synthbench.execution.clusters.ray_engine import MISSING, Node
@@ -194,7 +194,7 @@ def test_a_killed_run_leaves_nothing_at_work_and_goes_on(cluster: Any, tmp_path:
     where = ["--engine", "ray", "--address", cluster.address, "--device", "cpu", "--threads", "1"]
     command = [sys.executable, "-m", "synthbench", "run", str(SUITE), "--store", str(store), *where, *changes]
     run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    wait_for(lambda: len([*store.glob("*/*/*/stage.json")]) >= 10, 300)
+    wait_for(lambda: stored(store) >= 10, 300)
     assert at_work(store)
     run.kill()
     run.wait()

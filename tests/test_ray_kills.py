@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import synthbench
-from marked import MARK, processes, wait_for
+from marked import MARK, processes, stored, wait_for
 from synthbench_fakes import SUITE
 from wherever import at_work, figures
 
@@ -97,12 +97,8 @@ def strike(kind: str, nodes: Bystanders, run: subprocess.Popen[bytes], draw: ran
 
 def wait_until_stored(store: Path, more: int, run: subprocess.Popen[bytes]) -> None:
     """Waits until the store has so many more results, or the run has ended."""
-
-    def stored() -> int:
-        return len([*store.glob("*/*/*/stage.json")])
-
-    enough = stored() + more
-    wait_for(lambda: stored() >= enough or run.poll() is not None, 300)
+    enough = stored(store) + more
+    wait_for(lambda: stored(store) >= enough or run.poll() is not None, 300)
 
 
 def test_whatever_is_killed_whenever_the_figures_are_the_same(bystanders: Bystanders, tmp_path: Path) -> None:

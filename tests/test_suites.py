@@ -27,7 +27,7 @@ def test_a_suite_that_brings_everything_can_be_planned(name: str, count: int, tm
     assert {"real", "references", "sd15-dreambooth x teacher"} <= {row.name for row in plan.suite.rows}
 
 
-@pytest.mark.parametrize(("name", "generators", "others", "detectors", "replicates"), [("minneapple", 3, 0, 3, 3), ("photos", 6, 4, 2, 3)])
+@pytest.mark.parametrize(("name", "generators", "others", "detectors", "replicates"), [("minneapple", 3, 0, 3, 3), ("photos", 5, 4, 2, 3)])
 def test_a_suite_on_photographs_can_be_planned_with_their_folder(
     name: str, generators: int, others: int, detectors: int, replicates: int, tmp_path: Path, photos: Path
 ) -> None:

@@ -30,8 +30,8 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
     from synthbench.text import named
 
-    words = sorted(map(named, known))
+    words = sorted(known)
     near = difflib.get_close_matches(word, words, n=1)
     if near:
         return f", did you mean '{near[0]}'?"
-    return f"; known: {', '.join(words)}" if words else ""
+    return f"; known: {', '.join(map(named, words))}" if words else ""

@@ -25,6 +25,11 @@ def processes(mark: str) -> list[int]:
     return found
 
 
+def stored(store: Path) -> int:
+    """How many results a store has."""
+    return len([*store.glob("[!b]*/*/*/stage.json")])  # not those in `building`, whose folders vanish while one looks
+
+
 def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
     """Waits until it happens; fails where it does not within `seconds`."""
     until = time.monotonic() + seconds

@@ -12,12 +12,14 @@ from synthbench.planning.stage import Stage
 class Agenda:
     """What is left of a plan, by its state; whoever changes the state of a stage says so with `end` or `look_at`.
 
-    left: the keys of the stages that are not settled. ready: of these, the stages by key that can start and do not run.
+    left: the keys of the stages that are not settled. ready: of these, the stages by key that can start and do not run, in no order.
+    place: of each stage in the plan, by key.
     """
 
     def __init__(self, plan: Plan, state: RunState) -> None:
         self.plan, self.state = plan, state
         self.left = {stage.key for stage in plan.stages}
+        self.place = {stage.key: number for number, stage in enumerate(plan.stages)}
         self.ready: dict[str, Stage] = {}
         self._running: set[str] = set()
         self._waiting = [stage for stage in plan.stages if stage.waits]

@@ -197,7 +197,8 @@ class Runner:
     def _next(self, engine: Engine) -> Stage | None:
         """A stage that can start, waiting for one if need be; None if nothing is left.
 
-        One of the earliest replicate, with the longest way to the end of the plan; a worker that must be started costs STARTING.
+        One of the earliest replicate, with the longest way to the end of the plan, and of those the first in the plan; a worker that must
+        be started costs STARTING.
         """
         with self._changed:
             while not self._stopping and self._error is None:
@@ -208,7 +209,9 @@ class Runner:
                 if ready:
                     earliest = min(self.plan.replicates.get(each.key, 0) for each in ready)
                     ready = [each for each in ready if self.plan.replicates.get(each.key, 0) == earliest]
-                    stage = max(ready, key=lambda each: self._ways[each.key] + self._head_start(each, engine))
+                    stage = max(
+                        ready, key=lambda each: (self._ways[each.key] + self._head_start(each, engine), -self.agenda.place[each.key])
+                    )
                     self.agenda.start(stage)
                     return stage
                 self._changed.wait(0.5)
