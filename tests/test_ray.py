@@ -8,7 +8,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from synthbench.execution.gpus import VISIBLE
 from synthbench.execution.journal import runs_in
 from synthbench.experiment import Silent
 from synthbench_fakes import SUITE
-from wherever import at_work, figures
+from wherever import at_work, figures, ray_cluster
 
 if TYPE_CHECKING:
     from synthbench.execution.stage_run import Event
@@ -72,20 +71,11 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def cluster() -> Iterator[Any]:
     """Two raylets that ask for a token."""
-    if find_spec("ray") is None:
-        pytest.skip("needs Ray")
-    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex * 2, "RAY_USAGE_STATS_ENABLED": "0"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        from ray.cluster_utils import Cluster  # not before: it reads them when it is imported
-
-        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    with ray_cluster(2) as found:
         found.add_node(num_cpus=2)
         yield found
-        found.shutdown()
 
 
 class Striker(Silent):
@@ -136,12 +126,9 @@ def test_what_is_killed_costs_at_most_the_stages_under_way(
     here = synthbench.run(SUITE, changes=SLOW, store=tmp_path / "here", out=None, in_process=True, device="cpu", threads=1)
     killed: list[int] = []
 
-    def named(word: str) -> list[int]:
-        return [each for each in processes(mark) if word.encode() in Path(f"/proc/{each}/cmdline").read_bytes()]
-
     def strike() -> None:
-        wait_for(lambda: named("synthbench.execution.worker"))
-        for each in named(victim):
+        wait_for(lambda: processes(mark, "synthbench.execution.worker"))
+        for each in processes(mark, victim):
             os.kill(each, signal.SIGKILL)
             killed.append(each)
 

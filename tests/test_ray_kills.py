@@ -11,7 +11,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pytest
 import synthbench
 from marked import MARK, processes, stored, wait_for
 from synthbench_fakes import SUITE
-from wherever import at_work, figures
+from wherever import at_work, figures, ray_cluster
 
 KILLS = int(os.environ.get("SYNTHBENCH_TEST_KILLS", "20"))
 VICTIMS = {"a worker": "synthbench.execution.worker", "a process of Ray": "ray::", "a raylet": "raylet/raylet", "a node": "", "the run": ""}
@@ -39,7 +38,7 @@ class Bystanders:
     def replenish(self) -> None:
         """Takes out nodes without a raylet, and brings the number to two."""
         for node, mark in [*self.nodes]:
-            if not named(mark, VICTIMS["a raylet"]):
+            if not processes(mark, VICTIMS["a raylet"]):
                 self.nodes.remove((node, mark))
                 self.cluster.remove_node(node, allow_graceful=False)
         while len(self.nodes) < 2:
@@ -49,34 +48,15 @@ class Bystanders:
 
     def processes(self, word: str) -> list[int]:
         """Those of the nodes whose command contains the word."""
-        return [each for _, mark in self.nodes for each in named(mark, word)]
-
-
-def named(mark: str, word: str) -> list[int]:
-    """The processes with this mark whose command contains the word."""
-    found = []
-    for each in processes(mark):
-        try:
-            if word.encode() in Path(f"/proc/{each}/cmdline").read_bytes():
-                found.append(each)
-        except OSError:  # it has ended
-            continue
-    return found
+        return [each for _, mark in self.nodes for each in processes(mark, word)]
 
 
 @pytest.fixture
-def bystanders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bystanders]:
-    if find_spec("ray") is None:
-        pytest.skip("needs Ray")
-    for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex * 2, "RAY_USAGE_STATS_ENABLED": "0"}.items():
-        monkeypatch.setenv(name, value)
-    from ray.cluster_utils import Cluster  # not before: it reads them when it is imported
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    found = Bystanders(cluster)
-    found.replenish()
-    yield found
-    cluster.shutdown()
+def bystanders() -> Iterator[Bystanders]:
+    with ray_cluster(1) as cluster:
+        found = Bystanders(cluster)
+        found.replenish()
+        yield found
 
 
 def strike(kind: str, nodes: Bystanders, run: subprocess.Popen[bytes], draw: random.Random) -> bool:

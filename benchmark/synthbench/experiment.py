@@ -260,10 +260,10 @@ class Experiment:
             state.cached &= cached
             took: float | None = round(time.monotonic() - started, 1)
             if len(state.cached) == len(self.plan.stages):  # nothing ran: an earlier run's figures stay true
-                machine = earlier.environment if earlier else None
-                facts["workers"], took = (
-                    (machine.workers or facts["workers"], machine.wall_seconds) if machine else (facts["workers"], None)
-                )
+                took = None
+                if earlier:
+                    facts["workers"] = earlier.environment.workers or facts["workers"]
+                    took = earlier.environment.wall_seconds
             if (complete := runner.agenda.complete) == 0:
                 total, left = len(self.plan.stages), len(runner.agenda.left)
                 raise NoneComplete(f"{total - left} of {total} stages are done; run again to go on")

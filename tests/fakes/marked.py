@@ -12,13 +12,14 @@ MARK = "SYNTHBENCH_TEST_MARK"
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 
 
-def processes(mark: str) -> list[int]:
-    """Those with this mark, the zombies aside."""
+def processes(mark: str, word: str = "") -> list[int]:
+    """Those with this mark whose command contains the word, the zombies aside."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                marked = f"{MARK}={mark}".encode() in (folder / "environ").read_bytes()
+                if marked and word.encode() in (folder / "cmdline").read_bytes():
                     found.append(int(folder.name))
             except OSError:  # it ended, or is somebody else's
                 continue

@@ -37,7 +37,7 @@ def best_set(results: Results, name: str = "") -> Choice | None:
         if not picks:
             raise SynthbenchError(f"--training-set {name}: no detector that was trained on it has a score")
     else:
-        picks = [pick for detector in scores.detectors if (pick := scores.closest(detector))]
+        picks = scores.each_closest(scores.detectors)
         held_out = all(scores.held_out(pick.detector) for pick in picks)
         why = f"as the generated set with the highest AP{' (chosen on held-out images, then by AP on the test images)' * held_out}"
     best = max(picks, key=lambda pick: pick.score.mean, default=None)

@@ -82,8 +82,7 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
         why = "training on them gave no score" if row else "this suite does not train on them"
         return f"**How far generated images are from {real} is not known**: {why}."
     if scores.replicates == 1:
-        gaps = [pick for each in detectors if (pick := scores.closest(each))]
-        found = [f"{_gap(scores.difference(pick.row, pick.detector, row))} with {pick.detector}" for pick in gaps]
+        found = [f"{_gap(scores.difference(pick.row, pick.detector, row))} with {pick.detector}" for pick in scores.each_closest(detectors)]
         cure = "`replicates = 3` in the suite gives" if results.replicates_planned == 1 else "the replicates to come give"
         return (
             f"**Whether generated images replace {real} is not settled: the experiment was done once.** The closest generated sets "
@@ -129,7 +128,7 @@ def _gap(figure: Figure | None) -> str:
 def _settling(scores: Scores, detectors: Sequence[str]) -> str:
     """What would settle the best set of each detector, from the present spread."""
     found = []
-    for pick in [pick for each in detectors if (pick := scores.closest(each))]:
+    for pick in scores.each_closest(detectors):
         verdict = scores.verdict(pick.row, pick.detector)
         if verdict and verdict.settling and (ways := more(verdict.settling.replicates, verdict.settling.images)):
             found.append(f"{' or '.join(ways)} for `{pick.detector}`")
@@ -165,7 +164,7 @@ def _against_references(results: Results, scores: Scores, detectors: Sequence[st
     """The comparison that tells whether generating was worth it: the references are what the generator was fitted on."""
     row = scores.of_kind("references")
     what = f"the {results.suite.references} references alone"
-    picks = [pick for each in detectors if (pick := scores.closest(each))]
+    picks = scores.each_closest(detectors)
     figures = {pick.detector: figure for pick in picks if (figure := scores.difference(pick.row, pick.detector, row))}
     if not figures:
         return f"What {what} give was not measured, so whether generating added anything is not known." if picks else ""

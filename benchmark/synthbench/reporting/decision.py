@@ -15,7 +15,7 @@ def decision(results: Results, scores: Scores) -> list[str]:
         return []
     several, grown = scores.has_intervals, verdicts.by_images(scores)
     best = "dashed: the best generated set"
-    closest = [pick.row for detector in scores.detectors if (pick := scores.closest(detector))]
+    closest = (pick.row for pick in scores.each_closest(scores.detectors))
     if any(scores.by_images(row) for row in (*closest, *scores.rows("mix"))):
         best += ", dotted: fewer of its images, and of mixes (their generated images are counted)"
     band = f"bands: 95 % intervals; {best}" if several else best

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
-from synthbench.reporting.scores import Scores, listed
+from synthbench.reporting.scores import Scores, listed, signed
 from synthbench.reporting.tables import UNKNOWN, table
 from synthbench.results.curves import still_rising
 from synthbench.results.model import Cell, Comparison, Results, Similarity
@@ -83,11 +83,7 @@ def copies(similarity: Similarity) -> list[str]:
         "Generated images that copy a reference, and distances of the generated sets to the real training images (means over replicates; "
         "smaller is nearer, but density and coverage are larger for nearer sets). A short distance need not mean a high AP"
     )
-    known = [
-        f"{each.distance} with {each.detector} {each.value:+.2f}".replace(" -", " \N{MINUS SIGN}")
-        for each in correlated
-        if each.value is not None
-    ]
+    known = [f"{each.distance} with {each.detector} {signed(each.value, 2)}" for each in correlated if each.value is not None]
     text += (
         f": rank correlations over {max(each.sets for each in correlated)} sets: {listed(known)}." if known else "; too few sets to say."
     )

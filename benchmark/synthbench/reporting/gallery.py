@@ -64,8 +64,7 @@ def view_of(planned: PlannedSet, state: RunState) -> tuple[View, str]:
 
 def found_in(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:
     """Test images with true boxes, then with those of the best detector trained on real, generated and reference images."""
-    closest = [pick for each in scores.detectors if (pick := scores.closest(each))]
-    generated = max(closest, key=lambda pick: pick.score.mean, default=None)
+    generated = max(scores.each_closest(scores.detectors), key=lambda pick: pick.score.mean, default=None)
     picks = [pick for pick in (scores.best("real"), generated, scores.best("references")) if pick]
     if plan.data.key not in state.artifacts or not picks:
         return []
@@ -84,7 +83,7 @@ def found_in(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:
 
 def opposed(plan: Plan, state: RunState, scores: Scores) -> list[TileRow]:
     """Test images on which real images serve the best detector of a generated set much better than that set does, and the reverse."""
-    picks = [pick for detector in scores.detectors if (pick := scores.closest(detector))]
+    picks = scores.each_closest(scores.detectors)
     pick, real = max(picks, key=lambda each: each.score.mean, default=None), scores.of_kind("real")
     score = scores.of(real, pick.detector) if pick and real else None
     if pick is None or real is None or score is None or plan.data.key not in state.artifacts:

@@ -75,6 +75,10 @@ class Scores:
         picks = [pick for pick in self.picks("generated", detector=detector) if pick.row in self.candidates()]
         return max(picks, key=lambda pick: held_out[pick.row] if held_out else pick.score.mean, default=None)
 
+    def each_closest(self, detectors: Collection[str]) -> list[Pick]:
+        """`closest` of each of these detectors that has one."""
+        return [pick for each in detectors if (pick := self.closest(each))]
+
     def held_out(self, detector: str) -> dict[str, float]:
         """The mean AP of each candidate on the real images that no training set has; nothing if one that has a score lacks it there."""
         found = {}
@@ -180,10 +184,10 @@ def listed(names: Collection[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def signed(difference: float) -> str:
-    """With its sign, and a true minus; to three digits."""
-    text = f"{difference:+.3f}"
-    return "0.000" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+def signed(difference: float, digits: int = 3) -> str:
+    """With its sign, and a true minus."""
+    text = f"{difference:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def spanned(figure: Figure, *, sign: bool = False) -> str:
