@@ -6,7 +6,7 @@
 Prints steps and images a second, the ratio to diffusers (above 1: faster), and on CUDA the peak memory of each. Rounds
 alternate, and the ratio is the median of the rounds' ratios; on a CPU, the process's own time is counted, so that other work on
 the machine falls out. It takes about two minutes of a core.
-Each works in its default precision: on a CPU, diffusers' scripts and pipelines in fp32, the plugin in bf16 where the CPU has AMX;
+Each works in its default precision: on a CPU, diffusers' scripts and pipelines in fp32, the plugin in bf16 where the CPU has AMX or AVX512-BF16;
 `--mixed-precision no` holds it to fp32. diffusers' training is the loop of `examples/dreambooth/train_dreambooth.py`:
 encoding by the VAE at each step, AdamW, a mean squared error, clipping.
 """
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=BATCH)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=["training", "sampling"], help="default: both")
-    parser.add_argument("--mixed-precision", default="auto", choices=["auto", "no"], help="of synthbench's side")
+    parser.add_argument("--mixed-precision", default="auto", choices=["auto", "no", "bf16"], help="of synthbench's side")
     given = parser.parse_args()
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"

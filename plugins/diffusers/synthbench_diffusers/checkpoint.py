@@ -26,11 +26,12 @@ GENERATOR_OF = {"StableDiffusionPipeline": "sd15-dreambooth", "StableDiffusionXL
 def working_dtype(recipe: Recipe, device: str) -> Any:
     """The torch dtype of forward passes on a device. CPUs support fp16 poorly, so it is fp32 there.
 
-    bf16 pays on processors that multiply tiles of it (AMX): a small UNet is sampled in less than half the time.
+    bf16 pays on processors that multiply it (AMX, AVX512-BF16): a small UNet is sampled in half to two thirds of the time.
     """
     if recipe.mixed_precision == "auto":
         if not device.startswith("cuda"):
-            return torch.bfloat16 if device == "cpu" and torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
+            multiplied = device == "cpu" and any(torch.cpu.get_capabilities().get(each) for each in ("amx_bf16", "avx512_bf16"))
+            return torch.bfloat16 if multiplied else torch.float32
         with torch.cuda.device(device):
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.float32 if device == "cpu" and recipe.mixed_precision == "fp16" else DTYPES[recipe.mixed_precision]

@@ -426,9 +426,11 @@ def test_precision_follows_the_device_and_is_noted(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     assert set_precision(recipe, run) == torch.float32
     assert not run.notes
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
-    assert set_precision(recipe, run) == torch.bfloat16
-    assert run.notes == ["forward passes in bfloat16"]
+    for has in ("amx_bf16", "avx512_bf16"):
+        run.notes.clear()
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: {has: True})
+        assert set_precision(recipe, run) == torch.bfloat16
+        assert run.notes == ["forward passes in bfloat16"]
     assert set_precision(dataclasses.replace(recipe, mixed_precision="no"), run) == torch.float32
     run.notes.clear()
     run.device = "cuda"
