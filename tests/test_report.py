@@ -15,15 +15,18 @@ from PIL import Image
 from synthbench.contract.images import write_image
 from synthbench.contract.types import Boxes, Picture
 from synthbench.errors import SynthbenchError
+from synthbench.metrics import Matches, match
 from synthbench.reporting import render_file, write_report
 from synthbench.reporting.markdown import render
 from synthbench.reporting.pictures import MACHINE, TRUE, draw_pictures
 from synthbench.reporting.scores import Scores
 from synthbench.reporting.tiles import Gallery, TileRow
 from synthbench.reporting.verdicts import in_real_images
+from synthbench.results.ap_table import Scored, Table
 from synthbench.results.claims import Difference, Equivalent, Evidence, Figure, Level, Settling, Verdict, Word
 from synthbench.results.files import read_results, write_results
 from synthbench.results.model import Results
+from synthbench.results.prove import prove
 
 Values = dict[tuple[str, str], list[float | None]]
 
@@ -528,6 +531,39 @@ def test_what_cost_the_ap_is_split_into_boxes_and_images() -> None:
     section = render(held, "toy.json").split("## What cost the AP?")[1].split("\n## ")[0]
     assert re.search(r"\| yolo +\| `gan x teacher` \| +.0\.070 \[.*\| +.0\.140 \[.*\| +.0\.210 \[", section)
     assert "TIDE" not in section, "no errors are known"
+
+
+def test_two_training_sets_have_one_interval_whichever_of_them_is_the_base() -> None:
+    rng = np.random.default_rng(0)
+    aps = {"real": 0.5, "references": 0.4, "real x teacher": 0.45, "gan x teacher": 0.35, "paste x native": 0.42}
+    values: Values = {(row, "yolo"): [ap + float(rng.normal(0, 0.02)) for _ in range(3)] for row, ap in aps.items()}
+    labelled = {"name": "real x teacher", "kind": "labelled", "annotator": "teacher"}
+    rival = {"name": "paste x native", "kind": "generated", "generator": "paste", "annotator": "native", "images": 96}
+    held = results(values, [labelled, rival])
+    cells = [structs.replace(cell, keys=structs.replace(cell.keys, score=str(number))) for number, cell in enumerate(held.cells)]
+    matches = {cell.keys.score: one_match(rng) for cell in cells}
+    found = prove(cells, held.training_sets, held.suite, held.data, Scored(matches, 1))
+    bases = {each.base for each in found.differences}
+    assert bases == {"real", "references", "real x teacher", "paste x native"}
+    pairs = [(row, base) for row in bases for base in bases if row != base]
+    for row, base in pairs:
+        one, other = found.difference(row, "yolo", base), found.difference(base, "yolo", row)
+        assert one is not None
+        assert other is not None
+        assert None not in (one.low, one.high, one.lower, other.low, other.high, other.upper)
+        assert (one.mean, one.low, one.high, one.lower) == tuple(-each for each in (other.mean, other.high, other.low, other.upper))  # type: ignore[operator]
+        assert one.error == other.error
+    table = Table(cells, [each.name for each in held.training_sets], Scored(matches, 1), Scored(matches, 1).weights())
+    for row, estimate in zip(table.rows, table.differences("real"), strict=True):
+        figure = found.difference(row, "yolo", "real")
+        assert row == "real" or (figure is not None and (figure.low, figure.high) == estimate.interval), "pooled over the differences to real"
+
+
+def one_match(rng: np.random.Generator) -> Matches:
+    """The matches of a detector that finds each of 30 objects, one an image, more or less well."""
+    boxes = [Boxes.of([[10, 10, 40, 40]]) for _ in range(30)]
+    found = [Boxes.of([[10, 10, 40 - float(rng.uniform(0, 14)), 40]], scores=[float(rng.random())]) for _ in range(30)]
+    return match(boxes, found)
 
 
 def test_errors_are_shown_by_their_kinds() -> None:
