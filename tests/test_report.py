@@ -21,7 +21,7 @@ from synthbench.reporting.markdown import render
 from synthbench.reporting.pictures import MACHINE, TRUE, draw_pictures
 from synthbench.reporting.scores import Scores
 from synthbench.reporting.tiles import Gallery, TileRow
-from synthbench.reporting.verdicts import in_real_images
+from synthbench.reporting.verdicts import in_real_images, worth_of
 from synthbench.results.ap_table import Scored, Table
 from synthbench.results.claims import Difference, Equivalent, Evidence, Figure, Level, Settling, Verdict, Word
 from synthbench.results.files import read_results, write_results
@@ -227,7 +227,40 @@ def test_what_an_image_is_worth_is_not_told_where_the_curve_is_flat() -> None:
 
     assert shown(0.28, 51.0) == "34 [22, 51]"
     assert shown(0.51, 51.0) == "not told"
-    assert shown(0.51, 20.0) != "not told", "it is below the references all the same"
+    assert shown(0.51, 20.0) == "fewer than 20", "it is below the references all the same"
+
+
+@pytest.mark.parametrize(
+    ("position", "images", "low", "high", "said"),
+    [
+        ("fewer", None, None, 20.0, "fewer than 20"),
+        ("fewer", None, None, 20.4, "at most 20"),
+        ("within", 20.2, None, 20.4, "at most 20"),
+        ("fewer", None, None, 23.2, "fewer than 20 [under 20, 23]"),
+        ("fewer", None, None, None, "fewer than 20 [under 20, over 160]"),
+        ("within", 34.0, 22.0, 51.0, "34 [22, 51]"),
+        ("more", None, 150.0, None, "more than all 160 [150, over 160]"),
+        ("more", None, 159.7, None, "at least 160"),
+        ("more", None, 160.0, None, "more than all 160"),
+    ],
+)
+def test_an_interval_at_one_end_of_the_curve_is_told_as_that_side_alone(
+    position: Any, images: float | None, low: float | None, high: float | None, said: str
+) -> None:
+    worth = Equivalent(
+        training_set="gan x teacher",
+        detector="yolo",
+        position=position,
+        images=images,
+        low=low,
+        high=high,
+        bounded=True,
+        smallest=20,
+        largest=160,
+    )
+    assert worth_of(worth) == said
+    alone = structs.replace(worth, low=None, high=None, bounded=False)
+    assert worth_of(alone).endswith(", interval unknown"), "told apart from what all of an interval says"
 
 
 def test_detectors_that_disagree_are_all_named() -> None:
