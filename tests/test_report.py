@@ -558,12 +558,63 @@ def test_a_detector_without_held_out_scores_is_told() -> None:
     assert "For detr a score on them is missing, so it was chosen on the test images." in lead(held)
 
 
+def cost_of(labelled: float, generated: float, *more: dict[str, Any], reach: float = 0.02, **extra: float) -> str:
+    """The section of a report with AP 0.52 on real images; `extra`: the AP of training sets in `more`."""
+    values: Values = three(0.52, 0.28, generated) | {("real x teacher", "yolo"): [labelled]}
+    values |= {(name, "yolo"): [ap] for name, ap in extra.items()}
+    repeated: Values = {pair: found * 3 for pair, found in values.items()}
+    sets = [{"name": "real x teacher", "kind": "labelled", "annotator": "teacher"}, *more]
+    held = results(repeated, sets, evidence=msgspec.to_builtins(claimed(repeated, reach)))
+    return render(counted(held, {"real": 160, "real x teacher": 160, "gan x teacher": 96, "96 real": 96}), "toy.json")
+
+
+def counted(held: Results, images: dict[str, int]) -> Results:
+    """The same results with these numbers of images that detectors were trained on."""
+    cells = [
+        structs.replace(cell, training=structs.replace(cell.training, images=images.get(cell.training_set, 20))) if cell.training else cell
+        for cell in held.cells
+    ]
+    return structs.replace(held, cells=cells)
+
+
 def test_what_cost_the_ap_is_split_into_boxes_and_images() -> None:
-    values = three(0.52, 0.28, 0.31) | {("real x teacher", "yolo"): [0.45]}
-    held = thrice(values, {"name": "real x teacher", "kind": "labelled", "annotator": "teacher"})
-    section = render(held, "toy.json").split("## What cost the AP?")[1].split("\n## ")[0]
-    assert re.search(r"\| yolo +\| `gan x teacher` \| +.0\.070 \[.*\| +.0\.140 \[.*\| +.0\.210 \[", section)
+    section = cost_of(0.45, 0.31).split("## What cost the AP?")[1].split("\n## ")[0]
+    assert re.search(r"\| yolo +\| `gan x teacher` \(96 images\) \| +.0\.070 \[.*\| +.0\.140 \[.*\| +.0\.210 \[", section)
     assert "TIDE" not in section, "no errors are known"
+
+
+@pytest.mark.parametrize(
+    ("labelled", "generated", "said"),
+    [
+        (0.45, 0.31, "With `yolo` and `gan x teacher` **the images cost most** (\N{MINUS SIGN}0.140 ["),
+        (0.35, 0.31, "With `yolo` and `gan x teacher` **the boxes cost most** (\N{MINUS SIGN}0.170 ["),
+        (0.45, 0.37, "\N{MINUS SIGN}0.050]) cost AP, but which cost more is not settled."),
+        (0.51, 0.48, "With `yolo` and `gan x teacher` the images cost AP (\N{MINUS SIGN}0.030 ["),
+        (0.48, 0.47, "\N{MINUS SIGN}0.020]), but whether more than the images is not settled."),
+        (0.51, 0.50, "With `yolo` and `gan x teacher` it is not settled that either cost any."),
+    ],
+)
+def test_what_cost_most_is_said_as_far_as_the_intervals_settle_it(labelled: float, generated: float, said: str) -> None:
+    assert said in cost_of(labelled, generated)
+
+
+def test_training_sets_of_other_numbers_of_images_are_told_beside_what_the_number_alone_changes() -> None:
+    said = "Generated sets of 96 images are compared with `real x teacher` (160 images)"
+    told = cost_of(0.45, 0.31)
+    assert said in told
+    assert "how much is not known" in told
+    like = {"name": "96 real", "kind": "subset", "images": 96}
+    told = cost_of(0.45, 0.31, like, **{"96 real": 0.49})
+    assert said in told
+    assert re.search(r"\| +both \| +AP change by the number alone \|", told)
+    assert re.search(r"\| `gan x teacher` \(96 images\) \|.*\| +.0\.030 \[.0\.050, .0\.010\] \|", told)
+
+
+def test_one_replicate_does_not_settle_what_cost_most() -> None:
+    values = three(0.52, 0.28, 0.31) | {("real x teacher", "yolo"): [0.45]}
+    told = render(results(values, [{"name": "real x teacher", "kind": "labelled", "annotator": "teacher"}]), "toy.json")
+    assert "Without intervals it is not settled what cost most." in told
+    assert "cost most**" not in told
 
 
 def test_two_training_sets_have_one_interval_whichever_of_them_is_the_base() -> None:
@@ -589,7 +640,9 @@ def test_two_training_sets_have_one_interval_whichever_of_them_is_the_base() -> 
     table = Table(cells, [each.name for each in held.training_sets], Scored(matches, 1), Scored(matches, 1).weights())
     for row, estimate in zip(table.rows, table.differences("real"), strict=True):
         figure = found.difference(row, "yolo", "real")
-        assert row == "real" or (figure is not None and (figure.low, figure.high) == estimate.interval), "pooled over the differences to real"
+        assert row == "real" or (figure is not None and (figure.low, figure.high) == estimate.interval), (
+            "pooled over the differences to real"
+        )
 
 
 def one_match(rng: np.random.Generator) -> Matches:
@@ -603,7 +656,7 @@ def test_errors_are_shown_by_their_kinds() -> None:
     held = results(three(0.52, 0.28, 0.31))
     cells = [msgspec.structs.replace(cell, metrics=cell.metrics | {"error_place": 0.125, "error_missed": 0.25}) for cell in held.cells]
     section = render(msgspec.structs.replace(held, cells=cells), "toy.json").split("## What cost the AP?")[1].split("\n## ")[0]
-    assert re.search(r"\| yolo +\| `gan x teacher` +\|.*\| +0\.125 \|.*\| +0\.250 \|", section)
+    assert re.search(r"\| yolo +\| `gan x teacher` \(20 images\) +\|.*\| +0\.125 \|.*\| +0\.250 \|", section)
 
 
 def trained(held: Results, steps: Sequence[int], loss: Sequence[tuple[int, float]] = ()) -> Results:
