@@ -287,6 +287,59 @@ def test_what_generated_images_add_to_the_references_is_said() -> None:
     assert "Added to" not in lead(results(three(0.52, 0.28, 0.31) | {("both", "yolo"): [0.33]})), "one replicate settles nothing"
 
 
+@pytest.mark.parametrize(
+    ("generated", "both", "said"),
+    [
+        (
+            0.20,
+            0.29,
+            "train on them as they are, since nothing that is made from them is shown to be better. `both` cannot be told from them.",
+        ),
+        (0.20, 0.31, "with `yolo`, train on `both` (AP +0.030 [+0.010, +0.050])."),
+        (0.32, 0.31, "train on `gan x teacher` (AP +0.040 [+0.020, +0.060]) or `both` (AP +0.030 [+0.010, +0.050])."),
+        (0.20, 0.20, "is shown to be better. More"),
+    ],
+)
+def test_who_has_the_references_alone_is_told_what_the_intervals_settle(generated: float, both: float, said: str) -> None:
+    values = three(0.52, 0.28, generated) | {("both", "yolo"): [both]}
+    told = lead(thrice(values))
+    advice = told.split("**What to do with the 20 references and nothing else**: ")[1].split("\n")[0]
+    assert said in advice
+    assert advice.endswith("More real images are better with `yolo`.")
+    table = told.split("Every training set against the 20 references alone")[1].split("</details>")[0]
+    words = {
+        generated: "worse" if generated < 0.28 else "better",
+        both: "worse" if both < 0.26 else "better" if both > 0.3 else "cannot be told",
+    }
+    for row, ap in (("gan x teacher", generated), ("both", both)):
+        assert re.search(rf"\| `{row}` +\| yolo +\| +20 \| +\S+ \[\S+, \S+\] \| +{words[ap]} \|", table)
+    assert "`references` " not in table, "they are the base"
+    assert "of these 3\ncomparisons" in table, "that some are settled by luck alone is said"
+
+
+def test_what_needs_no_generative_model_is_marked_in_the_advice_and_other_detectors_are_told_apart() -> None:
+    values = three(0.52, 0.28, 0.20) | {("paste x native", "yolo"): [0.4], ("real", "detr"): [0.6], ("references", "detr"): [0.59]}
+    values |= {("gan x teacher", "detr"): [0.5], ("paste x native", "detr"): [0.59]}
+    told = lead(thrice(values, {"name": "paste x native", "kind": "generated", "generator": "paste", "annotator": "native", "images": 96}))
+    assert (
+        "with `yolo`, train on `paste x native` (AP +0.120 [+0.100, +0.140], without a generative model); with `detr`, train on them"
+        in told
+    )
+
+
+def test_a_mix_with_more_real_images_is_no_advice_for_who_has_the_references_alone() -> None:
+    values = three(0.52, 0.28, 0.20) | {("all", "yolo"): [0.6]}
+    told = lead(thrice(values, {"name": "all", "kind": "mix", "parts": ["real", "gan x teacher"]}))
+    assert "nothing that is made from them is shown to be better" in told
+    assert re.search(r"\| `all` +\| yolo .*\| +better \|", told), "the table has it"
+
+
+def test_nothing_is_advised_from_one_replicate_or_without_references() -> None:
+    assert "What to do" not in lead(results(three(0.52, 0.28, 0.52)))
+    assert "against the 20 references" not in lead(results(three(0.52, 0.28, 0.52)))
+    assert "What to do" not in lead(thrice({("real", "yolo"): [0.52], ("gan x teacher", "yolo"): [0.3]}))
+
+
 def test_one_replicate_settles_nothing() -> None:
     told = lead(results(three(0.52, 0.28, 0.52)))
     assert "**Whether generated images replace the 160 real images is not settled: the experiment was done once.**" in told
