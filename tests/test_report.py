@@ -25,7 +25,7 @@ from synthbench.reporting.verdicts import in_real_images, worth_of
 from synthbench.results.ap_table import Scored, Table
 from synthbench.results.claims import Difference, Equivalent, Evidence, Figure, Level, Settling, Verdict, Word
 from synthbench.results.files import read_results, write_results
-from synthbench.results.model import Results
+from synthbench.results.model import Comparison, Correlation, Draw, Results, Similarity, SplitCheck
 from synthbench.results.prove import prove
 
 Values = dict[tuple[str, str], list[float | None]]
@@ -732,3 +732,34 @@ def test_whether_trainings_are_equal_and_long_enough_is_told() -> None:
     assert "yolo from 80 to 100." in render(trained(held, [100, 80, 100]), "toy.json")
     assert "still falling at the end of yolo (3 of 3)." in render(trained(held, [100] * 3, falling), "toy.json")
     assert "still falling" not in render(trained(held, [100] * 3, flat), "toy.json")
+
+
+def test_correlations_of_distances_with_ap_are_a_table() -> None:
+    compared = Comparison(
+        training_set="gan x teacher",
+        generator="gan",
+        annotator="teacher",
+        draw=Draw(),
+        references_key="",
+        images_key="",
+        nearest=[],
+        distances={"box_size": 0.5, "colours: frechet": 2.0},
+        images=96,
+        pairs=0,
+    )
+    found = [
+        Correlation(distance="box_size", detector="yolo", sets=6, value=-0.43),
+        Correlation(distance="colours: frechet", detector="yolo", sets=6, value=0.02),
+        Correlation(distance="box_size", detector="detr", sets=5, value=0.6),
+        Correlation(distance="colours: frechet", detector="detr", sets=5, value=None),
+    ]
+    similarity = Similarity(splits=SplitCheck(allowed=False, train_images=8, test_images=8), generated=[compared], correlations=found)
+    told = render(structs.replace(results(three(0.52, 0.28, 0.31)), similarity=similarity), "toy.json")
+    assert "rank correlations of distances with AP, over 6 sets and draws." in told
+    assert re.search(r"\| distance +\| +yolo \| +detr \|", told)
+    assert re.search(r"\| box_size +\| +\N{MINUS SIGN}0\.43 \| +\+0\.60 \|", told)
+    assert re.search(r"\| colours: frechet +\| +\+0\.02 \| +\N{EN DASH} \|", told)
+    few = structs.replace(similarity, correlations=[structs.replace(each, sets=2, value=None) for each in found])
+    told = render(structs.replace(results(three(0.52, 0.28, 0.31)), similarity=few), "toy.json")
+    assert "cannot be said: too few sets." in told
+    assert "rank correlations" not in told
