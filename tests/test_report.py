@@ -569,6 +569,36 @@ def test_fewer_generated_images_are_a_curve_and_no_candidates(tmp_path: Path) ->
     assert {"worth", "differences"} <= {*draw_pictures(held, tmp_path)}
 
 
+def test_charts_say_what_their_marks_mean_legibly_on_a_telephone_and_without_colours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+
+    def save(figure: Any, axes: Any, path: Path) -> str:
+        drawn[path.stem] = figure
+        return f"{path.parent.name}/{path.name}"
+
+    monkeypatch.setattr("synthbench.reporting.charts.save", save)
+    values = three(0.52, 0.28, 0.31) | {("few", "yolo"): [0.5], ("40 real", "yolo"): [0.4], ("both", "yolo"): [0.4]}
+    part = {"name": "few", "kind": "part", "generator": "gan", "annotator": "teacher", "images": 24, "whole": "gan x teacher"}
+    draw_pictures(thrice(values, part, {"name": "40 real", "kind": "subset", "images": 40}), tmp_path)
+    said = {
+        "worth": {"real images", "best generated set", "fewer of its images"},
+        "differences": {"generated images alone", "real images, or with them", "all real images", "margin of 0.05"},
+    }
+    for name, labels in said.items():
+        figure = drawn[name]
+        (legend,) = figure.legends
+        assert {text.get_text() for text in legend.get_texts()} == labels
+        pixels = [text.get_fontsize() / 72 * 360 / figure.get_figwidth() for text in legend.get_texts()]
+        assert min(pixels) > 8, "at 360 pixels"
+        looks = [(line.get_marker(), line.get_linestyle(), line.get_markerfacecolor() == "white") for line in legend.get_lines()]
+        assert len({*looks}) == len(labels), "told apart without colours"
+    marks = {line.get_marker() for line in drawn["differences"].axes[0].get_lines() if len(line.get_xdata()) == 1}
+    assert marks == {"o", "s"}, "those of the legend"
+    assert [tick.get_text() for tick in drawn["worth"].axes[0].get_xticklabels()] == ["20", "24", "40", "96", "160"]
+
+
 def test_the_best_generated_set_is_chosen_on_held_out_images() -> None:
     values = three(0.52, 0.28, 0.31) | {("gan x native", "yolo"): [0.30]}
     held = thrice(values, {"name": "gan x native", "kind": "generated", "generator": "gan", "annotator": "native", "images": 96})
