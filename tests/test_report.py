@@ -15,15 +15,18 @@ from PIL import Image
 from synthbench.contract.images import write_image
 from synthbench.contract.types import Boxes, Picture
 from synthbench.errors import SynthbenchError
+from synthbench.metrics import Matches, match
 from synthbench.reporting import render_file, write_report
 from synthbench.reporting.markdown import render
 from synthbench.reporting.pictures import MACHINE, TRUE, draw_pictures
 from synthbench.reporting.scores import Scores
 from synthbench.reporting.tiles import Gallery, TileRow
-from synthbench.reporting.verdicts import in_real_images
+from synthbench.reporting.verdicts import in_real_images, worth_of
+from synthbench.results.ap_table import Scored, Table
 from synthbench.results.claims import Difference, Equivalent, Evidence, Figure, Level, Settling, Verdict, Word
 from synthbench.results.files import read_results, write_results
-from synthbench.results.model import Results
+from synthbench.results.model import Comparison, Correlation, Draw, Results, Similarity, SplitCheck
+from synthbench.results.prove import prove
 
 Values = dict[tuple[str, str], list[float | None]]
 
@@ -224,7 +227,40 @@ def test_what_an_image_is_worth_is_not_told_where_the_curve_is_flat() -> None:
 
     assert shown(0.28, 51.0) == "34 [22, 51]"
     assert shown(0.51, 51.0) == "not told"
-    assert shown(0.51, 20.0) != "not told", "it is below the references all the same"
+    assert shown(0.51, 20.0) == "fewer than 20", "it is below the references all the same"
+
+
+@pytest.mark.parametrize(
+    ("position", "images", "low", "high", "said"),
+    [
+        ("fewer", None, None, 20.0, "fewer than 20"),
+        ("fewer", None, None, 20.4, "at most 20"),
+        ("within", 20.2, None, 20.4, "at most 20"),
+        ("fewer", None, None, 23.2, "fewer than 20 [under 20, 23]"),
+        ("fewer", None, None, None, "fewer than 20 [under 20, over 160]"),
+        ("within", 34.0, 22.0, 51.0, "34 [22, 51]"),
+        ("more", None, 150.0, None, "more than all 160 [150, over 160]"),
+        ("more", None, 159.7, None, "at least 160"),
+        ("more", None, 160.0, None, "more than all 160"),
+    ],
+)
+def test_an_interval_at_one_end_of_the_curve_is_told_as_that_side_alone(
+    position: Any, images: float | None, low: float | None, high: float | None, said: str
+) -> None:
+    worth = Equivalent(
+        training_set="gan x teacher",
+        detector="yolo",
+        position=position,
+        images=images,
+        low=low,
+        high=high,
+        bounded=True,
+        smallest=20,
+        largest=160,
+    )
+    assert worth_of(worth) == said
+    alone = structs.replace(worth, low=None, high=None, bounded=False)
+    assert worth_of(alone).endswith(", interval unknown"), "told apart from what all of an interval says"
 
 
 def test_detectors_that_disagree_are_all_named() -> None:
@@ -249,6 +285,59 @@ def test_what_generated_images_add_to_the_references_is_said() -> None:
         r"Added to the references, `gan x teacher` changes their AP by \+0\.050 \[\+0\.0\d\d, \+0\.0\d\d\] with `yolo`\.", told
     )
     assert "Added to" not in lead(results(three(0.52, 0.28, 0.31) | {("both", "yolo"): [0.33]})), "one replicate settles nothing"
+
+
+@pytest.mark.parametrize(
+    ("generated", "both", "said"),
+    [
+        (
+            0.20,
+            0.29,
+            "train on them as they are, since nothing that is made from them is shown to be better. `both` cannot be told from them.",
+        ),
+        (0.20, 0.31, "with `yolo`, train on `both` (AP +0.030 [+0.010, +0.050])."),
+        (0.32, 0.31, "train on `gan x teacher` (AP +0.040 [+0.020, +0.060]) or `both` (AP +0.030 [+0.010, +0.050])."),
+        (0.20, 0.20, "is shown to be better. More"),
+    ],
+)
+def test_who_has_the_references_alone_is_told_what_the_intervals_settle(generated: float, both: float, said: str) -> None:
+    values = three(0.52, 0.28, generated) | {("both", "yolo"): [both]}
+    told = lead(thrice(values))
+    advice = told.split("**What to do with the 20 references and nothing else**: ")[1].split("\n")[0]
+    assert said in advice
+    assert advice.endswith("More real images are better with `yolo`.")
+    table = told.split("Every training set against the 20 references alone")[1].split("</details>")[0]
+    words = {
+        generated: "worse" if generated < 0.28 else "better",
+        both: "worse" if both < 0.26 else "better" if both > 0.3 else "cannot be told",
+    }
+    for row, ap in (("gan x teacher", generated), ("both", both)):
+        assert re.search(rf"\| `{row}` +\| yolo +\| +20 \| +\S+ \[\S+, \S+\] \| +{words[ap]} \|", table)
+    assert "`references` " not in table, "they are the base"
+    assert "of these 3\ncomparisons" in table, "that some are settled by luck alone is said"
+
+
+def test_what_needs_no_generative_model_is_marked_in_the_advice_and_other_detectors_are_told_apart() -> None:
+    values = three(0.52, 0.28, 0.20) | {("paste x native", "yolo"): [0.4], ("real", "detr"): [0.6], ("references", "detr"): [0.59]}
+    values |= {("gan x teacher", "detr"): [0.5], ("paste x native", "detr"): [0.59]}
+    told = lead(thrice(values, {"name": "paste x native", "kind": "generated", "generator": "paste", "annotator": "native", "images": 96}))
+    assert (
+        "with `yolo`, train on `paste x native` (AP +0.120 [+0.100, +0.140], without a generative model); with `detr`, train on them"
+        in told
+    )
+
+
+def test_a_mix_with_more_real_images_is_no_advice_for_who_has_the_references_alone() -> None:
+    values = three(0.52, 0.28, 0.20) | {("all", "yolo"): [0.6]}
+    told = lead(thrice(values, {"name": "all", "kind": "mix", "parts": ["real", "gan x teacher"]}))
+    assert "nothing that is made from them is shown to be better" in told
+    assert re.search(r"\| `all` +\| yolo .*\| +better \|", told), "the table has it"
+
+
+def test_nothing_is_advised_from_one_replicate_or_without_references() -> None:
+    assert "What to do" not in lead(results(three(0.52, 0.28, 0.52)))
+    assert "against the 20 references" not in lead(results(three(0.52, 0.28, 0.52)))
+    assert "What to do" not in lead(thrice({("real", "yolo"): [0.52], ("gan x teacher", "yolo"): [0.3]}))
 
 
 def test_one_replicate_settles_nothing() -> None:
@@ -480,6 +569,36 @@ def test_fewer_generated_images_are_a_curve_and_no_candidates(tmp_path: Path) ->
     assert {"worth", "differences"} <= {*draw_pictures(held, tmp_path)}
 
 
+def test_charts_say_what_their_marks_mean_legibly_on_a_telephone_and_without_colours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+
+    def save(figure: Any, axes: Any, path: Path) -> str:
+        drawn[path.stem] = figure
+        return f"{path.parent.name}/{path.name}"
+
+    monkeypatch.setattr("synthbench.reporting.charts.save", save)
+    values = three(0.52, 0.28, 0.31) | {("few", "yolo"): [0.5], ("40 real", "yolo"): [0.4], ("both", "yolo"): [0.4]}
+    part = {"name": "few", "kind": "part", "generator": "gan", "annotator": "teacher", "images": 24, "whole": "gan x teacher"}
+    draw_pictures(thrice(values, part, {"name": "40 real", "kind": "subset", "images": 40}), tmp_path)
+    said = {
+        "worth": {"real images", "best generated set", "fewer of its images"},
+        "differences": {"generated images alone", "real images, or with them", "all real images", "margin of 0.05"},
+    }
+    for name, labels in said.items():
+        figure = drawn[name]
+        (legend,) = figure.legends
+        assert {text.get_text() for text in legend.get_texts()} == labels
+        pixels = [text.get_fontsize() / 72 * 360 / figure.get_figwidth() for text in legend.get_texts()]
+        assert min(pixels) > 8, "at 360 pixels"
+        looks = [(line.get_marker(), line.get_linestyle(), line.get_markerfacecolor() == "white") for line in legend.get_lines()]
+        assert len({*looks}) == len(labels), "told apart without colours"
+    marks = {line.get_marker() for line in drawn["differences"].axes[0].get_lines() if len(line.get_xdata()) == 1}
+    assert marks == {"o", "s"}, "those of the legend"
+    assert [tick.get_text() for tick in drawn["worth"].axes[0].get_xticklabels()] == ["20", "24", "40", "96", "160"]
+
+
 def test_the_best_generated_set_is_chosen_on_held_out_images() -> None:
     values = three(0.52, 0.28, 0.31) | {("gan x native", "yolo"): [0.30]}
     held = thrice(values, {"name": "gan x native", "kind": "generated", "generator": "gan", "annotator": "native", "images": 96})
@@ -522,19 +641,105 @@ def test_a_detector_without_held_out_scores_is_told() -> None:
     assert "For detr a score on them is missing, so it was chosen on the test images." in lead(held)
 
 
+def cost_of(labelled: float, generated: float, *more: dict[str, Any], reach: float = 0.02, **extra: float) -> str:
+    """The section of a report with AP 0.52 on real images; `extra`: the AP of training sets in `more`."""
+    values: Values = three(0.52, 0.28, generated) | {("real x teacher", "yolo"): [labelled]}
+    values |= {(name, "yolo"): [ap] for name, ap in extra.items()}
+    repeated: Values = {pair: found * 3 for pair, found in values.items()}
+    sets = [{"name": "real x teacher", "kind": "labelled", "annotator": "teacher"}, *more]
+    held = results(repeated, sets, evidence=msgspec.to_builtins(claimed(repeated, reach)))
+    return render(counted(held, {"real": 160, "real x teacher": 160, "gan x teacher": 96, "96 real": 96}), "toy.json")
+
+
+def counted(held: Results, images: dict[str, int]) -> Results:
+    """The same results with these numbers of images that detectors were trained on."""
+    cells = [
+        structs.replace(cell, training=structs.replace(cell.training, images=images.get(cell.training_set, 20))) if cell.training else cell
+        for cell in held.cells
+    ]
+    return structs.replace(held, cells=cells)
+
+
 def test_what_cost_the_ap_is_split_into_boxes_and_images() -> None:
-    values = three(0.52, 0.28, 0.31) | {("real x teacher", "yolo"): [0.45]}
-    held = thrice(values, {"name": "real x teacher", "kind": "labelled", "annotator": "teacher"})
-    section = render(held, "toy.json").split("## What cost the AP?")[1].split("\n## ")[0]
-    assert re.search(r"\| yolo +\| `gan x teacher` \| +.0\.070 \[.*\| +.0\.140 \[.*\| +.0\.210 \[", section)
+    section = cost_of(0.45, 0.31).split("## What cost the AP?")[1].split("\n## ")[0]
+    assert re.search(r"\| yolo +\| `gan x teacher` \(96 images\) \| +.0\.070 \[.*\| +.0\.140 \[.*\| +.0\.210 \[", section)
     assert "TIDE" not in section, "no errors are known"
+
+
+@pytest.mark.parametrize(
+    ("labelled", "generated", "said"),
+    [
+        (0.45, 0.31, "With `yolo` and `gan x teacher` **the images cost most** (\N{MINUS SIGN}0.140 ["),
+        (0.35, 0.31, "With `yolo` and `gan x teacher` **the boxes cost most** (\N{MINUS SIGN}0.170 ["),
+        (0.45, 0.37, "\N{MINUS SIGN}0.050]) cost AP, but which cost more is not settled."),
+        (0.51, 0.48, "With `yolo` and `gan x teacher` the images cost AP (\N{MINUS SIGN}0.030 ["),
+        (0.48, 0.47, "\N{MINUS SIGN}0.020]), but whether more than the images is not settled."),
+        (0.51, 0.50, "With `yolo` and `gan x teacher` it is not settled that either cost any."),
+    ],
+)
+def test_what_cost_most_is_said_as_far_as_the_intervals_settle_it(labelled: float, generated: float, said: str) -> None:
+    assert said in cost_of(labelled, generated)
+
+
+def test_training_sets_of_other_numbers_of_images_are_told_beside_what_the_number_alone_changes() -> None:
+    said = "Generated sets of 96 images are compared with `real x teacher` (160 images)"
+    told = cost_of(0.45, 0.31)
+    assert said in told
+    assert "how much is not known" in told
+    like = {"name": "96 real", "kind": "subset", "images": 96}
+    told = cost_of(0.45, 0.31, like, **{"96 real": 0.49})
+    assert said in told
+    assert re.search(r"\| +both \| +AP change by the number alone \|", told)
+    assert re.search(r"\| `gan x teacher` \(96 images\) \|.*\| +.0\.030 \[.0\.050, .0\.010\] \|", told)
+
+
+def test_one_replicate_does_not_settle_what_cost_most() -> None:
+    values = three(0.52, 0.28, 0.31) | {("real x teacher", "yolo"): [0.45]}
+    told = render(results(values, [{"name": "real x teacher", "kind": "labelled", "annotator": "teacher"}]), "toy.json")
+    assert "Without intervals it is not settled what cost most." in told
+    assert "cost most**" not in told
+
+
+def test_two_training_sets_have_one_interval_whichever_of_them_is_the_base() -> None:
+    rng = np.random.default_rng(0)
+    aps = {"real": 0.5, "references": 0.4, "real x teacher": 0.45, "gan x teacher": 0.35, "paste x native": 0.42}
+    values: Values = {(row, "yolo"): [ap + float(rng.normal(0, 0.02)) for _ in range(3)] for row, ap in aps.items()}
+    labelled = {"name": "real x teacher", "kind": "labelled", "annotator": "teacher"}
+    rival = {"name": "paste x native", "kind": "generated", "generator": "paste", "annotator": "native", "images": 96}
+    held = results(values, [labelled, rival])
+    cells = [structs.replace(cell, keys=structs.replace(cell.keys, score=str(number))) for number, cell in enumerate(held.cells)]
+    matches = {cell.keys.score: one_match(rng) for cell in cells}
+    found = prove(cells, held.training_sets, held.suite, held.data, Scored(matches, 1))
+    bases = {each.base for each in found.differences}
+    assert bases == {"real", "references", "real x teacher", "paste x native"}
+    pairs = [(row, base) for row in bases for base in bases if row != base]
+    for row, base in pairs:
+        one, other = found.difference(row, "yolo", base), found.difference(base, "yolo", row)
+        assert one is not None
+        assert other is not None
+        assert None not in (one.low, one.high, one.lower, other.low, other.high, other.upper)
+        assert (one.mean, one.low, one.high, one.lower) == tuple(-each for each in (other.mean, other.high, other.low, other.upper))  # type: ignore[operator]
+        assert one.error == other.error
+    table = Table(cells, [each.name for each in held.training_sets], Scored(matches, 1), Scored(matches, 1).weights())
+    for row, estimate in zip(table.rows, table.differences("real"), strict=True):
+        figure = found.difference(row, "yolo", "real")
+        assert row == "real" or (figure is not None and (figure.low, figure.high) == estimate.interval), (
+            "pooled over the differences to real"
+        )
+
+
+def one_match(rng: np.random.Generator) -> Matches:
+    """The matches of a detector that finds each of 30 objects, one an image, more or less well."""
+    boxes = [Boxes.of([[10, 10, 40, 40]]) for _ in range(30)]
+    found = [Boxes.of([[10, 10, 40 - float(rng.uniform(0, 14)), 40]], scores=[float(rng.random())]) for _ in range(30)]
+    return match(boxes, found)
 
 
 def test_errors_are_shown_by_their_kinds() -> None:
     held = results(three(0.52, 0.28, 0.31))
     cells = [msgspec.structs.replace(cell, metrics=cell.metrics | {"error_place": 0.125, "error_missed": 0.25}) for cell in held.cells]
     section = render(msgspec.structs.replace(held, cells=cells), "toy.json").split("## What cost the AP?")[1].split("\n## ")[0]
-    assert re.search(r"\| yolo +\| `gan x teacher` +\|.*\| +0\.125 \|.*\| +0\.250 \|", section)
+    assert re.search(r"\| yolo +\| `gan x teacher` \(20 images\) +\|.*\| +0\.125 \|.*\| +0\.250 \|", section)
 
 
 def trained(held: Results, steps: Sequence[int], loss: Sequence[tuple[int, float]] = ()) -> Results:
@@ -557,3 +762,34 @@ def test_whether_trainings_are_equal_and_long_enough_is_told() -> None:
     assert "yolo from 80 to 100." in render(trained(held, [100, 80, 100]), "toy.json")
     assert "still falling at the end of yolo (3 of 3)." in render(trained(held, [100] * 3, falling), "toy.json")
     assert "still falling" not in render(trained(held, [100] * 3, flat), "toy.json")
+
+
+def test_correlations_of_distances_with_ap_are_a_table() -> None:
+    compared = Comparison(
+        training_set="gan x teacher",
+        generator="gan",
+        annotator="teacher",
+        draw=Draw(),
+        references_key="",
+        images_key="",
+        nearest=[],
+        distances={"box_size": 0.5, "colours: frechet": 2.0},
+        images=96,
+        pairs=0,
+    )
+    found = [
+        Correlation(distance="box_size", detector="yolo", sets=6, value=-0.43),
+        Correlation(distance="colours: frechet", detector="yolo", sets=6, value=0.02),
+        Correlation(distance="box_size", detector="detr", sets=5, value=0.6),
+        Correlation(distance="colours: frechet", detector="detr", sets=5, value=None),
+    ]
+    similarity = Similarity(splits=SplitCheck(allowed=False, train_images=8, test_images=8), generated=[compared], correlations=found)
+    told = render(structs.replace(results(three(0.52, 0.28, 0.31)), similarity=similarity), "toy.json")
+    assert "rank correlations of distances with AP, over 6 sets and draws." in told
+    assert re.search(r"\| distance +\| +yolo \| +detr \|", told)
+    assert re.search(r"\| box_size +\| +\N{MINUS SIGN}0\.43 \| +\+0\.60 \|", told)
+    assert re.search(r"\| colours: frechet +\| +\+0\.02 \| +\N{EN DASH} \|", told)
+    few = structs.replace(similarity, correlations=[structs.replace(each, sets=2, value=None) for each in found])
+    told = render(structs.replace(results(three(0.52, 0.28, 0.31)), similarity=few), "toy.json")
+    assert "cannot be said: too few sets." in told
+    assert "rank correlations" not in told

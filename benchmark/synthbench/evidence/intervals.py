@@ -108,6 +108,11 @@ class Estimate:
         reach = self.spread.reach(LEVEL / 2)
         return self.mean - reach, self.mean + reach
 
+    @property
+    def mirrored(self) -> Estimate:
+        """The same difference the other way round: the base minus the row."""
+        return Estimate(0.0 - self.mean, self.replicates, self.spread)  # not -0.0
+
     def lower(self, level: float = LEVEL) -> float | None:
         """One-sided lower bound: the truth is below it at most at the rate `level`."""
         return None if self.spread is None else self.mean - self.spread.reach(level)

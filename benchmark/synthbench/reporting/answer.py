@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from synthbench.reporting.alone import advice
 from synthbench.reporting.scores import Scores, listed, spanned
 from synthbench.reporting.words import more
 from synthbench.results.claims import Figure
@@ -29,7 +30,8 @@ def notice(results: Results) -> str:
 
 def answer(results: Results, scores: Scores) -> list[str]:
     """The paragraphs of the answer before its table."""
-    parts = (" ".join(_sentences(results, scores)), results.suite.caveat.strip(), _unfinished(results), _losses(results), _waiting(results))
+    sentences = " ".join(_sentences(results, scores))
+    parts = (sentences, advice(results, scores), results.suite.caveat.strip(), _unfinished(results), _losses(results), _waiting(results))
     return [part for part in parts if part]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from synthbench.files import replacing
 from synthbench.reporting.scores import Scores
 from synthbench.results.claims import Figure as Estimate
+from synthbench.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,11 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#6
 CURVES = "s^vDP*"
 MARKERS = "osD^vP*X<>ph"
 WIDTH = 8.5  # inches
+LETTERS = 15  # points: nearly 9 pixels where a telephone shows a chart 360 pixels wide
+LINE = 0.35  # inches that a line of such letters takes
+MARK, REAL_MARK = "o", "s"  # of generated images alone, and of real images or a mix with them
+GREY = "#444444"
+LONGEST = 36  # letters of a training set's name beside a chart
 LIGHT = 0.55  # of the highest AP: from here on the colours are light
 LOG_FROM = 20  # how many times the least seconds the most must be, so that they are spread over a logarithmic axis
 
@@ -51,23 +57,52 @@ def draw_differences(scores: Scores, path: Path) -> str:
     assert real is not None, "drawn where there are differences"
     rows = [row for row in scores.rows() if row != real and scores.kinds[row] != "part"]
     detectors = [each for each in scores.detectors if any(scores.difference(row, each, real) for row in rows)]
-    figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * len(rows) * len(detectors)), layout="constrained")
+    marks = [
+        mark(GREY, real=False, label="generated images alone"),
+        mark(GREY, real=True, label="real images, or with them"),
+        Line2D([], [], color=GREY, linewidth=1, label="all real images"),
+        Line2D([], [], color=GREY, linewidth=1, linestyle="--", label=f"margin of {scores.evidence.margin:g}"),
+    ]
+    height = 1.3 + LINE * (len(rows) + 1) * len(detectors) + LINE * lines_of(marks)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     panels = figure.subplots(len(detectors), 1, sharex=True, squeeze=False)[:, 0]
     for number, (axes, detector) in enumerate(zip(panels, detectors, strict=True)):
         colour = COLOURS[number % len(COLOURS)]
+        axes.axvline(0, color=GREY, linewidth=1)
+        axes.axvline(-scores.evidence.margin, color=GREY, linewidth=1, linestyle="--")
         for position, row in enumerate(rows):
             if found := scores.difference(row, detector, real):
                 if found.low is not None and found.high is not None:
                     axes.plot([found.low, found.high], [position, position], color=colour, linewidth=2)
-                axes.plot(found.mean, position, "o" if scores.kinds[row] == "generated" else "s", color=colour, markersize=6)
-        axes.axvline(0, color="#444444", linewidth=1)
-        axes.axvline(-scores.evidence.margin, color="#444444", linewidth=1, linestyle="--")
-        axes.set_yticks(range(len(rows)), rows)
+                axes.add_line(mark(colour, real=scores.kinds[row] != "generated", at=(found.mean, position)))
+        axes.set_yticks(range(len(rows)), [shortened(row, LONGEST) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_title(detector, loc="left", fontsize=10)
+        axes.set_title(detector, loc="left", fontsize=LETTERS)
+        axes.tick_params(labelsize=LETTERS)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[-1].set_xlabel("AP more (right) or less (left) than with all real images")
+    panels[-1].set_xlabel("AP minus that of all real images", fontsize=LETTERS)
+    add_legend(figure, marks)
     return save(figure, panels[-1], path)
+
+
+def mark(colour: str, *, real: bool, label: str = "", at: tuple[float, float] | None = None) -> Line2D:
+    """A mark that tells generated images (a full circle) from real ones (an empty square) without its colour; for a legend without `at`."""
+    across, down = ([at[0]], [at[1]]) if at else ([], [])
+    shape, face = (REAL_MARK, "white") if real else (MARK, colour)
+    return Line2D(
+        across, down, linestyle="", marker=shape, color=colour, markerfacecolor=face, markeredgewidth=2, markersize=9, label=label, zorder=3
+    )
+
+
+def add_legend(figure: Figure, marks: Sequence[Line2D]) -> None:
+    """What the marks of all panels mean, above them and not over the figures."""
+    columns = -(-len(marks) // lines_of(marks))
+    figure.legend(handles=marks, loc="outside upper left", ncols=columns, frameon=False, fontsize=LETTERS)
+
+
+def lines_of(marks: Sequence[Line2D]) -> int:
+    """The lines of a legend: two marks fit into one if all are short."""
+    return -(-len(marks) // 2) if all(len(str(each.get_label())) <= LONGEST - 10 for each in marks) else len(marks)
 
 
 def draw_worth(scores: Scores, counts: Mapping[str, int], path: Path) -> str:
@@ -75,40 +110,43 @@ def draw_worth(scores: Scores, counts: Mapping[str, int], path: Path) -> str:
 
     A line across is the level of all images of that set: it meets the curve at the number of real images that they are worth.
     """
-    figure = Figure(figsize=(WIDTH, 0.8 + 2.2 * len(scores.detectors)), layout="constrained")
+    marks = {"real images": Line2D([], [], color=GREY, marker="o", markersize=9, label="real images")}
+    ticks = set(counts.values())
+    figure = Figure(figsize=(WIDTH, 1.6 + 2.6 * len(scores.detectors)), layout="constrained")
     panels = figure.subplots(len(scores.detectors), 1, sharex=True, squeeze=False)[:, 0]
     for number, (axes, detector) in enumerate(zip(panels, scores.detectors, strict=True)):
         colour = COLOURS[number % len(COLOURS)]
         points = [(count, level) for row, count in counts.items() if (level := scores.level(row, detector))]
-        ticks = set(counts.values())
-        axes.plot([count for count, _ in points], [level.mean for _, level in points], "o-", color=colour, label="real images")
+        axes.plot([count for count, _ in points], [level.mean for _, level in points], "o-", color=colour, markersize=9)
         draw_band(axes, points, colour)
+        title = detector
         if pick := scores.closest(detector):
             level = scores.level(pick.row, detector)
             assert level is not None, "what has a score has a level"
-            axes.axhline(level.mean, color="#444444", linewidth=1.5, linestyle="--", label=pick.row)
+            title = f"{detector}, dashed: {shortened(pick.row, LONGEST)}"
+            axes.axhline(level.mean, color=GREY, linewidth=1.5, linestyle="--")
+            best = "best generated set"
+            marks[best] = Line2D([], [], color=GREY, linewidth=1.5, linestyle="--", label=best)
             if level.low is not None and level.high is not None:
-                axes.axhspan(level.low, level.high, color="#444444", alpha=0.12, linewidth=0)
+                axes.axhspan(level.low, level.high, color=GREY, alpha=0.12, linewidth=0)
             for place, row in enumerate([pick.row, *scores.rows("mix")]):
                 grown = [(count, level) for count, part in scores.by_images(row).items() if (level := scores.level(part, detector))]
-                label = row if grown and row != pick.row else None
-                axes.plot(
-                    [each for each, _ in grown],
-                    [level.mean for _, level in grown],
-                    f"{CURVES[place % len(CURVES)]}:",
-                    color="#444444",
-                    label=label,
-                )
-                ticks |= {each for each, _ in grown}
-        axes.set_xscale("log")
-        axes.set_xticks(sorted(ticks), [str(each) for each in sorted(ticks)])
-        axes.minorticks_off()
-        axes.set_ylabel("AP")
-        axes.set_title(detector, loc="left", fontsize=10)
+                if grown:
+                    name = "fewer of its images" if row == pick.row else shortened(row, LONGEST)
+                    style: dict[str, Any] = {"color": GREY, "linestyle": ":", "marker": CURVES[place % len(CURVES)], "markersize": 9}
+                    axes.plot([each for each, _ in grown], [level.mean for _, level in grown], **style)
+                    marks[name] = Line2D([], [], label=name, **style)
+                    ticks |= {each for each, _ in grown}
+        axes.set_ylabel("AP", fontsize=LETTERS)
+        axes.tick_params(labelsize=LETTERS)
+        axes.set_title(title, loc="left", fontsize=LETTERS)
         axes.set_ylim(max(0.0, axes.get_ylim()[0]), min(1.0, axes.get_ylim()[1]))  # AP ends there, an interval may not
-        axes.legend(frameon=False, fontsize=8, loc="best")
         axes.spines[["top", "right"]].set_visible(False)
-    panels[-1].set_xlabel("images that the detector is trained on")
+    panels[-1].set_xscale("log")  # of all panels, which share it
+    panels[-1].set_xticks(sorted(ticks), [str(each) for each in sorted(ticks)])
+    panels[-1].minorticks_off()
+    panels[-1].set_xlabel("images that the detector is trained on", fontsize=LETTERS)
+    add_legend(figure, list(marks.values()))
     return save(figure, panels[-1], path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from synthbench.reporting import rivals, verdicts
+from synthbench.reporting.alone import against_references
 from synthbench.reporting.marks import fold, picture
 from synthbench.reporting.scores import Scores, listed
 from synthbench.reporting.words import CHOSEN, DECIDED, FLATTERED, NO_INTERVALS
@@ -13,7 +14,7 @@ def decision(results: Results, scores: Scores) -> list[str]:
     """The verdicts as tables and as pictures; nothing where nothing is generated."""
     if not scores.picks("generated", "mix"):
         return []
-    several, grown = scores.has_intervals, verdicts.by_images(scores)
+    several, grown, alone = scores.has_intervals, verdicts.by_images(scores), against_references(scores)
     best = "dashed: the best generated set"
     closest = (pick.row for pick in scores.each_closest(scores.detectors))
     if any(scores.by_images(row) for row in (*closest, *scores.rows("mix"))):
@@ -29,6 +30,7 @@ def decision(results: Results, scores: Scores) -> list[str]:
         picture(results, "worth", f"AP against the number of images, by detector ({band})."),
         picture(results, "differences", f"How far each training set is from the real images, in AP, by detector ({line})."),
         *([fold("The verdict on every generated training set", verdicts.of_every_set(scores))] if several else []),
+        *([fold(f"Every training set against the {results.suite.references} references alone", alone)] if alone else []),
         *([fold("AP by the number of generated images, and how many real images are worth as much", grown)] if grown else []),
     ]
 

@@ -78,16 +78,29 @@ def copies(similarity: Similarity) -> list[str]:
         values = [[each.distances[name] for each in found if name in each.distances] for name in names]
         shown = (f"{fmean(each):.3g}" if each else UNKNOWN for each in values)
         rows.append([f"`{row}`", f"{pairs} of {sum(each.images or 0 for each in found)}", *shown])
-    correlated = [each for each in similarity.correlations if each.value is not None]
     text = (
         "Generated images that copy a reference, and distances of the generated sets to the real training images (means over replicates; "
-        "smaller is nearer, but density and coverage are larger for nearer sets). A short distance need not mean a high AP"
+        "smaller is nearer, but density and coverage are larger for nearer sets)."
     )
-    known = [f"{each.distance} with {each.detector} {signed(each.value, 2)}" for each in correlated if each.value is not None]
-    text += (
-        f": rank correlations over {max(each.sets for each in correlated)} sets: {listed(known)}." if known else "; too few sets to say."
+    return [text, table(["training set", "copies of references", *names], rows), *correlated(similarity)]
+
+
+def correlated(similarity: Similarity) -> list[str]:
+    """How each distance goes with each detector's AP, or that there are too few sets to say."""
+    known = {(each.distance, each.detector): each for each in similarity.correlations if each.value is not None}
+    if not known:
+        return ["Whether nearer sets have a higher AP cannot be said: too few sets."]
+    detectors = list(dict.fromkeys(detector for _, detector in known))
+    rows = []
+    for distance in dict.fromkeys(distance for distance, _ in known):
+        found = (known.get((distance, detector)) for detector in detectors)
+        rows.append([distance, *(signed(each.value, 2) if each and each.value is not None else UNKNOWN for each in found)])
+    sets = max(each.sets for each in known.values())
+    text = (
+        f"A short distance need not mean a high AP: rank correlations of distances with AP, over {sets} sets and draws. Below 0 nearer "
+        "sets have a higher AP; for density and coverage above 0."
     )
-    return [text, table(["training set", "copies of references", *names], rows)]
+    return [text, table(["distance", *detectors], rows)]
 
 
 def starting_weights(results: Results) -> list[str]:

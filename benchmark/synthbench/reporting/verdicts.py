@@ -59,17 +59,21 @@ def in_real_images(scores: Scores, row: str, detector: str) -> str:
 
 
 def worth_of(worth: Equivalent | None) -> str:
-    """`34 [22, 51]`: how many real images give the same AP; a dash where that is unknown."""
+    """`34 [22, 51]`: how many real images give the same AP; a dash where that is unknown.
+
+    Where the interval, in whole images, contains nothing of the curve but one of its ends, only the side is told: `fewer than 20`.
+    """
     if worth is None:
         return UNKNOWN
-    ends = ""
-    if worth.bounded:
-        low = f"under {worth.smallest}" if worth.low is None else f"{worth.low:.0f}"
-        high = f"over {worth.largest}" if worth.high is None else f"{worth.high:.0f}"
-        ends = f" [{low}, {high}]"
-    if worth.position == "within":
-        return f"{worth.images:.0f}{ends}"
-    return (f"more than all {worth.largest}" if worth.position == "more" else f"fewer than {worth.smallest}") + ends
+    low = f"under {worth.smallest}" if worth.low is None else f"{worth.low:.0f}"
+    high = f"over {worth.largest}" if worth.high is None else f"{worth.high:.0f}"
+    below, above = f"fewer than {worth.smallest}", f"more than all {worth.largest}"
+    if worth.bounded and worth.high is not None and high == f"{worth.smallest}":
+        return below if worth.high <= worth.smallest else f"at most {worth.smallest}"
+    if worth.bounded and worth.low is not None and low == f"{worth.largest}":
+        return above if worth.low >= worth.largest else f"at least {worth.largest}"
+    number = f"{worth.images:.0f}" if worth.position == "within" else above if worth.position == "more" else below
+    return f"{number} [{low}, {high}]" if worth.bounded else f"{number}, interval unknown"
 
 
 def of_every_set(scores: Scores) -> str:

@@ -22,6 +22,9 @@ GLOSSARY = """\
 - **Generator**: a model, usually a diffusion model, that is fitted on the references and then samples new images.
 - **Annotator**: what draws the boxes on generated images. A `teacher` is a detector that was trained on the references;
   `human` are people.
+- **Worth real images**: how many real images give the same detector the same AP, with a 95 % interval. *Fewer than* a number, without
+  an interval: all of it is below the smallest number of real images that a detector was trained on; *more than all*: above the largest.
+  *Not told*: more real images bring no more AP, as far as can be told.
 - **failed**: a stage broke, so there is no figure; the others went on. **waiting**: people have yet to label images. A dash
   (\u2013): there is nothing to measure.
 """

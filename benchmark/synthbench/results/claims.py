@@ -26,6 +26,11 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lower: float | None = None
     upper: float | None = None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """`low` and `high`; None if there is no interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
 
 class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The AP of a training set and a detector."""

@@ -33,8 +33,12 @@ def prove(
         for row, found in zip(table.rows, table.levels(), strict=True):
             if found.replicates:
                 levels.append(claims.Level(training_set=row, detector=detector, figure=figure_of(found)))
+        compared: dict[tuple[str, str], evidence.Estimate] = {}
         for base in bases(sets, suite):
-            for row, found in zip(table.rows, table.differences(base), strict=True):
+            for row, estimate in zip(table.rows, table.differences(base), strict=True):
+                # Pooled over the rows of another base, the reverse would have another interval, so each pair is estimated once.
+                found = compared[base, row].mirrored if (base, row) in compared else estimate
+                compared[row, base] = found
                 if found.replicates and row != base:
                     differences.append(claims.Difference(training_set=row, detector=detector, base=base, figure=figure_of(found)))
                     about = next(each for each in sets if each.name == row)
@@ -56,7 +60,10 @@ def prove(
 
 
 def bases(sets: Sequence[TrainingSetInfo], suite: SuiteInfo) -> list[str]:
-    """What all training sets are compared with: real images, also with automatic boxes, and what does without a generative model."""
+    """What all training sets are compared with: real images, also with automatic boxes, and what does without a generative model.
+
+    Two of them are compared with the first as the base: `real` before all others.
+    """
     rivals = rival_sets(sets, suite)
     return [
         each.name for each in sets if each.kind in ("real", "references", "labelled") or (each.kind == "generated" and each.name in rivals)
