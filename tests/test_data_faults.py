@@ -16,7 +16,7 @@ from photo_folders import BOX, LINE, SIZE, coco, photo, pixels, seed_of, turned_
 from PIL import Image
 from synthbench.cli import main
 from synthbench.curation.importing import Choices, Outcome, check_folder, import_folder
-from synthbench.curation.sheet import draw_sheet
+from synthbench.curation.sheet import draw_sheet, legend_of
 from synthbench.data.coco import CocoFolder
 from synthbench.data.formats.dataset import Dataset
 from synthbench.data.formats.faults import KINDS, Faults, Unclear
@@ -778,3 +778,24 @@ def test_classes_that_only_fill_a_gap_of_numbers_are_no_fault(tmp_path: Path) ->
 def test_a_folder_that_was_imported_has_nothing_odd_from_the_import(tmp_path: Path) -> None:
     imported(yolo(tmp_path / "photos", dict.fromkeys("abcdef", LINE)))
     assert read(tmp_path / "imported")[1].found == []
+
+
+# What people's folders had that was taken in silence, or told in words that help nobody
+
+
+def test_a_legend_of_many_classes_takes_several_lines_and_cuts_none(tmp_path: Path) -> None:
+    names = tuple(f"a sort of apple that is called {number}" for number in range(9))
+    dataset, _ = read(yolo(tmp_path / "photos", {"a": LINE}), names=names)
+    entries, lines = legend_of(names, 256)
+    assert lines == 9
+    assert all(entry.words == name for entry, name in zip(entries, names, strict=True))
+    draw_sheet(dataset, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (256, 9 * 18 + 8 + 240 + 18 + 8)
+        lit = np.asarray(sheet.convert("RGB"))[: 9 * 18].max(2) > 150
+    assert lit.reshape(9, 18, 256).any((1, 2)).all()
+    assert not lit[:, -8:].any()
+    assert len(legend_of(names, 1496)[0]) == 9
+    assert legend_of(("apple", "pear"), 256)[1] == 1
+    wide = legend_of(("\u82f9" * 40,), 256)[0][0]
+    assert wide.font.getlength(wide.words) <= 240
