@@ -783,6 +783,15 @@ def test_a_folder_that_was_imported_has_nothing_odd_from_the_import(tmp_path: Pa
 # What people's folders had that was taken in silence, or told in words that help nobody
 
 
+def test_the_table_of_faults_fits_on_a_terminal_of_80_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = two(tmp_path / "photos", LINE + "3 0.5 0.5 0.2 0.2")
+    photo(root / "images" / f"{'long' * 30}.jpg", 7)
+    assert main(["data", "check", str(root), "--out", str(tmp_path / "out")]) == 0
+    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert len(table) > 10
+    assert max(map(len, table)) <= 80
+
+
 def test_a_legend_of_many_classes_takes_several_lines_and_cuts_none(tmp_path: Path) -> None:
     names = tuple(f"a sort of apple that is called {number}" for number in range(9))
     dataset, _ = read(yolo(tmp_path / "photos", {"a": LINE}), names=names)
