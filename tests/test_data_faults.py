@@ -32,6 +32,17 @@ def two(root: Path, line: str, **more: Any) -> Path:
     return yolo(root, {"a": LINE, "b": line}, **more)
 
 
+def with_file(file: str, text: str, **more: Any) -> Make:
+    """A good YOLO folder with one more file."""
+
+    def make(root: Path) -> Path:
+        two(root, LINE, **more)
+        (root / file).write_text(text)
+        return root
+
+    return make
+
+
 def listed_twice(root: Path) -> Path:
     coco(root, {"a.jpg": [BOX]})
     content = json.loads((root / "annotations.json").read_text())
@@ -159,6 +170,7 @@ OBJECT = voc_object()
 READING: dict[str, tuple[Make, str, str]] = {
     # kind: (folder, the file that is named, what the text or place says)
     "no class names": (lambda root: two(root, "3 0.5 0.5 0.2 0.2"), "labels/b.txt", "class 3"),
+    "unread format": (with_file("images/c.HEIC", "ftypheic"), "images/c.HEIC", ""),
     "no image": (moved("images/b.jpg", "other/z.jpg", lambda root: two(root, LINE)), "labels/b.txt", ""),
     "listed, not there": (
         lambda root: in_lists(voc(root, {"a": OBJECT, "b": OBJECT}), train="a\nz.jpg\n", test="b\n"),
@@ -783,13 +795,22 @@ def test_a_folder_that_was_imported_has_nothing_odd_from_the_import(tmp_path: Pa
 # What people's folders had that was taken in silence, or told in words that help nobody
 
 
+def test_a_folder_of_photographs_in_an_unread_format_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "IMG_1.HEIC").write_bytes(b"ftypheic")
+    with pytest.raises(SynthbenchError, match=r"no images in it.*save them as JPEG or PNG.*IMG_1.HEIC"):
+        read(tmp_path / "photos")
+
+
 def test_the_table_of_faults_fits_on_a_terminal_of_80_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = two(tmp_path / "photos", LINE + "3 0.5 0.5 0.2 0.2")
     photo(root / "images" / f"{'long' * 30}.jpg", 7)
+    (root / "images" / "c.heic").write_bytes(b"ftypheic")
     assert main(["data", "check", str(root), "--out", str(tmp_path / "out")]) == 0
     table = capsys.readouterr().out.split("\n\n")[1].splitlines()
     assert len(table) > 10
     assert max(map(len, table)) <= 80
+    assert f"{KINDS['unread format'][1].split()[-1]}" in " ".join(table)
 
 
 def test_a_legend_of_many_classes_takes_several_lines_and_cuts_none(tmp_path: Path) -> None:

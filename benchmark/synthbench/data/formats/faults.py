@@ -67,6 +67,7 @@ KINDS: dict[str, tuple[Level, str]] = {
     "crowd": ("kept", "crowd regions (iscrowd), which scoring ignores"),
     "crowd lost": ("left out", "crowd regions, for which the format has no word"),
     # images
+    "unread format": ("left out", "images and archives in a format that is not read: save them as JPEG or PNG, or unpack them"),
     "unreadable image": ("left out", "images that cannot be read"),
     "damaged image": ("left out", "images whose file ends too early or has damaged pixels"),
     "other size": ("changed", "images of another size than their labels say, but the same shape; the boxes were scaled"),
