@@ -170,6 +170,7 @@ OBJECT = voc_object()
 READING: dict[str, tuple[Make, str, str]] = {
     # kind: (folder, the file that is named, what the text or place says)
     "no class names": (lambda root: two(root, "3 0.5 0.5 0.2 0.2"), "labels/b.txt", "class 3"),
+    "other names": (with_file("labels/classes.txt", "pear\napple\n", names=("apple", "pear")), "labels/classes.txt", "data.yaml"),
     "unread format": (with_file("images/c.HEIC", "ftypheic"), "images/c.HEIC", ""),
     "no image": (moved("images/b.jpg", "other/z.jpg", lambda root: two(root, LINE)), "labels/b.txt", ""),
     "listed, not there": (
@@ -576,7 +577,9 @@ def test_a_folder_of_another_machine_is_not_the_one_that_only_shares_the_name_im
     )
     outcome = imported(root, duplicates=False)
     assert not outcome.faults.of("on both sides")
-    assert [each.text for each in outcome.faults.of("foreign path")] == ["../valid/images"]
+    assert [(each.file, each.where, each.text) for each in outcome.faults.of("listed, not there")] == [
+        ("data.yaml", "val", "../valid/images")
+    ]
     assert not outcome.resplit
     assert sorted(each.split for each in outcome.dataset.photos) == ["test"] * 3 + ["train"] * 3
 
@@ -793,6 +796,160 @@ def test_a_folder_that_was_imported_has_nothing_odd_from_the_import(tmp_path: Pa
 
 
 # What people's folders had that was taken in silence, or told in words that help nobody
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("0 0,5 0,5 0,2 0,2", "'0,5' is no number; write decimals with a point"),
+        ("0,0.5,0.5,0.2,0.2", "'0,0.5,0.5,0.2,0.2' is no class number; blanks separate the numbers of a line"),
+        ("0 0.5 0.5 0.2 0.1_5", "'0.1_5' is no number"),
+        ("1_0 0.5 0.5 0.2 0.2", "'1_0' is no class number"),
+        ("0 0.5 nan 0.2 0.2", "nan is not finite"),
+        ("inf 0.5 0.5 0.2 0.2", "'inf' is no class number"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_told_with_what_is_wrong_in_it(line: str, says: str, tmp_path: Path) -> None:
+    _, faults = read(two(tmp_path / "photos", line))
+    assert [each.text for each in faults.of("unreadable entry")] == [says]
+
+
+@pytest.mark.parametrize(
+    ("inner", "says"),
+    [
+        (voc_object().replace(">11<", ">10,5<"), "its xmin: '10,5' is no number; write decimals with a point"),
+        (voc_object().replace(">11<", ">1_1<"), "its xmin: '1_1' is no number"),
+        (voc_object().replace("ymax", "bottom"), "it has no ymax"),
+        (voc_object(more="<bndbox/>"), "it has several bndboxes; each box is an object of its own"),
+    ],
+)
+def test_an_object_that_cannot_be_read_is_told_with_what_is_wrong_in_it(inner: str, says: str, tmp_path: Path) -> None:
+    _, faults = read(voc(tmp_path / "photos", {"a": OBJECT, "b": inner}))
+    assert [each.text for each in faults.of("unreadable entry")] == [says]
+
+
+def test_labels_in_another_encoding_say_what_to_do(tmp_path: Path) -> None:
+    root = two(tmp_path / "photos", LINE, names=None)
+    (root / "labels" / "b.txt").write_text(LINE, encoding="utf-16")
+    (root / "classes.txt").write_text("\u00e4pfel\n", encoding="latin-1")
+    dataset, faults = read(root)
+    found = {(each.file, each.text) for each in faults.of("unreadable labels")}
+    assert found == {(file, "not in UTF-8; save it again as UTF-8") for file in ("labels/b.txt", "classes.txt")}
+    assert len(dataset.photos) == 1
+
+
+def test_a_data_yaml_that_is_none_says_why(tmp_path: Path) -> None:
+    root = two(tmp_path / "photos", LINE)
+    for text, says in (
+        ("", "no YAML with names"),
+        ("names: [apple", "expected ',' or ']'"),
+        ("names:\n\t- apple", "cannot start any token"),
+    ):
+        (root / "data.yaml").write_text(text)
+        _, faults = read(root)
+        assert [each.file for each in faults.of("unreadable labels")] == ["data.yaml"]
+        assert says in faults.of("unreadable labels")[0].text
+
+
+@pytest.mark.parametrize(("names", "unnamed"), [({1: "apple", 2: "pear"}, 0), (["", "apple"], 0), ({0: "apple", 2: "pear"}, 1)])
+def test_a_class_with_boxes_and_without_a_name_is_listed_wherever_the_gap_is(names: Any, unnamed: int, tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE + "1 0.7 0.7 0.2 0.2"}, names=None)
+    (root / "data.yaml").write_text(json.dumps({"names": names}).replace('"1"', "1").replace('"2"', "2").replace('"0"', "0"))
+    dataset, faults = read(root)
+    assert [each.text for each in faults.of("no class names")] == [f"class {unnamed}, 1 boxes"]
+    assert dataset.categories[unnamed] == f"class {unnamed}"
+
+
+def test_a_class_is_called_what_stands_in_data_yaml(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE}, names=None)
+    (root / "data.yaml").write_text("names: [no, 1.50, 2020-01-01, 7]\n")
+    assert read(root)[0].categories == ("no", "1.50", "2020-01-01", "7")
+
+
+def test_other_lists_of_names_do_not_matter_where_a_user_says_them(tmp_path: Path) -> None:
+    root = READING["other names"][0](tmp_path / "photos")
+    assert read(root, names=("pear", "apple"))[1].of("other names") == []
+
+
+def test_a_split_that_is_no_folder_is_listed(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE}, train=3, val="val.txt", test="images")
+    _, faults = read(root)
+    found = [(each.file, each.where, each.text) for each in faults.of("listed, not there")]
+    assert found == [("data.yaml", "train", "3 is no folder and no list of images"), ("data.yaml", "val", "val.txt")]
+
+
+def test_images_whose_names_differ_only_in_case_keep_their_own_labels(tmp_path: Path) -> None:
+    lines = {"a": "0 0.2 0.2 0.1 0.1", "A": "0 0.8 0.8 0.1 0.1", "b": LINE}
+    root = yolo(tmp_path / "photos", lines)
+    if not (root / "images" / "A.jpg").samefile(root / "images" / "a.jpg"):
+        dataset, faults = read(root)
+        assert {photo.path: photo.labels for photo in dataset.photos} == {f"images/{name}.jpg": f"labels/{name}.txt" for name in lines}
+        assert not faults.found
+        objects = {name: voc_object((low, 6, 30, 15)) for name, low in (("a", 11), ("A", 21))}
+        dataset, faults = read(voc(tmp_path / "voc", objects, filename="photo.jpg"))
+        assert {photo.path: photo.labels for photo in dataset.photos} == {f"JPEGImages/{n}.jpg": f"Annotations/{n}.xml" for n in objects}
+
+
+@pytest.mark.parametrize("make", [yolo, voc])
+def test_labels_of_another_spelling_are_used_and_listed(make: Callable[..., Path], tmp_path: Path) -> None:
+    root = make(tmp_path / "photos", {"b": LINE if make is yolo else OBJECT})
+    labels = next(file for file in root.rglob("b.*") if file.suffix != ".jpg")
+    labels.rename(labels.with_name("B" + labels.suffix))
+    dataset, faults = read(root)
+    assert len(dataset.boxes) == 1
+    assert [Path(each.file).stem for each in faults.of("other spelling")] == ["B"]
+
+
+def beside(root: Path, **texts: str) -> Path:
+    """Images with text files beside them."""
+    for name, text in texts.items():
+        photo(root / f"{name}.jpg", seed_of(name))
+        (root / f"{name}.txt").write_text(text)
+    return root
+
+
+def test_labels_beside_images_that_cannot_be_read_are_no_missing_ones(tmp_path: Path) -> None:
+    root = beside(tmp_path / "photos", a=LINE, b="0 0,5 0,5 0,2 0,2", c="# Anna\n" + LINE, d="\ufeff" + LINE)
+    dataset, faults = read(root)
+    assert [photo.path for photo in dataset.photos if photo.labels] == ["a.jpg", "c.jpg", "d.jpg"]
+    assert [each.file for each in faults.of("unreadable entry")] == ["b.txt", "c.txt"]
+    assert [each.file for each in faults.of("no box left")] == ["b.jpg"]
+    assert not check_folder(root, Choices(), None).faults.of("no label file")
+
+
+def test_captions_beside_images_are_no_labels(tmp_path: Path) -> None:
+    with pytest.raises(SynthbenchError, match="2 images and no labels"):
+        read(beside(tmp_path / "photos", a="an apple", b="a pear on a tree in the sun"))
+
+
+def test_labels_beside_an_image_count_where_others_are_in_a_folder(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE, "c": None})
+    (root / "labels" / "b.txt").rename(root / "images" / "b.txt")
+    (root / "images" / "c.txt").write_text("an apple")
+    dataset, _ = read(root)
+    assert {photo.path: photo.labels for photo in dataset.photos} == {
+        "images/a.jpg": "labels/a.txt",
+        "images/b.jpg": "images/b.txt",
+        "images/c.jpg": "",
+    }
+
+
+def test_xml_of_another_kind_with_the_name_of_an_image_does_not_make_it_an_empty_one(tmp_path: Path) -> None:
+    root = voc(tmp_path / "photos", {"a": OBJECT, "b": OBJECT})
+    file = root / "Annotations" / "b.xml"
+    file.write_text(file.read_text().replace("<annotation>", '<annotation xmlns="http://example.org">'))
+    (root / "settings.xml").write_text("<settings/>")
+    dataset, faults = read(root)
+    assert [photo.path for photo in dataset.photos] == ["JPEGImages/a.jpg"]
+    assert [(each.file, each.text) for each in faults.of("unreadable labels")] == [
+        ("Annotations/b.xml", "its root is <{http://example.org}annotation>, not <annotation>")
+    ]
+
+
+def test_a_box_in_shares_does_not_make_other_files_count_from_0(tmp_path: Path) -> None:
+    dataset, faults = read(voc(tmp_path / "photos", {"a": OBJECT, "b": voc_object((0.1, 0.2, 0.5, 0.5))}))
+    assert not faults.of("counted from 0")
+    np.testing.assert_allclose(dataset.boxes.xyxy, [*XYXY, [6, 8, 30, 20]])
 
 
 def test_a_folder_of_photographs_in_an_unread_format_says_what_to_do(tmp_path: Path) -> None:
