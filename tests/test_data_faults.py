@@ -900,6 +900,16 @@ def test_labels_of_another_spelling_are_used_and_listed(make: Callable[..., Path
     assert [Path(each.file).stem for each in faults.of("other spelling")] == ["B"]
 
 
+def test_upper_case_of_a_suffix_or_folder_is_no_other_spelling(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": "0 0.2 0.2 0.1 0.1", "A": "0 0.8 0.8 0.1 0.1"})
+    for file in [*(root / "labels").iterdir()]:
+        file.rename(file.with_suffix(".TXT"))
+    (root / "labels").rename(root / "Labels")
+    dataset, faults = read(root)
+    assert {photo.path: photo.labels for photo in dataset.photos} == {f"images/{name}.jpg": f"Labels/{name}.TXT" for name in "aA"}
+    assert not faults.found
+
+
 def beside(root: Path, **texts: str) -> Path:
     """Images with text files beside them."""
     for name, text in texts.items():

@@ -122,8 +122,9 @@ def print_outcome(outcome: Outcome, folder: Path | None) -> None:
         print_table(rows)
         print()
     if folder is not None:
-        listed = f"{folder / FAULTS} lists each of them; " if counts else ""
-        print(f"{listed}{folder / SHEET} shows images with their boxes")
+        if counts:
+            print(f"{folder / FAULTS} lists each of them")
+        print(f"{folder / SHEET} shows images with their boxes")
 
 
 def summary_lines(summary: Summary, format: str) -> Iterator[str]:

@@ -78,9 +78,15 @@ def read_yolo_folder(tree: Tree, faults: Faults, names: Sequence[str] = ()) -> D
 
 def own_labels(tree: Tree, files: Sequence[str]) -> dict[str, str]:
     """The label file of each image that has one of its own name in the same spelling, so that `a.jpg` does not take that of `A.jpg`."""
-    known = set(files)
-    found = ((image, next((each for each in candidates(image) if each in known), "")) for image in tree.images)
+    known = {spelling(file): file for file in files}
+    found = ((image, next((known[key] for each in candidates(image) if (key := spelling(each)) in known), "")) for image in tree.images)
     return {image: file for image, file in found if file}
+
+
+def spelling(file: str) -> str:
+    """A file without its suffix, with folders folded: `Labels/A.TXT` is spelled as `labels/A.txt`, not as `labels/a.txt`."""
+    folder, _, name = file.rpartition("/")
+    return f"{folded(folder)}/{stem(name)}"
 
 
 def candidates(image: str) -> list[str]:
