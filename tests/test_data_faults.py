@@ -628,7 +628,9 @@ def test_a_check_lists_and_changes_nothing(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
     assert outcome.faults.of("near-duplicate across")
     assert outcome.summary.images == {"train": 2, "test": 2}
-    lines = (tmp_path / "out" / "faults.csv").read_text().splitlines()
+    content = (tmp_path / "out" / "faults.csv").read_bytes()
+    assert content.startswith(b"\xef\xbb\xbf")  # without it, Excel takes UTF-8 for another encoding
+    lines = content.decode("utf-8-sig").splitlines()
     assert lines[0] == "fault,what became of it,file,where,more"
     assert len(lines) == 1 + len(outcome.faults.found)
     with Image.open(tmp_path / "out" / "contact-sheet.jpg") as sheet:
