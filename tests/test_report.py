@@ -255,6 +255,9 @@ def test_what_generated_images_add_to_the_references_is_said() -> None:
 def test_one_replicate_settles_nothing() -> None:
     told = lead(results(three(0.52, 0.28, 0.52)))
     assert "**Whether generated images replace the 160 real images is not settled: the experiment was done once.**" in told
+    assert "The closest generated set came out" in told
+    two = three(0.52, 0.28, 0.52) | {("real", "detr"): [0.6], ("gan x teacher", "detr"): [0.4]}
+    assert "The closest generated sets came out" in lead(results(two))
     assert "`replicates = 3` in the suite gives intervals and verdicts" in told
     first = lead(structs.replace(results(three(0.52, 0.28, 0.52)), replicates_planned=3))
     assert "the replicates to come give intervals and verdicts" in first
