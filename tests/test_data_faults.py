@@ -16,7 +16,7 @@ from photo_folders import BOX, LINE, SIZE, coco, photo, pixels, seed_of, turned_
 from PIL import Image
 from synthbench.cli import main
 from synthbench.curation.importing import Choices, Outcome, check_folder, import_folder
-from synthbench.curation.sheet import draw_sheet
+from synthbench.curation.sheet import draw_sheet, legend_of
 from synthbench.data.coco import CocoFolder
 from synthbench.data.formats.dataset import Dataset
 from synthbench.data.formats.faults import KINDS, Faults, Unclear
@@ -30,6 +30,17 @@ XYXY = [[10, 5, 30, 15]]
 def two(root: Path, line: str, **more: Any) -> Path:
     """A good YOLO label and one with another line."""
     return yolo(root, {"a": LINE, "b": line}, **more)
+
+
+def with_file(file: str, text: str, **more: Any) -> Make:
+    """A good YOLO folder with one more file."""
+
+    def make(root: Path) -> Path:
+        two(root, LINE, **more)
+        (root / file).write_text(text)
+        return root
+
+    return make
 
 
 def listed_twice(root: Path) -> Path:
@@ -159,6 +170,8 @@ OBJECT = voc_object()
 READING: dict[str, tuple[Make, str, str]] = {
     # kind: (folder, the file that is named, what the text or place says)
     "no class names": (lambda root: two(root, "3 0.5 0.5 0.2 0.2"), "labels/b.txt", "class 3"),
+    "other names": (with_file("labels/classes.txt", "pear\napple\n", names=("apple", "pear")), "labels/classes.txt", "data.yaml"),
+    "unread format": (with_file("images/c.HEIC", "ftypheic"), "images/c.HEIC", ""),
     "no image": (moved("images/b.jpg", "other/z.jpg", lambda root: two(root, LINE)), "labels/b.txt", ""),
     "listed, not there": (
         lambda root: in_lists(voc(root, {"a": OBJECT, "b": OBJECT}), train="a\nz.jpg\n", test="b\n"),
@@ -564,7 +577,9 @@ def test_a_folder_of_another_machine_is_not_the_one_that_only_shares_the_name_im
     )
     outcome = imported(root, duplicates=False)
     assert not outcome.faults.of("on both sides")
-    assert [each.text for each in outcome.faults.of("foreign path")] == ["../valid/images"]
+    assert [(each.file, each.where, each.text) for each in outcome.faults.of("listed, not there")] == [
+        ("data.yaml", "val", "../valid/images")
+    ]
     assert not outcome.resplit
     assert sorted(each.split for each in outcome.dataset.photos) == ["test"] * 3 + ["train"] * 3
 
@@ -613,7 +628,9 @@ def test_a_check_lists_and_changes_nothing(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
     assert outcome.faults.of("near-duplicate across")
     assert outcome.summary.images == {"train": 2, "test": 2}
-    lines = (tmp_path / "out" / "faults.csv").read_text().splitlines()
+    content = (tmp_path / "out" / "faults.csv").read_bytes()
+    assert content.startswith(b"\xef\xbb\xbf")  # without it, Excel takes UTF-8 for another encoding
+    lines = content.decode("utf-8-sig").splitlines()
     assert lines[0] == "fault,what became of it,file,where,more"
     assert len(lines) == 1 + len(outcome.faults.found)
     with Image.open(tmp_path / "out" / "contact-sheet.jpg") as sheet:
@@ -778,3 +795,206 @@ def test_classes_that_only_fill_a_gap_of_numbers_are_no_fault(tmp_path: Path) ->
 def test_a_folder_that_was_imported_has_nothing_odd_from_the_import(tmp_path: Path) -> None:
     imported(yolo(tmp_path / "photos", dict.fromkeys("abcdef", LINE)))
     assert read(tmp_path / "imported")[1].found == []
+
+
+# What people's folders had that was taken in silence, or told in words that help nobody
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("0 0,5 0,5 0,2 0,2", "'0,5' is no number; write decimals with a point"),
+        ("0,0.5,0.5,0.2,0.2", "'0,0.5,0.5,0.2,0.2' is no class number; blanks separate the numbers of a line"),
+        ("0 0.5 0.5 0.2 0.1_5", "'0.1_5' is no number"),
+        ("1_0 0.5 0.5 0.2 0.2", "'1_0' is no class number"),
+        ("0 0.5 nan 0.2 0.2", "nan is not finite"),
+        ("inf 0.5 0.5 0.2 0.2", "'inf' is no class number"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_told_with_what_is_wrong_in_it(line: str, says: str, tmp_path: Path) -> None:
+    _, faults = read(two(tmp_path / "photos", line))
+    assert [each.text for each in faults.of("unreadable entry")] == [says]
+
+
+@pytest.mark.parametrize(
+    ("inner", "says"),
+    [
+        (voc_object().replace(">11<", ">10,5<"), "its xmin: '10,5' is no number; write decimals with a point"),
+        (voc_object().replace(">11<", ">1_1<"), "its xmin: '1_1' is no number"),
+        (voc_object().replace("ymax", "bottom"), "it has no ymax"),
+        (voc_object(more="<bndbox/>"), "it has several bndboxes; each box is an object of its own"),
+    ],
+)
+def test_an_object_that_cannot_be_read_is_told_with_what_is_wrong_in_it(inner: str, says: str, tmp_path: Path) -> None:
+    _, faults = read(voc(tmp_path / "photos", {"a": OBJECT, "b": inner}))
+    assert [each.text for each in faults.of("unreadable entry")] == [says]
+
+
+def test_labels_in_another_encoding_say_what_to_do(tmp_path: Path) -> None:
+    root = two(tmp_path / "photos", LINE, names=None)
+    (root / "labels" / "b.txt").write_text(LINE, encoding="utf-16")
+    (root / "classes.txt").write_text("\u00e4pfel\n", encoding="latin-1")
+    dataset, faults = read(root)
+    found = {(each.file, each.text) for each in faults.of("unreadable labels")}
+    assert found == {(file, "not in UTF-8; save it again as UTF-8") for file in ("labels/b.txt", "classes.txt")}
+    assert len(dataset.photos) == 1
+
+
+def test_a_data_yaml_that_is_none_says_why(tmp_path: Path) -> None:
+    root = two(tmp_path / "photos", LINE)
+    for text, says in (
+        ("", "no YAML with names"),
+        ("names: [apple", "expected ',' or ']'"),
+        ("names:\n\t- apple", "cannot start any token"),
+    ):
+        (root / "data.yaml").write_text(text)
+        _, faults = read(root)
+        assert [each.file for each in faults.of("unreadable labels")] == ["data.yaml"]
+        assert says in faults.of("unreadable labels")[0].text
+
+
+@pytest.mark.parametrize(("names", "unnamed"), [({1: "apple", 2: "pear"}, 0), (["", "apple"], 0), ({0: "apple", 2: "pear"}, 1)])
+def test_a_class_with_boxes_and_without_a_name_is_listed_wherever_the_gap_is(names: Any, unnamed: int, tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE + "1 0.7 0.7 0.2 0.2"}, names=None)
+    (root / "data.yaml").write_text(json.dumps({"names": names}).replace('"1"', "1").replace('"2"', "2").replace('"0"', "0"))
+    dataset, faults = read(root)
+    assert [each.text for each in faults.of("no class names")] == [f"class {unnamed}, 1 boxes"]
+    assert dataset.categories[unnamed] == f"class {unnamed}"
+
+
+def test_a_class_is_called_what_stands_in_data_yaml(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE}, names=None)
+    (root / "data.yaml").write_text("names: [no, 1.50, 2020-01-01, 7]\n")
+    assert read(root)[0].categories == ("no", "1.50", "2020-01-01", "7")
+
+
+def test_other_lists_of_names_do_not_matter_where_a_user_says_them(tmp_path: Path) -> None:
+    root = READING["other names"][0](tmp_path / "photos")
+    assert read(root, names=("pear", "apple"))[1].of("other names") == []
+
+
+def test_a_split_that_is_no_folder_is_listed(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE}, train=3, val="val.txt", test="images")
+    _, faults = read(root)
+    found = [(each.file, each.where, each.text) for each in faults.of("listed, not there")]
+    assert found == [("data.yaml", "train", "3 is no folder and no list of images"), ("data.yaml", "val", "val.txt")]
+
+
+def test_images_whose_names_differ_only_in_case_keep_their_own_labels(tmp_path: Path) -> None:
+    lines = {"a": "0 0.2 0.2 0.1 0.1", "A": "0 0.8 0.8 0.1 0.1", "b": LINE}
+    root = yolo(tmp_path / "photos", lines)
+    if not (root / "images" / "A.jpg").samefile(root / "images" / "a.jpg"):
+        dataset, faults = read(root)
+        assert {photo.path: photo.labels for photo in dataset.photos} == {f"images/{name}.jpg": f"labels/{name}.txt" for name in lines}
+        assert not faults.found
+        objects = {name: voc_object((low, 6, 30, 15)) for name, low in (("a", 11), ("A", 21))}
+        dataset, faults = read(voc(tmp_path / "voc", objects, filename="photo.jpg"))
+        assert {photo.path: photo.labels for photo in dataset.photos} == {f"JPEGImages/{n}.jpg": f"Annotations/{n}.xml" for n in objects}
+
+
+@pytest.mark.parametrize("make", [yolo, voc])
+def test_labels_of_another_spelling_are_used_and_listed(make: Callable[..., Path], tmp_path: Path) -> None:
+    root = make(tmp_path / "photos", {"b": LINE if make is yolo else OBJECT})
+    labels = next(file for file in root.rglob("b.*") if file.suffix != ".jpg")
+    labels.rename(labels.with_name("B" + labels.suffix))
+    dataset, faults = read(root)
+    assert len(dataset.boxes) == 1
+    assert [Path(each.file).stem for each in faults.of("other spelling")] == ["B"]
+
+
+def test_upper_case_of_a_suffix_or_folder_is_no_other_spelling(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": "0 0.2 0.2 0.1 0.1", "A": "0 0.8 0.8 0.1 0.1"})
+    for file in [*(root / "labels").iterdir()]:
+        file.rename(file.with_suffix(".TXT"))
+    (root / "labels").rename(root / "Labels")
+    dataset, faults = read(root)
+    assert {photo.path: photo.labels for photo in dataset.photos} == {f"images/{name}.jpg": f"Labels/{name}.TXT" for name in "aA"}
+    assert not faults.found
+
+
+def beside(root: Path, **texts: str) -> Path:
+    """Images with text files beside them."""
+    for name, text in texts.items():
+        photo(root / f"{name}.jpg", seed_of(name))
+        (root / f"{name}.txt").write_text(text)
+    return root
+
+
+def test_labels_beside_images_that_cannot_be_read_are_no_missing_ones(tmp_path: Path) -> None:
+    root = beside(tmp_path / "photos", a=LINE, b="0 0,5 0,5 0,2 0,2", c="# Anna\n" + LINE, d="\ufeff" + LINE)
+    dataset, faults = read(root)
+    assert [photo.path for photo in dataset.photos if photo.labels] == ["a.jpg", "c.jpg", "d.jpg"]
+    assert [each.file for each in faults.of("unreadable entry")] == ["b.txt", "c.txt"]
+    assert [each.file for each in faults.of("no box left")] == ["b.jpg"]
+    assert not check_folder(root, Choices(), None).faults.of("no label file")
+
+
+def test_captions_beside_images_are_no_labels(tmp_path: Path) -> None:
+    with pytest.raises(SynthbenchError, match="2 images and no labels"):
+        read(beside(tmp_path / "photos", a="an apple", b="a pear on a tree in the sun"))
+
+
+def test_labels_beside_an_image_count_where_others_are_in_a_folder(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE, "c": None})
+    (root / "labels" / "b.txt").rename(root / "images" / "b.txt")
+    (root / "images" / "c.txt").write_text("an apple")
+    dataset, _ = read(root)
+    assert {photo.path: photo.labels for photo in dataset.photos} == {
+        "images/a.jpg": "labels/a.txt",
+        "images/b.jpg": "images/b.txt",
+        "images/c.jpg": "",
+    }
+
+
+def test_xml_of_another_kind_with_the_name_of_an_image_does_not_make_it_an_empty_one(tmp_path: Path) -> None:
+    root = voc(tmp_path / "photos", {"a": OBJECT, "b": OBJECT})
+    file = root / "Annotations" / "b.xml"
+    file.write_text(file.read_text().replace("<annotation>", '<annotation xmlns="http://example.org">'))
+    (root / "settings.xml").write_text("<settings/>")
+    dataset, faults = read(root)
+    assert [photo.path for photo in dataset.photos] == ["JPEGImages/a.jpg"]
+    assert [(each.file, each.text) for each in faults.of("unreadable labels")] == [
+        ("Annotations/b.xml", "its root is <{http://example.org}annotation>, not <annotation>")
+    ]
+
+
+def test_a_box_in_shares_does_not_make_other_files_count_from_0(tmp_path: Path) -> None:
+    dataset, faults = read(voc(tmp_path / "photos", {"a": OBJECT, "b": voc_object((0.1, 0.2, 0.5, 0.5))}))
+    assert not faults.of("counted from 0")
+    np.testing.assert_allclose(dataset.boxes.xyxy, [*XYXY, [6, 8, 30, 20]])
+
+
+def test_a_folder_of_photographs_in_an_unread_format_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "IMG_1.HEIC").write_bytes(b"ftypheic")
+    with pytest.raises(SynthbenchError, match=r"no images in it.*save them as JPEG or PNG.*IMG_1.HEIC"):
+        read(tmp_path / "photos")
+
+
+def test_the_table_of_faults_fits_on_a_terminal_of_80_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = two(tmp_path / "photos", LINE + "3 0.5 0.5 0.2 0.2")
+    photo(root / "images" / f"{'long' * 30}.jpg", 7)
+    (root / "images" / "c.heic").write_bytes(b"ftypheic")
+    assert main(["data", "check", str(root), "--out", str(tmp_path / "out")]) == 0
+    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert len(table) > 10
+    assert max(map(len, table)) <= 80
+    assert f"{KINDS['unread format'][1].split()[-1]}" in " ".join(table)
+
+
+def test_a_legend_of_many_classes_takes_several_lines_and_cuts_none(tmp_path: Path) -> None:
+    names = tuple(f"a sort of apple that is called {number}" for number in range(9))
+    dataset, _ = read(yolo(tmp_path / "photos", {"a": LINE}), names=names)
+    entries, lines = legend_of(names, 256)
+    assert lines == 9
+    assert all(entry.words == name for entry, name in zip(entries, names, strict=True))
+    draw_sheet(dataset, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (256, 9 * 18 + 8 + 240 + 18 + 8)
+        lit = np.asarray(sheet.convert("RGB"))[: 9 * 18].max(2) > 150
+    assert lit.reshape(9, 18, 256).any((1, 2)).all()
+    assert not lit[:, -8:].any()
+    assert len(legend_of(names, 1496)[0]) == 9
+    assert legend_of(("apple", "pear"), 256)[1] == 1
+    wide = legend_of(("\u82f9" * 40,), 256)[0][0]
+    assert wide.font.getlength(wide.words) <= 240

@@ -138,7 +138,7 @@ def test_import_check_and_export_from_the_command_line(tmp_path: Path, capsys: p
     assert main(["data", "check", str(root)]) == 0
     told = capsys.readouterr().out
     assert "yolo: 8 images, 7 boxes, 1 class" in told
-    assert "given twice: boxes that repeat another one of the same category" in told
+    assert "given twice: boxes that repeat another one of the same" in told
     assert (tmp_path / "photos-check" / "faults.csv").is_file()
     assert main(["data", "import", str(root), str(tmp_path / "out")]) == 2
     assert "--unlabelled empty or --unlabelled skip" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from PIL import Image
 from synthbench.contract.images import write_image
 from synthbench.contract.types import Boxes, Picture
 from synthbench.errors import SynthbenchError
+from synthbench.exporting.choosing import best_set
 from synthbench.metrics import Matches, match
 from synthbench.reporting import render_file, write_report
 from synthbench.reporting.markdown import render
@@ -343,6 +344,9 @@ def test_nothing_is_advised_from_one_replicate_or_without_references() -> None:
 def test_one_replicate_settles_nothing() -> None:
     told = lead(results(three(0.52, 0.28, 0.52)))
     assert "**Whether generated images replace the 160 real images is not settled: the experiment was done once.**" in told
+    assert "The closest generated set came out" in told
+    two = three(0.52, 0.28, 0.52) | {("real", "detr"): [0.6], ("gan x teacher", "detr"): [0.4]}
+    assert "The closest generated sets came out" in lead(results(two))
     assert "`replicates = 3` in the suite gives intervals and verdicts" in told
     first = lead(structs.replace(results(three(0.52, 0.28, 0.52)), replicates_planned=3))
     assert "the replicates to come give intervals and verdicts" in first
@@ -554,6 +558,16 @@ def test_rivals_are_no_generative_models_and_are_compared_with_them() -> None:
     )
     assert re.search(r"\| `paste x native` +\| yolo +\| 0\.500 \[.*\| +`gan x teacher` \| +.0\.190 \[.0\.210, .0\.170\] \|", section)
     assert "Does something simpler" not in render(thrice(three(0.52, 0.28, 0.31)), "toy.json")
+
+
+@pytest.mark.parametrize(("rival_ap", "rival"), [(0.5, "paste x native"), (0.3, "")])
+def test_an_export_says_if_a_rival_did_better_than_the_set_that_it_takes(rival_ap: float, rival: str) -> None:
+    values = three(0.52, 0.28, 0.31) | {("paste x native", "yolo"): [rival_ap]}
+    chosen = best_set(thrice(values, {"name": "paste x native", "kind": "generated", "generator": "paste", "annotator": "native"}))
+    assert chosen
+    assert chosen.cell.training_set == "gan x teacher"
+    assert chosen.rival == rival
+    assert chosen.why == f"as the {'set of a generative model' if rival else 'generated set'} with the highest AP"
 
 
 def test_fewer_generated_images_are_a_curve_and_no_candidates(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from synthbench.cli.tables import one_line, print_table
@@ -22,7 +23,7 @@ from synthbench.text import named, shortened
 if TYPE_CHECKING:
     from synthbench.curation.summary import Summary
 
-EXAMPLE = 60  # characters of an example in the table
+WHAT = 62  # characters of a line in the table's last column: all three fit on a terminal of 80
 
 
 def import_command(arguments: argparse.Namespace) -> int:
@@ -110,17 +111,20 @@ def print_outcome(outcome: Outcome, folder: Path | None) -> None:
     if not counts:
         print("nothing odd found")
     else:
-        rows: list[tuple[object, ...]] = [("count", "", "what", "such as")]
+        rows: list[tuple[object, ...]] = [("count", "", "what")]
         for kind, count in counts.items():
             first = outcome.faults.of(kind)[0]
             example = first.text if first.file == "." else f"{first.file} {first.where}".strip()
-            rows.append((count, outcome.faults.became(kind), f"{kind}: {KINDS[kind][1]}", shortened(example, EXAMPLE)))
+            what = wrap(f"{kind}: {KINDS[kind][1]}", WHAT)
+            rows.append((count, outcome.faults.became(kind), what[0]))
+            rows += [("", "", line) for line in (*what[1:], shortened(f"{'such as ' * (count > 1)}{example}", WHAT))]
         print()
         print_table(rows)
         print()
     if folder is not None:
-        listed = f"{folder / FAULTS} lists each of them; " if counts else ""
-        print(f"{listed}{folder / SHEET} shows images with their boxes")
+        if counts:
+            print(f"{folder / FAULTS} lists each of them")
+        print(f"{folder / SHEET} shows images with their boxes")
 
 
 def summary_lines(summary: Summary, format: str) -> Iterator[str]:
@@ -140,7 +144,7 @@ def summary_lines(summary: Summary, format: str) -> Iterator[str]:
     yield f"boxes' side (root of the area): {low:.0f} to {high:.0f} pixels, median {middle:.0f}"
     for name, counts in summary.classes.items():
         each = ", ".join(f"{count} {split}" for split, count in sorted(counts.items()) if split)
-        yield f"class {named(name)}: {sum(counts.values())} boxes{f' ({each})' if each else ''}"
+        yield f"boxes of {named(name)}: {sum(counts.values())}{f' ({each})' if each else ''}"
 
 
 def print_split(outcome: Outcome) -> None:

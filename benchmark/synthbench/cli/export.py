@@ -28,6 +28,9 @@ def command(arguments: argparse.Namespace) -> int:
     if done.chosen_set and done.images is not None:
         name = done.chosen_set.cell.training_set
         print(f"{target / 'dataset'}: {len(done.images)} images of {one_line(name)} for COCO and YOLO; README.md is its data card")
+        if rival := done.chosen_set.rival:
+            own = one_line(shlex.quote(rival))
+            print(f"{one_line(rival)}, made without a generative model, reached a higher AP; --training-set {own} exports it")
     else:
         print("no generated set has a score, so there is no data set to export")
     cell, onnx = done.chosen_detector.cell, done.onnx

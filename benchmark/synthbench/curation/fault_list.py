@@ -15,7 +15,7 @@ COLUMNS = ("fault", "what became of it", "file", "where", "more")
 def write_faults(faults: Faults, path: Path) -> None:
     """Writes a CSV file with a line for each fault, in the order of the kinds."""
     order = {kind: rank for rank, kind in enumerate(KINDS)}
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8-sig") as file:  # else Excel reads another encoding
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for each in sorted(faults.found, key=lambda fault: order[fault.kind]):

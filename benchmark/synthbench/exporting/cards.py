@@ -36,6 +36,7 @@ def data_card(results: Results, choice: Choice, images: ImageSet, left_out: int 
             f"Chosen {choice.why}: detectors of {inline(choice.cell.detector)} trained on it reach AP {choice.mean_ap:.3f} on the test",
             f"images ({'a mean over ' if choice.replicates > 1 else ''}{choice.replicates} replicate{'s' * (choice.replicates > 1)}).",
             "",
+            *([f"{inline(choice.rival)}, made without a generative model, reached a higher AP.", ""] if choice.rival else []),
             *([f"The detector that was exported with it was trained on {inline(other)}.", ""] if other else []),
             "## Use it",
             "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from synthbench.errors import SynthbenchError, suggest
 from synthbench.planning.stage import key_of
@@ -15,12 +15,16 @@ from synthbench.storage.store import Artifact, Store
 
 @dataclass(frozen=True)
 class Choice:
-    """A cell that is exported, why this one, and its AP over all replicates."""
+    """A cell that is exported, why this one, and its AP over all replicates.
+
+    rival: the best set made without a generative model, if it reached more.
+    """
 
     cell: Cell
     why: str
     mean_ap: float
     replicates: int
+    rival: str = ""
 
 
 def best_set(results: Results, name: str = "") -> Choice | None:
@@ -41,7 +45,13 @@ def best_set(results: Results, name: str = "") -> Choice | None:
         held_out = all(scores.held_out(pick.detector) for pick in picks)
         why = f"as the generated set with the highest AP{' (chosen on held-out images, then by AP on the test images)' * held_out}"
     best = max(picks, key=lambda pick: pick.score.mean, default=None)
-    return None if best is None else choice(scores, best.row, best.detector, why)
+    if best is None:
+        return None
+    rival = next((pick for pick in scores.picks("generated") if pick.row in scores.rivals), None)
+    if name or rival is None or rival.score.mean <= best.score.mean:
+        return choice(scores, best.row, best.detector, why)
+    why = why.replace("generated set", "set of a generative model")
+    return replace(choice(scores, best.row, best.detector, why), rival=rival.row)
 
 
 def best_detector(results: Results, detector: str = "", trained_on: str = "") -> Choice:

@@ -87,8 +87,9 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
         found = [f"{_gap(scores.difference(pick.row, pick.detector, row))} with {pick.detector}" for pick in scores.each_closest(detectors)]
         cure = "`replicates = 3` in the suite gives" if results.replicates_planned == 1 else "the replicates to come give"
         return (
-            f"**Whether generated images replace {real} is not settled: the experiment was done once.** The closest generated sets "
-            f"came out {listed(found)}, but other references and other seeds may move this by more; {cure} intervals and verdicts."
+            f"**Whether generated images replace {real} is not settled: the experiment was done once.** "
+            f"The closest generated set{'s' * (len(found) > 1)} came out {listed(found)}, "
+            f"but other references and other seeds may move this by more; {cure} intervals and verdicts."
         )
     words = {each: word_of(scores, each) for each in detectors}
     by = {word: [each for each in detectors if words[each] == word] for word in ("replaces", "does not", "not settled")}

@@ -18,15 +18,16 @@ Level = Literal["left out", "changed", "kept"]
 KINDS: dict[str, tuple[Level, str]] = {
     # the labels as files
     "no class names": ("changed", "classes without a name, called after their number; --names gives them names"),
+    "other names": ("left out", "lists of class names that differ from the one that was taken; --names decides it"),
     "no label file": ("kept", "images without a label file"),
     "no image": ("left out", "labels whose image is not there"),
-    "listed, not there": ("left out", "names in a list of a split of which there is no image"),
+    "listed, not there": ("left out", "folders and names of a split of which there is no image"),
     "not listed": ("left out", "images that no annotation file lists"),
     "unreadable labels": ("left out", "label files that cannot be read, and their images"),
     "unreadable entry": ("left out", "lines or entries that cannot be read"),
     "listed twice": ("changed", "images that are listed more than once; their boxes were put together"),
     "image id twice": ("left out", "images that share their id with another one, so that nobody can tell whose the boxes are"),
-    "ambiguous name": ("left out", "names that fit several images in different folders"),
+    "ambiguous name": ("left out", "names that fit several images; rename the images and their labels"),
     "equal names": ("kept", "images of the same name in different folders"),
     "other spelling": ("changed", "names that are spelled otherwise on disk, in upper case or in the form of their accents"),
     "foreign path": ("changed", "paths of another machine; their last parts are looked for here"),
@@ -67,6 +68,7 @@ KINDS: dict[str, tuple[Level, str]] = {
     "crowd": ("kept", "crowd regions (iscrowd), which scoring ignores"),
     "crowd lost": ("left out", "crowd regions, for which the format has no word"),
     # images
+    "unread format": ("left out", "images and archives in a format that is not read: save them as JPEG or PNG, or unpack them"),
     "unreadable image": ("left out", "images that cannot be read"),
     "damaged image": ("left out", "images whose file ends too early or has damaged pixels"),
     "other size": ("changed", "images of another size than their labels say, but the same shape; the boxes were scaled"),

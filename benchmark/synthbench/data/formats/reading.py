@@ -8,7 +8,7 @@ from pathlib import Path
 
 from synthbench.data.formats.coco_reader import coco_files, read_coco_folder
 from synthbench.data.formats.dataset import Dataset, Draft
-from synthbench.data.formats.faults import Faults, Unclear
+from synthbench.data.formats.faults import KINDS, Faults, Unclear
 from synthbench.data.formats.finishing import Track, finish
 from synthbench.data.formats.tree import Tree, read_tree
 from synthbench.data.formats.voc_reader import read_voc_folder, voc_files
@@ -39,7 +39,10 @@ def read_folder(root: Path, options: Reading, faults: Faults, track: Track = lam
         raise SynthbenchError(f"{root}: {'not a folder; name the folder that has the images' if root.exists() else 'no such folder'}")
     tree = read_tree(root)
     if not tree.images:
-        raise SynthbenchError(f"{root}: no images in it")
+        others = f"; {KINDS['unread format'][1]} ({len(tree.unread)}, such as {tree.unread[0]})" if tree.unread else ""
+        raise SynthbenchError(f"{root}: no images in it{others}")
+    for file in tree.unread:
+        faults.add("unread format", file)
     dataset = finish(draft_of(tree, options, faults), faults, track, options.min_side)
     if not dataset.photos:
         kinds = ", ".join(f"{kind}: {count}" for kind, count in faults.counts().items())

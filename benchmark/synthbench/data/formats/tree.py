@@ -12,6 +12,28 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 IMAGES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".jp2", ".avif"})
+UNREAD = frozenset(
+    {
+        ".heic",
+        ".heif",
+        ".jxl",
+        ".psd",
+        ".dng",
+        ".nef",
+        ".cr2",
+        ".cr3",
+        ".arw",
+        ".orf",
+        ".raf",
+        ".rw2",
+        ".zip",
+        ".rar",
+        ".7z",
+        ".tar",
+        ".tgz",
+    }
+)
+"""What may have photographs and is not read."""
 SHEET = "contact-sheet.jpg"
 """What an import leaves beside the folder of images: no photograph."""
 LABELS = frozenset({".json", ".txt", ".xml", ".yaml", ".yml", ".names"})
@@ -36,6 +58,7 @@ class Tree:
     root: Path
     images: list[str]
     labels: list[str]
+    unread: list[str]
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -89,7 +112,7 @@ class Tree:
 
 def read_tree(root: Path) -> Tree:
     """Lists the files below `root`. Raises OSError if it cannot be listed."""
-    images, labels = [], []
+    images, labels, unread = [], [], []
     base = str(root)
     seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(base, followlinks=True):
@@ -109,7 +132,9 @@ def read_tree(root: Path) -> Tree:
                 images.append(prefix + name)
             elif suffix in LABELS and os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113 - reading a pipe would wait for ever
                 labels.append(prefix + name)
-    return Tree(root, sorted(images), sorted(labels))
+            elif suffix in UNREAD:
+                unread.append(prefix + name)
+    return Tree(root, sorted(images), sorted(labels), sorted(unread))
 
 
 def folded(name: str) -> str:

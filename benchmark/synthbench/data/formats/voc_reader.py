@@ -10,8 +10,10 @@ from xml.etree import ElementTree
 
 from synthbench.data.formats.dataset import UNKNOWN, Draft, Photograph
 from synthbench.data.formats.faults import Faults
+from synthbench.data.formats.fields import number_of
 from synthbench.data.formats.tree import IMAGES, Tree, folded, slashes, split_of, stem
 from synthbench.data.formats.yolo_names import listed_names
+from synthbench.text import named
 
 Element = ElementTree.Element
 SETS = {"trainval": "train", "train": "train", "val": "val", "test": "test"}  # later ones win
@@ -47,9 +49,9 @@ def read_voc_folder(tree: Tree, faults: Faults, names: Sequence[str] = (), base:
         if image not in reader.positions:
             draft.photos.append(Photograph(image, split=reader.split_of(image), usable=image not in reader.unread))
     if not draft.categories:
-        listed = listed_names(tree)
+        listed = listed_names(tree, faults)
         used = {each.name for each in reader.objects}
-        draft.categories = listed[0] if listed else []
+        draft.categories = list(filter(None, listed[0][0])) if listed else []
         draft.categories += sorted(used - set(draft.categories))
     draft.license, draft.source = ("; ".join(sorted(each)) for each in (reader.licenses, reader.sources))
     add_boxes(draft, reader.objects, faults, base)
@@ -58,7 +60,7 @@ def read_voc_folder(tree: Tree, faults: Faults, names: Sequence[str] = (), base:
 
 def add_boxes(draft: Draft, objects: Sequence[Found], faults: Faults, base: int | None) -> None:
     """Adds the boxes, with corners from 0 and ends exclusive."""
-    zeros = Counter(each.photo for each in objects if any(0 <= corner < 1 for corner in each.corners[:2]))
+    zeros = Counter(each.photo for each in objects if not in_shares(each) and any(0 <= corner < 1 for corner in each.corners[:2]))
     if base is None:
         base = 0 if zeros else 1
         for photo, count in zeros.items():
@@ -71,10 +73,15 @@ def add_boxes(draft: Draft, objects: Sequence[Found], faults: Faults, base: int 
             draft.photos[each.photo].lost += 1
             continue
         x1, y1, x2, y2 = each.corners
-        if share := max(each.corners) <= 1 and any(corner % 1 for corner in each.corners):
+        if share := in_shares(each):
             faults.add("shares", file, f"object {each.number}")
         moved = 0 if share else base
         draft.rows.add(each.photo, labels[each.name], (x1 - moved, y1 - moved, x2, y2), each.number, share, each.crowd, each.difficult)
+
+
+def in_shares(found: Found) -> bool:
+    """Whether the corners of an object are shares of the image."""
+    return max(found.corners) <= 1 and any(corner % 1 for corner in found.corners)
 
 
 class Reader:
@@ -125,17 +132,26 @@ class Reader:
             self.faults.add("unreadable labels", file, text=error)
             self.unread |= {*self._own(file)}
             return None
-        return root if root.tag == "annotation" else None
+        if root.tag == "annotation":
+            return root
+        if own := self._own(file):
+            self.faults.add("unreadable labels", file, text=f"its root is <{named(root.tag)}>, not <annotation>")
+            self.unread |= {*own}
+        return None
 
     def _own(self, file: str) -> list[str]:
-        """The images of the same name in a folder beside an XML file."""
-        return [each for each in self.tree.by_stem.get(folded(stem(file).rpartition("/")[2]), ()) if parallel(file, each)]
+        """The images of the same name in a folder beside an XML file: in the same spelling, if there is one."""
+        name = stem(file).rpartition("/")[2]
+        own = [each for each in self.tree.by_stem.get(folded(name), ()) if parallel(file, each)]
+        return [each for each in own if stem(each).rpartition("/")[2] == name] or own
 
     def _image(self, file: str, root: Element) -> str | None:
         """The image of an XML file: of the same name in a folder beside it, or of the name that it states."""
         stated = slashes((root.findtext("filename") or "").strip())
         own = self._own(file)
         if len(own) == 1:
+            if stem(own[0]).rpartition("/")[2] != stem(file).rpartition("/")[2]:
+                self.faults.add("other spelling", file, text=own[0])
             if stated and folded(stem(stated).rpartition("/")[2]) != folded(stem(own[0]).rpartition("/")[2]):
                 self.faults.add("other file name", file, text=stated)
             elif (path := slashes((root.findtext("path") or "").strip())).startswith("/") or ":" in path[:3]:
@@ -185,38 +201,33 @@ def size_of(root: Element) -> tuple[int, int]:
 
 def corners_of(element: Element) -> tuple[tuple[float, float, float, float], str]:
     """xmin, ymin, xmax, ymax of an object, and the kind of fault that it is. Raises ValueError if there are none."""
+    if len(element.findall("bndbox")) > 1:
+        raise ValueError("it has several bndboxes; each box is an object of its own")
     if (box := element.find("bndbox")) is not None:
-        return tuple_of([number(box, key) for key in ("xmin", "ymin", "xmax", "ymax")]), ""
+        return (number(box, "xmin"), number(box, "ymin"), number(box, "xmax"), number(box, "ymax")), ""
     if (box := element.find("robndbox")) is not None:
         x, y, width, height, angle = (number(box, key) for key in ("cx", "cy", "w", "h", "angle"))
         across = abs(width * math.cos(angle)) + abs(height * math.sin(angle))
         down = abs(width * math.sin(angle)) + abs(height * math.cos(angle))
         return (x - across / 2, y - down / 2, x + across / 2, y + down / 2), "oriented box"
     if (polygon := element.find("polygon")) is not None:
-        xs, ys = ([float(each.text or "nan") for each in polygon if each.tag.startswith(axis)] for axis in "xy")
+        xs, ys = ([number_of((each.text or "").strip()) for each in polygon if each.tag.startswith(axis)] for axis in "xy")
         points = polygon.findall("pt")
         xs, ys = xs + [number(each, "x") for each in points], ys + [number(each, "y") for each in points]
         if xs and ys:
-            return tuple_of([min(xs), min(ys), max(xs), max(ys)]), "polygon"
+            return (min(xs), min(ys), max(xs), max(ys)), "polygon"
     raise ValueError("it has no bndbox")
 
 
 def number(element: Element, key: str) -> float:
     """The number of a child. Raises ValueError if there is none."""
+    text = element.findtext(key)
+    if text is None:
+        raise ValueError(f"it has no {key}")
     try:
-        value = float(element.findtext(key) or "")
-    except ValueError:
-        raise ValueError(f"its {key} is no number") from None
-    if not math.isfinite(value):
-        raise ValueError(f"its {key} is not finite")
-    return value
-
-
-def tuple_of(values: list[float]) -> tuple[float, float, float, float]:
-    """Four numbers. Raises ValueError if one is not finite."""
-    if not all(map(math.isfinite, values)):
-        raise ValueError("a number is not finite")
-    return values[0], values[1], values[2], values[3]
+        return number_of(text.strip())
+    except ValueError as error:
+        raise ValueError(f"its {key}: {error}") from None
 
 
 def parallel(file: str, image: str) -> bool:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from synthbench.data.formats.dataset import SPLITS
 from synthbench.data.formats.faults import Faults
+from synthbench.data.formats.fields import read_text
 from synthbench.data.formats.tree import Tree, common_tail, joined, slashes
+from synthbench.text import named
 
 LARGEST = 10_000_000  # bytes of a YAML file; a larger one is something else
 DEEPEST = 20  # levels of tables and lists in it
 LONGEST = 1000  # characters of a name
+DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
 NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
 
 
@@ -36,9 +42,18 @@ class Plain(yaml.SafeLoader):
         return node
 
 
+Plain.yaml_implicit_resolvers = {  # a class called `no` or `1.50` is called so
+    letter: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in ("bool", "float", "timestamp")]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 @dataclass
 class Layout:
-    """names: of the classes. splits: of images, as far as a file says. keypoints: numbers of a line's keypoints. file: who says it."""
+    """names: of the classes, "" for a number without one. splits: of images, as far as a file says. file: who says it.
+
+    keypoints: how many numbers of a line are keypoints.
+    """
 
     names: list[str] = field(default_factory=list)
     splits: dict[str, str] = field(default_factory=dict)
@@ -52,28 +67,38 @@ def data_file(tree: Tree) -> tuple[str, dict[str, Any]]:
     """The YAML file that describes the folder, the one called `data.yaml` before others, and its content; ("", {}) without one."""
     candidates = [file for file in tree.labels if file.lower().endswith((".yaml", ".yml"))]
     for file in sorted(candidates, key=lambda each: (each.count("/"), not each.lower().endswith("data.yaml"), each)):
-        path = tree.root / file
-        if path.stat().st_size > LARGEST:
-            continue
         try:
-            content = yaml.load(path.read_text(encoding="utf-8-sig"), Plain)  # a safe loader
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
+            return file, description(tree.root / file)
+        except ValueError:
             continue
-        if isinstance(content, dict) and ({"names", "nc"} & set(content) or {"train", "val"} <= set(content)):
-            return file, content
     return "", {}
 
 
-def read_layout(tree: Tree, faults: Faults) -> Layout:
-    """Reads `data.yaml` or, without one, a list of names such as `classes.txt`."""
+def description(path: Path) -> dict[str, Any]:
+    """The content of a YAML file that describes a folder. Raises ValueError, which says why, if it is none."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"more than {LARGEST} bytes")
+        content = yaml.load(read_text(path), Plain)  # a safe loader
+    except (OSError, yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"no YAML: {error}") from None
+    if isinstance(content, dict) and ({"names", "nc"} & set(content) or {"train", "val"} <= set(content)):
+        return content
+    raise ValueError("no YAML with names, train and val")
+
+
+def read_layout(tree: Tree, faults: Faults, told: Sequence[str] = ()) -> Layout:
+    """Reads `data.yaml` or, without one, a list of names such as `classes.txt`. told: names that a user gives in place of all of these."""
     file, content = data_file(tree)
     layout = Layout(file=file)
     layout.names = names_of(content.get("names"))
-    for broken in (each for each in tree.labels if each.rpartition("/")[2].lower() in ("data.yaml", "dataset.yaml") and each != file):
-        if not file:
-            faults.add("unreadable labels", broken, text="no YAML with names, train and val")
-    if not layout.names:
-        layout.names, layout.file = listed_names(tree) or ([], file)
+    list_broken(tree, faults)
+    lists = listed_names(tree, faults)
+    if not any(layout.names) and lists:
+        layout.names, layout.file = lists[0]
+    for names, other in [*lists, *described_names(tree)] if not told else []:
+        if names != layout.names:
+            faults.add("other names", other, text=f"those of {layout.file} were taken: {', '.join(map(named, layout.names))}")
     count = content.get("nc")
     if isinstance(count, int) and layout.names and count != len(layout.names):
         faults.add("no class names", file, text=f"nc is {text_of(count)}, but there are {len(layout.names)} names")
@@ -95,29 +120,49 @@ def text_of(value: object) -> str:
 
 
 def names_of(value: object) -> list[str]:
-    """The names of `data.yaml`: a list, or a table by number, in which missing numbers get a name after themselves."""
+    """The names of `data.yaml`: a list, or a table by number; "" for a number without one."""
     if isinstance(value, list):
-        return [text_of(each) or f"class {number}" for number, each in enumerate(value)]
+        return [text_of(each) for each in value]
     if isinstance(value, dict):
         texts = ((text_of(key), text_of(name)) for key, name in value.items())
-        numbers = {int(key): name or f"class {key}" for key, name in texts if re.fullmatch("[0-9]{1,5}", key)}
-        return [numbers.get(number, f"class {number}") for number in range(max(numbers, default=-1) + 1)]
+        numbers = {int(key): name for key, name in texts if re.fullmatch("[0-9]{1,5}", key)}
+        return [numbers.get(number, "") for number in range(max(numbers, default=-1) + 1)]
     return []
 
 
-def listed_names(tree: Tree) -> tuple[list[str], str] | None:
-    """The names in a text file, a line each, and which file it is."""
+def list_broken(tree: Tree, faults: Faults) -> None:
+    """Lists the files that should describe the folder by their name and do not, with the reason."""
+    for file in tree.labels:
+        if file.rpartition("/")[2].lower() in DESCRIPTIONS:
+            try:
+                description(tree.root / file)
+            except ValueError as error:
+                faults.add("unreadable labels", file, text=error)
+
+
+def described_names(tree: Tree) -> list[tuple[list[str], str]]:
+    """The names in all files that describe the folder by their name, and which file it is."""
+    found = []
+    for file in tree.labels:
+        if file.rpartition("/")[2].lower() in DESCRIPTIONS:
+            with suppress(ValueError):
+                found.append((names_of(description(tree.root / file).get("names")), file))
+    return [(names, file) for names, file in found if any(names)]
+
+
+def listed_names(tree: Tree, faults: Faults) -> list[tuple[list[str], str]]:
+    """The names in text files such as `classes.txt`, a line each, and which file it is; the one that counts first."""
+    found = []
     for name in NAME_FILES:
         for file in sorted((each for each in tree.labels if each.rpartition("/")[2].lower() == name), key=lambda each: each.count("/")):
             try:
-                lines = (tree.root / file).read_text(encoding="utf-8-sig").splitlines()
-            except (OSError, UnicodeDecodeError):
+                lines = read_text(tree.root / file).rstrip().splitlines()
+            except (OSError, ValueError) as error:
+                faults.add("unreadable labels", file, text=error)
                 continue
-            while lines and not lines[-1].strip():
-                lines.pop()
             if lines:
-                return [line.strip() for line in lines], file
-    return None
+                found.append(([line.strip() for line in lines], file))
+    return found
 
 
 def read_splits(tree: Tree, file: str, content: dict[str, Any], faults: Faults) -> dict[str, str]:
@@ -135,6 +180,8 @@ def read_splits(tree: Tree, file: str, content: dict[str, Any], faults: Faults) 
         for value in values if isinstance(values, list) else [values]:
             if isinstance(value, str):
                 images |= images_of(tree, file, base, slashes(value), split, faults)
+            elif value is not None:
+                faults.add("listed, not there", file, split, f"{text_of(value) or type(value).__name__} is no folder and no list of images")
         if images and images == sides.get("val"):  # ultralytics demands a `val`, so it may be the test images
             del sides["val"]
         if images and images != sides.get("train"):  # and `val: images/train` is no split
@@ -152,11 +199,13 @@ def read_splits(tree: Tree, file: str, content: dict[str, Any], faults: Faults) 
 def images_of(tree: Tree, file: str, base: str, value: str, split: str, faults: Faults) -> set[str]:
     """The images that an entry of `data.yaml` names."""
     if value.lower().endswith(".txt"):
-        return listed_images(tree, base, value, split, faults)
+        return listed_images(tree, file, base, value, split, faults)
     path: str | None = joined(base, value)
     if value.startswith("/") or not inside(tree, path):
         path = nearest_folder(tree, value)
-        if path is None or value.startswith("/"):
+        if path is None:
+            faults.add("listed, not there", file, split, value)
+        elif value.startswith("/"):
             faults.add("foreign path", file, split, value)
     if path is None:
         return set()
@@ -164,14 +213,15 @@ def images_of(tree: Tree, file: str, base: str, value: str, split: str, faults: 
     return {image for image in tree.images if image.startswith(prefix)}
 
 
-def listed_images(tree: Tree, base: str, value: str, split: str, faults: Faults) -> set[str]:
+def listed_images(tree: Tree, file: str, base: str, value: str, split: str, faults: Faults) -> set[str]:
     """The images that a text file lists, a line each."""
     lists = [each for each in tree.labels if each == joined(base, value) or each.rpartition("/")[2] == value.rpartition("/")[2]]
     if not lists:
+        faults.add("listed, not there", file, split, value)
         return set()
     try:
-        lines = (tree.root / lists[0]).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(tree.root / lists[0]).splitlines()
+    except (OSError, ValueError) as error:
         faults.add("unreadable labels", lists[0], text=error)
         return set()
     found = set()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 from synthbench.data.formats.dataset import Draft, Photograph
 from synthbench.data.formats.faults import Faults
+from synthbench.data.formats.fields import number_of, read_text
 from synthbench.data.formats.tree import Tree, folded, split_of, stem
 from synthbench.data.formats.yolo_names import Layout, read_layout
+from synthbench.text import named
 
 NOT_LABELS = frozenset(
     {"classes.txt", "labels.txt", "obj.names", "train.txt", "val.txt", "valid.txt", "test.txt", "labelmap.txt", "notes.txt"}
@@ -18,14 +21,21 @@ IN_PIXELS = 2.0  # a share may exceed 1 a little, by rounding or where an object
 
 
 def label_files(tree: Tree) -> list[str]:
-    """The text files that may have boxes: those in folders called `labels` if there is one, else those beside images."""
+    """The text files that may have boxes: in folders called `labels`, and beside images.
+
+    Of those beside images, one must look like labels, or none is: they may be captions. Then every one that has the name of an image
+    is a label file, also one that cannot be read.
+    """
     texts = [file for file in tree.labels if file.lower().endswith(".txt") and file.rpartition("/")[2].lower() not in NOT_LABELS]
     texts = [file for file in texts if not file.rpartition("/")[2].lower().startswith("readme")]
     inside = [file for file in texts if "labels" in file.lower().split("/")[:-1]]
+    images = {folded(stem(image)) for image in tree.images}
     if inside:
-        return inside
+        known = set(inside)
+        return inside + [file for file in texts if file not in known and folded(stem(file)) in images and looks_like_labels(tree, file)]
     folders = {image.rpartition("/")[0] for image in tree.images}
-    return [file for file in texts if file.rpartition("/")[0] in folders and looks_like_labels(tree, file)]
+    labels = [file for file in texts if file.rpartition("/")[0] in folders and looks_like_labels(tree, file)]
+    return sorted({*labels, *(file for file in texts if folded(stem(file)) in images)}) if labels else []
 
 
 def looks_like_labels(tree: Tree, file: str) -> bool:
@@ -40,17 +50,21 @@ def looks_like_labels(tree: Tree, file: str) -> bool:
 
 def read_yolo_folder(tree: Tree, faults: Faults, names: Sequence[str] = ()) -> Draft:
     """All images of a folder with the boxes of their label files. names: of the classes, in place of those that the folder gives."""
-    layout = read_layout(tree, faults)
+    layout = read_layout(tree, faults, names)
     draft = Draft(tree.root, "yolo", list(names or layout.names), license=layout.license, source=layout.source)
     files = label_files(tree)
+    own = own_labels(tree, files)
     known = {folded(file): file for file in files}
-    used = set()
+    used: set[str] = set()
+    claimed = set(own.values())
     reader = LineReader(draft, faults, layout)
     for image in tree.images:
-        labels = next((known[key] for each in candidates(image) if (key := folded(each)) in known), "")
-        if labels in used:  # of a.jpg and a.png
+        labels = own.get(image) or next((known[key] for each in candidates(image) if (key := folded(each)) in known), "")
+        if labels in used or (labels in claimed and image not in own):  # of a.jpg and a.png, or a.jpg and A.jpg
             faults.add("ambiguous name", labels, text=image)
             labels = ""
+        elif labels and image not in own:
+            faults.add("other spelling", labels, text=image)
         draft.photos.append(Photograph(image, split=layout.splits.get(image) or split_of(image), labels=labels))
         if labels:
             used.add(labels)
@@ -60,6 +74,19 @@ def read_yolo_folder(tree: Tree, faults: Faults, names: Sequence[str] = ()) -> D
             faults.add("no image", file)
     reader.finish()
     return draft
+
+
+def own_labels(tree: Tree, files: Sequence[str]) -> dict[str, str]:
+    """The label file of each image that has one of its own name in the same spelling, so that `a.jpg` does not take that of `A.jpg`."""
+    known = {spelling(file): file for file in files}
+    found = ((image, next((known[key] for each in candidates(image) if (key := spelling(each)) in known), "")) for image in tree.images)
+    return {image: file for image, file in found if file}
+
+
+def spelling(file: str) -> str:
+    """A file without its suffix, with folders folded: `Labels/A.TXT` is spelled as `labels/A.txt`, not as `labels/a.txt`."""
+    folder, _, name = file.rpartition("/")
+    return f"{folded(folder)}/{stem(name)}"
 
 
 def candidates(image: str) -> list[str]:
@@ -85,9 +112,8 @@ class LineReader:
     def read(self, file: str, photo: int) -> None:
         """Adds the boxes of a file."""
         try:
-            with open(f"{self.draft.root}/{file}", encoding="utf-8-sig") as opened:  # noqa: PTH123 - 100,000 of them
-                lines = opened.read().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            lines = read_text(f"{self.draft.root}/{file}").splitlines()
+        except (OSError, ValueError) as error:
             self.faults.add("unreadable labels", file, text=error)
             self.draft.photos[photo].usable = False
             return
@@ -98,10 +124,8 @@ class LineReader:
     def _line(self, file: str, number: int, line: str, photo: int) -> None:
         first, *rest = line.split()
         try:
-            values = [float(field) for field in rest]
             label = self._label(first)
-            if not all(map(math.isfinite, values)):
-                raise ValueError("a number is not finite")
+            values = [number_of(field) for field in rest]
             corners, kind = corners_of(values, self.layout.keypoints)
         except ValueError as error:
             self.faults.add("unreadable entry", file, f"line {number}", error)
@@ -119,11 +143,12 @@ class LineReader:
     def _label(self, field: str) -> int:
         """The class of a line: a number, or a name that is listed. Raises ValueError."""
         try:
-            number = float(field)
+            number = number_of(field)
         except ValueError:
             if field in self.draft.categories:
                 return self.draft.categories.index(field)
-            raise ValueError(f"'{field}' is no class number") from None
+            hint = "; blanks separate the numbers of a line" if re.search("[,;]", field) else ""
+            raise ValueError(f"'{named(field)}' is no class number{hint}") from None
         if not 0 <= number < 100_000 or number != int(number):
             raise ValueError(f"{field} is no class number")
         return int(number)
@@ -133,10 +158,10 @@ class LineReader:
         names = self.draft.categories
         known = len(names)
         for label in sorted(self.classes):
-            if label >= known:
+            if label >= known or not names[label]:
                 self.faults.add("no class names", self.first[label], text=f"class {label}, {self.classes[label]} boxes")
-        for number in range(known, max(self.classes, default=-1) + 1):
-            names.append(f"class {number}")
+        names += [""] * (max(self.classes, default=-1) + 1 - known)
+        names[:] = [name or f"class {number}" for number, name in enumerate(names)]
         for name in self.draft.unite():
             self.faults.add("category name twice", self.layout.file, text=name)
 
