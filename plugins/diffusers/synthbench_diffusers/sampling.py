@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from synthbench_diffusers.attention import AttentionMaps
     from synthbench_diffusers.recipe import Recipe
 
-SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, str]]] = {
-    "ddim": (DDIMScheduler, {}),
+SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, str | bool]]] = {
+    "ddim": (DDIMScheduler, {"clip_sample": False}),  # its default, for images, would clip latents where a checkpoint says nothing
     "dpm++": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"}),  # a checkpoint may name a random one
     "euler": (EulerDiscreteScheduler, {}),
     "euler-trailing": (EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),

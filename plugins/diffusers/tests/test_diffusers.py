@@ -345,6 +345,23 @@ def test_each_random_crop_is_encoded_once(checkpoints: dict[str, Path]) -> None:
     from diffusers import AutoencoderKL
     from synthbench_diffusers.references import CROPS, Latents, Squares
 
+def test_ddim_clips_no_latents_where_a_checkpoint_says_nothing_of_it() -> None:
+    import torch
+    from diffusers import EulerDiscreteScheduler
+    from synthbench_diffusers.sampling import SCHEDULERS
+
+    kind, changes = SCHEDULERS["ddim"]
+    scheduler = kind.from_config(
+        EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").config, **changes
+    )
+    scheduler.set_timesteps(20)
+    image, latents = 3 * torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8)
+    for time in scheduler.timesteps:  # of a network that knows the image
+        share = scheduler.alphas_cumprod[int(time)]
+        latents = scheduler.step((latents - share.sqrt() * image) / (1 - share).sqrt(), time, latents).prev_sample
+    assert float((latents - image).abs().max()) < 1e-3
+
+
     wide = np.random.default_rng(0).integers(0, 255, (32, 64, 3), np.uint8)
     latents = Latents(AutoencoderKL.from_pretrained(checkpoints["sd"] / "vae"), Squares([wide], 32, random_flip=True, seed=3))
     for seed in range(200):
