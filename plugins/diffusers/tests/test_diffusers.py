@@ -296,6 +296,7 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSe
     ]
     for recipe, message in cases:
         with pytest.raises(SynthbenchError, match=message):
+        (sd15(sd, resolution=32, learning_rate=1e38, max_train_steps=1), "weights are not finite after the last step; lower learning_rate"),
             recipe.fit(references, StageRun(tmp_path, seed=0))
     with pytest.raises(SynthbenchError, match="no references"):
         cases[0][0].fit(references[:0], StageRun(tmp_path))
@@ -307,6 +308,16 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSe
 def test_without_a_step_the_checkpoint_itself_is_sampled_from(
     recipes: dict[str, Recipe], checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path
 ) -> None:
+    plain = sd15(sd, resolution=32, max_train_steps=0, num_inference_steps=2)
+    plain.fit(references, StageRun(tmp_path))
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"scheduler": "lcm", "num_inference_steps": 60}, "num_inference_steps: 60 are too many for scheduler = 'lcm'"),
+        ({"scheduler": "ddim", "num_inference_steps": 1001}, "num_inference_steps: 1001 are too many"),
+        ({"guidance_scale": 1e30}, "pixels that are not finite"),
+    ]
+    for options, message in changes:
+        with pytest.raises(SynthbenchError, match=message):
+            images(dataclasses.replace(plain, **options), tmp_path, 1)
     import torch
     from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
