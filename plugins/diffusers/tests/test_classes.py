@@ -147,6 +147,7 @@ def test_what_cannot_give_boxes_is_told_before_anything_is_fitted() -> None:
         (SD15DreamBooth(), FRUIT, r"names none of 'red', 'green' and 'plum'; write \{classes\} where it names the objects"),
         (sd15(boxes=False), FRUIT, "boxes = false, so its images come without boxes.* set boxes = true"),
         (sd15(class_words={"red": "apples", "green": "green apples"}), FRUIT, "'apples' of a class is a part of another's, 'green apples'"),
+        (sd15(), ("class 1", "class 10"), "'class 1' of a class is a part of another's, 'class 10'"),
         (sd15(class_words=WORDS, prompts=("red apples",), instance_prompt="sks fruit"), FRUIT, "no prompt names 'green apples' and 'plum'"),
         (sd15(class_words={"pear": "pears"}), FRUIT, "class_words names pear"),
         (sd15(class_words={"pear": "pears"}), ("apple",), "class_words names pear, but the data have apple"),

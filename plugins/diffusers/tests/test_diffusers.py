@@ -156,6 +156,8 @@ def test_options_follow_the_recipes_and_are_checked() -> None:
     plugin, problems = configure(SD15DreamBooth, {"map_scales": [1, 2], "box_threshold": "otsu", "map_times": [0.1, 0.9]})
     assert plugin is not None, problems
     assert "class_word" in configure(SD15DreamBooth, {"class_word": "cherries"})[1][0]
+    assert "not a word of the prompt" in configure(SD15DreamBooth, {"class_word": "apple"})[1][0], "attention is to whole words"
+    assert "map_blocks: empty" in configure(SD15DreamBooth, {"map_blocks": []})[1][0]
     assert "map_times" in configure(SDXLLora, {"map_times": [0.9, 0.1]})[1][0]
     assert not configure(SD15DreamBooth, {"class_word": "cherries", "boxes": False})[1]
     assert configure(SD15DreamBooth, {"method": "half"})[1]
