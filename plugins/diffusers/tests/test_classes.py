@@ -172,6 +172,8 @@ def test_options_that_would_do_nothing_are_refused() -> None:
     assert not configure(SD15DreamBooth, {"prompts": ["{classes} at night"], "class_mixture": "all"})[1]
     assert not configure(Inpaint, {"part": "objects", "instance_prompt": "a photo of {classes}"})[1]
     assert (is_in("apples", "Red Apples, plums"), is_in("apples", "pineapples")) == (True, False)
+    assert configure(Inpaint, {"background_prompt": "leaves and {classes}"})[1][0].startswith("background_prompt: {classes} names")
+    assert configure(Inpaint, {"prompts": ["{classes}"]})[1][0].startswith("prompts: {classes} names the objects")
 
 
 def test_without_words_the_images_are_sampled_all_the_same(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:
