@@ -47,7 +47,7 @@ def fit(recipe: Recipe, references: ImageSet, run: Run) -> None:
     pipe = open_pipeline(recipe, run)
     check_size(pipe, recipe.resolution, "training squares")
     pictures = [picture.pixels() for picture in references]
-    prior = class_images(recipe, pipe.to(run.device), run) if recipe.with_prior_preservation else []
+    prior = class_images(recipe, pipe.to(run.device), run) if recipe.with_prior_preservation and recipe.total_steps else []
     trained = add_trainable(recipe, pipe, run.seed)
     pipe.to(run.device)
     squares = [Squares.of(recipe, images, run.seed) for images in (pictures, prior) if images]

@@ -241,8 +241,11 @@ def test_an_interrupted_fit_resumes(
     messages: list[object] = []
     with pytest.raises(KeyboardInterrupt):
         recipes[method].fit(references, Stopped(tmp_path, seed=7))
+    (tmp_path / "state.part").mkdir()  # as if it was killed while it saved the next state
+    (tmp_path / "state.part" / "weights.safetensors").write_bytes(b"")
     recipes[method].fit(references, StageRun(tmp_path, seed=7, emit=lambda event: messages.append(event.get("message"))))
     assert "resumes after step 2" in messages
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("state")]
     uninterrupted, resumed = (
         sorted(weights(folder).items(), key=lambda pair: pair[0].split("/")[1]) for folder in (fitted[method], tmp_path)
     )
@@ -293,23 +296,18 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSe
         (sd15("nobody/nothing@v1", variant="fp16"), r"hf download nobody/nothing --revision v1 --include .*'\*model.fp16.safetensors'"),
         (sd15(sd, resolution=33), "multiple of 4"),
         (sd15(sd, resolution=32, learning_rate=1e30, max_train_steps=3), "the loss of step [23] is (nan|inf); lower learning_rate"),
+        (sd15(sd, resolution=32, learning_rate=1e38, max_train_steps=1), "weights are not finite after the last step; lower learning_rate"),
         (sd15(sd, resolution=32, use_8bit_adam=True), "bitsandbytes"),
         (sd15(pickled, resolution=32, max_train_steps=1), "--allow-pickle"),
     ]
     for recipe, message in cases:
         with pytest.raises(SynthbenchError, match=message):
-        (sd15(sd, resolution=32, learning_rate=1e38, max_train_steps=1), "weights are not finite after the last step; lower learning_rate"),
             recipe.fit(references, StageRun(tmp_path, seed=0))
     with pytest.raises(SynthbenchError, match="no references"):
         cases[0][0].fit(references[:0], StageRun(tmp_path))
     with pytest.raises(SynthbenchError, match=r"names none of 'apple' and 'pear'; write \{classes\}"):
         cases[0][0].check_boxes(("apple", "pear"))
     cases[-1][0].fit(references, StageRun(tmp_path, seed=0, allow_pickle=True))
-
-
-def test_without_a_step_the_checkpoint_itself_is_sampled_from(
-    recipes: dict[str, Recipe], checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path
-) -> None:
     plain = sd15(sd, resolution=32, max_train_steps=0, num_inference_steps=2)
     plain.fit(references, StageRun(tmp_path))
     changes: list[tuple[dict[str, Any], str]] = [
@@ -320,11 +318,16 @@ def test_without_a_step_the_checkpoint_itself_is_sampled_from(
     for options, message in changes:
         with pytest.raises(SynthbenchError, match=message):
             images(dataclasses.replace(plain, **options), tmp_path, 1)
+
+
+def test_without_a_step_the_checkpoint_itself_is_sampled_from(
+    recipes: dict[str, Recipe], checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path
+) -> None:
     import torch
     from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
     for name in ("full", "sdxl"):
-        recipe = dataclasses.replace(recipes[name], max_train_steps=0)
+        recipe = dataclasses.replace(recipes[name], max_train_steps=0, with_prior_preservation=True)
         run = StageRun(tmp_path / name, seed=7)
         run.workdir.mkdir()
         recipe.fit(references, run)
@@ -342,22 +345,6 @@ def test_without_a_step_the_checkpoint_itself_is_sampled_from(
     assert np.abs(images(recipe, tmp_path / "full", 1)[0] - (expected * 255).round()).max() <= 1
 
 
-@pytest.mark.parametrize("scheduler", ["lcm", "euler-trailing"])
-def test_schedulers_of_few_steps_repeat_their_images(
-    scheduler: Any, recipes: dict[str, Recipe], fitted: dict[str, Path], references: ImageSet
-) -> None:
-    recipe = dataclasses.replace(recipes["lora"], scheduler=scheduler, guidance_scale=1.0)
-    both = images(recipe, fitted["lora"], 2)
-    assert np.array_equal(both, images(recipe, fitted["lora"], 2))
-    assert not np.array_equal(both[0], both[1])
-    assert np.array_equal(both[1:], images(recipe, fitted["lora"], 2, start=1))
-
-
-def test_each_random_crop_is_encoded_once(checkpoints: dict[str, Path]) -> None:
-    import torch
-    from diffusers import AutoencoderKL
-    from synthbench_diffusers.references import CROPS, Latents, Squares
-
 def test_ddim_clips_no_latents_where_a_checkpoint_says_nothing_of_it() -> None:
     import torch
     from diffusers import EulerDiscreteScheduler
@@ -374,6 +361,22 @@ def test_ddim_clips_no_latents_where_a_checkpoint_says_nothing_of_it() -> None:
         latents = scheduler.step((latents - share.sqrt() * image) / (1 - share).sqrt(), time, latents).prev_sample
     assert float((latents - image).abs().max()) < 1e-3
 
+
+@pytest.mark.parametrize("scheduler", ["lcm", "euler-trailing"])
+def test_schedulers_of_few_steps_repeat_their_images(
+    scheduler: Any, recipes: dict[str, Recipe], fitted: dict[str, Path], references: ImageSet
+) -> None:
+    recipe = dataclasses.replace(recipes["lora"], scheduler=scheduler, guidance_scale=1.0)
+    both = images(recipe, fitted["lora"], 2)
+    assert np.array_equal(both, images(recipe, fitted["lora"], 2))
+    assert not np.array_equal(both[0], both[1])
+    assert np.array_equal(both[1:], images(recipe, fitted["lora"], 2, start=1))
+
+
+def test_each_random_crop_is_encoded_once(checkpoints: dict[str, Path]) -> None:
+    import torch
+    from diffusers import AutoencoderKL
+    from synthbench_diffusers.references import CROPS, Latents, Squares
 
     wide = np.random.default_rng(0).integers(0, 255, (32, 64, 3), np.uint8)
     latents = Latents(AutoencoderKL.from_pretrained(checkpoints["sd"] / "vae"), Squares([wide], 32, random_flip=True, seed=3))
