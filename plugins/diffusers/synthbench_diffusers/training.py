@@ -46,11 +46,12 @@ def fit(recipe: Recipe, references: ImageSet, run: Run) -> None:
     prompts = prompts_of(recipe, references)
     pipe = open_pipeline(recipe, run)
     check_size(pipe, recipe.resolution, "training squares")
-    pictures = [picture.pixels() for picture in references]
+    squares = [Squares.of(recipe, (picture.pixels() for picture in references), run.seed)]
     prior = class_images(recipe, pipe.to(run.device), run) if recipe.with_prior_preservation and recipe.total_steps else []
     trained = add_trainable(recipe, pipe, run.seed)
     pipe.to(run.device)
-    squares = [Squares.of(recipe, images, run.seed) for images in (pictures, prior) if images]
+    if prior:
+        squares.append(Squares.of(recipe, prior, run.seed))
     latents = [Latents(pipe.vae, each) for each in squares]
     losses = Trainer(recipe, pipe, trained, latents, run, prompts).train()
     if losses:

@@ -5,6 +5,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -386,6 +387,25 @@ def test_each_random_crop_is_encoded_once(checkpoints: dict[str, Path]) -> None:
     assert len({crop.left for crop in latents.cached}) > CROPS // 2
     other = Squares([wide], 32, seed=4)
     assert {other.draw(0, torch.Generator().manual_seed(seed)).left for seed in range(99)} != {crop.left for crop in latents.cached}
+
+
+def test_one_reference_at_a_time_is_in_memory_at_its_full_size(
+    recipes: dict[str, Recipe], references: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[weakref.ref[Any]] = []
+    most = 0
+
+    def pixels(picture: Picture) -> np.ndarray:
+        nonlocal most
+        image = np.full((90, 70, 3), len(alive), np.uint8)
+        alive.append(weakref.ref(image))
+        most = max(most, sum(each() is not None for each in alive))
+        return image
+
+    monkeypatch.setattr(Picture, "pixels", pixels)
+    dataclasses.replace(recipes["full"], max_train_steps=0).fit(ImageSet(APPLE, references.pictures * 3), StageRun(tmp_path))
+    assert len(alive) == 9
+    assert most <= 2, "the one before is still there while the next is read"
 
 
 def test_unsupported_checkpoints_are_refused(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:
