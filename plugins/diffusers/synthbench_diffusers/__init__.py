@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 from synthbench import Generator, Weights, hookimpl, option
 
+from synthbench_diffusers.classes import PLACEHOLDER
 from synthbench_diffusers.native import NativeBoxes
 from synthbench_diffusers.recipe import RENAMED_OPTIONS, Recipe
 
@@ -113,6 +114,12 @@ class Inpaint(SD15):
     """By how much boxes are widened on each side, as a share of their longer side."""
     random_flip: bool = True
     """Flip images horizontally with probability 0.5, those that are trained on and those that are yielded."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.part == "background" and any(PLACEHOLDER in prompt for prompt in self.sampled_prompts):
+            option = "prompts" if self.prompts else "background_prompt"
+            raise ValueError(f"{option}: {PLACEHOLDER} names the objects, and new ones in the background would have no boxes; leave it out")
 
     @property
     def sampled_prompts(self) -> tuple[str, ...]:

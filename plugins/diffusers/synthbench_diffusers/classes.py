@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PLACEHOLDER = "{classes}"
 """Where a prompt has this, the words of the classes that the image shows are put."""
+LETTER = r"[^\W\d_]"
 FITTED = "fitted.json"  # what a fit says of itself
 Shown = tuple[int, ...]
 """Classes, as indices into the data's categories, in their order."""
@@ -50,8 +51,12 @@ def named_in(prompt: str, words: Sequence[str]) -> Shown:
 
 
 def is_in(word: str, text: str) -> bool:
-    """Whether a word, or several, stands in a text as it is, and not as a part of other words."""
-    return bool(re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", text.casefold()))
+    """Whether a word, or several, stands in a text as it is, and not as a part of other words.
+
+    As for CLIP's tokenizer, words are of letters alone: each digit is a word of its own, so "class 1" stands in "class 12".
+    """
+    found = re.escape(word.casefold())
+    return bool(re.search(rf"(?<!{LETTER}(?={LETTER})){found}(?!(?<={LETTER}){LETTER})", text.casefold()))
 
 
 def shown_in(boxes: Boxes | None, count: int) -> Shown:

@@ -98,7 +98,7 @@ def new_part(recipe: Inpaint, boxes: Boxes) -> NDArray[np.bool_]:
     """Which pixels are made anew: bool (side, side)."""
     inside = np.zeros((recipe.side, recipe.side), bool)
     for x1, y1, x2, y2 in boxes.xyxy:
-        margin = recipe.margin * max(x2 - x1, y2 - y1)
+        margin = min(recipe.margin * float(max(x2 - x1, y2 - y1)), float(recipe.side))
         rows = slice(max(int(np.floor(y1 - margin)), 0), max(int(np.ceil(y2 + margin)), 0))
         inside[rows, max(int(np.floor(x1 - margin)), 0) : max(int(np.ceil(x2 + margin)), 0)] = True
     return {"background": ~inside, "objects": inside, "everything": np.ones_like(inside)}[recipe.part]

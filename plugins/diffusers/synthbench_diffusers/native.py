@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 from synthbench import option
 
-from synthbench_diffusers.classes import PLACEHOLDER, check_boxes, words_of
+from synthbench_diffusers.classes import PLACEHOLDER, check_boxes, is_in, words_of
 from synthbench_diffusers.recipe import RENAMED_OPTIONS, Recipe
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class NativeBoxes(Recipe):
         super().__post_init__()
         if self.map_times[0] >= self.map_times[1]:
             raise ValueError(f"map_times: {self.map_times[0]} is not smaller than {self.map_times[1]}, so the range has no timestep")
+        if self.boxes and not self.map_blocks:
+            raise ValueError('map_blocks: empty, so there is no attention map to make boxes of; name "down", "mid" or "up"')
         placed = [PLACEHOLDER in prompt for prompt in self.sampled_prompts]
         if self.class_mixture != "references" and not any(placed):
             raise ValueError(f"class_mixture: no prompt has {PLACEHOLDER}, so it would do nothing")
@@ -57,10 +59,10 @@ class NativeBoxes(Recipe):
             )
         if self.by_class or not self.boxes:
             return
-        without = [prompt for prompt in self.sampled_prompts if self.class_word.lower() not in prompt.lower()]
+        without = [prompt for prompt in self.sampled_prompts if not is_in(self.class_word, prompt)]
         if without or not self.class_word:
             raise ValueError(
-                f"class_word: boxes come from the attention to {self.class_word!r}, which is not in the prompt "
+                f"class_word: boxes come from the attention to {self.class_word!r}, which is not a word of the prompt "
                 f"{self.sampled_prompts[0] if not without else without[0]!r}; change one of them (several classes have "
                 f"class_words or {PLACEHOLDER}), or set boxes = false if no row has the annotator 'native'"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,22 +37,25 @@ def to_batch(pixels: NDArray[np.uint8]) -> Any:
 class Squares:
     """Square crops of images: resized to a shorter side of `size` pixels, flipped and cropped as in diffusers' scripts.
 
+    Images are taken one at a time, and only what is resized is kept: photographs are much larger.
     Of an image that is not square, `CROPS` random crops are used instead of new ones at each step, so that each is encoded once.
     """
 
-    images: InitVar[Sequence[NDArray[np.uint8]]]
+    images: InitVar[Iterable[NDArray[np.uint8]]]
     size: int
     center_crop: bool = False
     random_flip: bool = False
     seed: int = 0
     interpolation: InitVar[str] = "bilinear"
 
-    def __post_init__(self, images: Sequence[NDArray[np.uint8]], interpolation: str) -> None:
-        self.original_sizes = [image.shape[:2] for image in images]
-        self.resized = [_resize(image, self.size, Image.Resampling[interpolation.upper()]) for image in images]
+    def __post_init__(self, images: Iterable[NDArray[np.uint8]], interpolation: str) -> None:
+        resampling = Image.Resampling[interpolation.upper()]
+        both = [(image.shape[:2], _resize(image, self.size, resampling)) for image in images]
+        self.original_sizes = [size for size, _ in both]
+        self.resized = [resized for _, resized in both]
 
     @classmethod
-    def of(cls, recipe: Recipe, images: Sequence[NDArray[np.uint8]], seed: int) -> Squares:
+    def of(cls, recipe: Recipe, images: Iterable[NDArray[np.uint8]], seed: int) -> Squares:
         """As the recipe's options say."""
         return cls(images, recipe.resolution, recipe.center_crop, recipe.random_flip, seed, recipe.interpolation)
 

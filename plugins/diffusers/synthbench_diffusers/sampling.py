@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from synthbench_diffusers.attention import AttentionMaps
     from synthbench_diffusers.recipe import Recipe
 
-SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, str]]] = {
-    "ddim": (DDIMScheduler, {}),
+SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, str | bool]]] = {
+    "ddim": (DDIMScheduler, {"clip_sample": False}),  # its default, for images, would clip latents where a checkpoint says nothing
     "dpm++": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"}),  # a checkpoint may name a random one
     "euler": (EulerDiscreteScheduler, {}),
     "euler-trailing": (EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
@@ -81,7 +81,11 @@ class Sampler:
         unet, device = self.pipe.unet, self.pipe.device
         kind, changes = SCHEDULERS[self.scheduler]
         scheduler = kind.from_config(self.pipe.scheduler.config, **changes)
-        scheduler.set_timesteps(self.num_inference_steps, device=device)
+        try:
+            scheduler.set_timesteps(self.num_inference_steps, device=device)
+        except ValueError as error:
+            told = f"num_inference_steps: {self.num_inference_steps} are too many for scheduler = {self.scheduler!r} ({error})"
+            raise SynthbenchError(told) from None
         guided = self.guidance_scale > 1
         conditions = Condition.joined([*([self._negative] * len(prompts) if guided else ()), *prompts])
         arguments = conditions.arguments([(self.size, self.size, 0, 0, self.size, self.size)] * len(conditions.states))
@@ -119,6 +123,11 @@ class Sampler:
     def _decoded(self, latents: Any) -> NDArray[np.uint8]:
         vae = self.pipe.vae
         pixels = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample.float()
+        if not bool(torch.isfinite(pixels).all()):  # they would be black
+            raise SynthbenchError(
+                "sampled images have pixels that are not finite: the weights diverged, guidance_scale is too large, or a part overflows in "
+                "half precision; lower learning_rate or guidance_scale, or set mixed_precision to another"
+            )
         return np.asarray((pixels / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
 
     @cached_property

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 SEPARATOR = "/"
+PART = "state.part"  # a state that is being saved
 INTERVAL = 600.0  # seconds between two states, by default
 ROOM = 1.5  # times a state's size that must be free, so that the results fit too
 
@@ -67,7 +68,7 @@ def save(run: Run, recipe: Recipe, progress: Progress) -> None:
     if free < ROOM * size:
         run.log(f"no state is saved: it needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
         return
-    part = run.workdir / "state.part"
+    part = run.workdir / PART
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     save_file({name: weight.detach().contiguous() for name, weight in progress.trained.items()}, part / "weights.safetensors")
@@ -123,9 +124,10 @@ def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def remove(workdir: Path) -> None:
-    """Removes the states of a finished fit."""
+    """Removes the states of a finished fit, and one that a fit was killed while saving."""
     for folder in _states(workdir):
         shutil.rmtree(folder)
+    shutil.rmtree(workdir / PART, ignore_errors=True)
 
 
 def _states(workdir: Path) -> list[Path]:

@@ -46,14 +46,16 @@ def fit(recipe: Recipe, references: ImageSet, run: Run) -> None:
     prompts = prompts_of(recipe, references)
     pipe = open_pipeline(recipe, run)
     check_size(pipe, recipe.resolution, "training squares")
-    pictures = [picture.pixels() for picture in references]
-    prior = class_images(recipe, pipe.to(run.device), run) if recipe.with_prior_preservation else []
+    squares = [Squares.of(recipe, (picture.pixels() for picture in references), run.seed)]
+    prior = class_images(recipe, pipe.to(run.device), run) if recipe.with_prior_preservation and recipe.total_steps else []
     trained = add_trainable(recipe, pipe, run.seed)
     pipe.to(run.device)
-    squares = [Squares.of(recipe, images, run.seed) for images in (pictures, prior) if images]
+    if prior:
+        squares.append(Squares.of(recipe, prior, run.seed))
     latents = [Latents(pipe.vae, each) for each in squares]
     losses = Trainer(recipe, pipe, trained, latents, run, prompts).train()
     if losses:
+        _check_weights(recipe, trained)
         save_fitted(recipe, pipe, run)
     tenth = max(len(losses) // 10, 1)
     mean_losses = {"first_loss": float(np.mean(losses[:tenth])), "last_loss": float(np.mean(losses[-tenth:]))} if losses else {}
@@ -62,6 +64,12 @@ def fit(recipe: Recipe, references: ImageSet, run: Run) -> None:
     summary |= summary_of(recipe, references)
     (run.workdir / FITTED).write_text(json.dumps(summary, indent=1))
     state.remove(run.workdir)
+
+
+def _check_weights(recipe: Recipe, trained: dict[str, Any]) -> None:
+    """Raises SynthbenchError if a weight is not finite: no loss follows the last step, so none would tell."""
+    if not all(bool(torch.isfinite(weight).all()) for weight in trained.values()):
+        raise SynthbenchError(f"{recipe.name}: weights are not finite after the last step; lower learning_rate, or use another precision")
 
 
 @dataclass

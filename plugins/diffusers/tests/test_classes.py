@@ -147,6 +147,7 @@ def test_what_cannot_give_boxes_is_told_before_anything_is_fitted() -> None:
         (SD15DreamBooth(), FRUIT, r"names none of 'red', 'green' and 'plum'; write \{classes\} where it names the objects"),
         (sd15(boxes=False), FRUIT, "boxes = false, so its images come without boxes.* set boxes = true"),
         (sd15(class_words={"red": "apples", "green": "green apples"}), FRUIT, "'apples' of a class is a part of another's, 'green apples'"),
+        (sd15(), ("class 1", "class 10"), "'class 1' of a class is a part of another's, 'class 10'"),
         (sd15(class_words=WORDS, prompts=("red apples",), instance_prompt="sks fruit"), FRUIT, "no prompt names 'green apples' and 'plum'"),
         (sd15(class_words={"pear": "pears"}), FRUIT, "class_words names pear"),
         (sd15(class_words={"pear": "pears"}), ("apple",), "class_words names pear, but the data have apple"),
@@ -171,6 +172,8 @@ def test_options_that_would_do_nothing_are_refused() -> None:
     assert not configure(SD15DreamBooth, {"prompts": ["{classes} at night"], "class_mixture": "all"})[1]
     assert not configure(Inpaint, {"part": "objects", "instance_prompt": "a photo of {classes}"})[1]
     assert (is_in("apples", "Red Apples, plums"), is_in("apples", "pineapples")) == (True, False)
+    assert configure(Inpaint, {"background_prompt": "leaves and {classes}"})[1][0].startswith("background_prompt: {classes} names")
+    assert configure(Inpaint, {"prompts": ["{classes}"]})[1][0].startswith("prompts: {classes} names the objects")
 
 
 def test_without_words_the_images_are_sampled_all_the_same(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:

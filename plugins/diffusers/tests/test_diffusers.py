@@ -5,6 +5,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -156,6 +157,8 @@ def test_options_follow_the_recipes_and_are_checked() -> None:
     plugin, problems = configure(SD15DreamBooth, {"map_scales": [1, 2], "box_threshold": "otsu", "map_times": [0.1, 0.9]})
     assert plugin is not None, problems
     assert "class_word" in configure(SD15DreamBooth, {"class_word": "cherries"})[1][0]
+    assert "not a word of the prompt" in configure(SD15DreamBooth, {"class_word": "apple"})[1][0], "attention is to whole words"
+    assert "map_blocks: empty" in configure(SD15DreamBooth, {"map_blocks": []})[1][0]
     assert "map_times" in configure(SDXLLora, {"map_times": [0.9, 0.1]})[1][0]
     assert not configure(SD15DreamBooth, {"class_word": "cherries", "boxes": False})[1]
     assert configure(SD15DreamBooth, {"method": "half"})[1]
@@ -239,8 +242,11 @@ def test_an_interrupted_fit_resumes(
     messages: list[object] = []
     with pytest.raises(KeyboardInterrupt):
         recipes[method].fit(references, Stopped(tmp_path, seed=7))
+    (tmp_path / "state.part").mkdir()  # as if it was killed while it saved the next state
+    (tmp_path / "state.part" / "weights.safetensors").write_bytes(b"")
     recipes[method].fit(references, StageRun(tmp_path, seed=7, emit=lambda event: messages.append(event.get("message"))))
     assert "resumes after step 2" in messages
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("state")]
     uninterrupted, resumed = (
         sorted(weights(folder).items(), key=lambda pair: pair[0].split("/")[1]) for folder in (fitted[method], tmp_path)
     )
@@ -291,6 +297,7 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSe
         (sd15("nobody/nothing@v1", variant="fp16"), r"hf download nobody/nothing --revision v1 --include .*'\*model.fp16.safetensors'"),
         (sd15(sd, resolution=33), "multiple of 4"),
         (sd15(sd, resolution=32, learning_rate=1e30, max_train_steps=3), "the loss of step [23] is (nan|inf); lower learning_rate"),
+        (sd15(sd, resolution=32, learning_rate=1e38, max_train_steps=1), "weights are not finite after the last step; lower learning_rate"),
         (sd15(sd, resolution=32, use_8bit_adam=True), "bitsandbytes"),
         (sd15(pickled, resolution=32, max_train_steps=1), "--allow-pickle"),
     ]
@@ -302,6 +309,16 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path], references: ImageSe
     with pytest.raises(SynthbenchError, match=r"names none of 'apple' and 'pear'; write \{classes\}"):
         cases[0][0].check_boxes(("apple", "pear"))
     cases[-1][0].fit(references, StageRun(tmp_path, seed=0, allow_pickle=True))
+    plain = sd15(sd, resolution=32, max_train_steps=0, num_inference_steps=2)
+    plain.fit(references, StageRun(tmp_path))
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"scheduler": "lcm", "num_inference_steps": 60}, "num_inference_steps: 60 are too many for scheduler = 'lcm'"),
+        ({"scheduler": "ddim", "num_inference_steps": 1001}, "num_inference_steps: 1001 are too many"),
+        ({"guidance_scale": 1e30}, "pixels that are not finite"),
+    ]
+    for options, message in changes:
+        with pytest.raises(SynthbenchError, match=message):
+            images(dataclasses.replace(plain, **options), tmp_path, 1)
 
 
 def test_without_a_step_the_checkpoint_itself_is_sampled_from(
@@ -311,7 +328,7 @@ def test_without_a_step_the_checkpoint_itself_is_sampled_from(
     from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
     for name in ("full", "sdxl"):
-        recipe = dataclasses.replace(recipes[name], max_train_steps=0)
+        recipe = dataclasses.replace(recipes[name], max_train_steps=0, with_prior_preservation=True)
         run = StageRun(tmp_path / name, seed=7)
         run.workdir.mkdir()
         recipe.fit(references, run)
@@ -327,6 +344,23 @@ def test_without_a_step_the_checkpoint_itself_is_sampled_from(
     noise = torch.Generator().manual_seed(derive_seed(1, 0, "latents"))
     expected = pipe(recipe.instance_prompt, height=32, width=32, num_inference_steps=4, generator=noise, output_type="np").images[0]
     assert np.abs(images(recipe, tmp_path / "full", 1)[0] - (expected * 255).round()).max() <= 1
+
+
+def test_ddim_clips_no_latents_where_a_checkpoint_says_nothing_of_it() -> None:
+    import torch
+    from diffusers import EulerDiscreteScheduler
+    from synthbench_diffusers.sampling import SCHEDULERS
+
+    kind, changes = SCHEDULERS["ddim"]
+    scheduler = kind.from_config(
+        EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").config, **changes
+    )
+    scheduler.set_timesteps(20)
+    image, latents = 3 * torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8)
+    for time in scheduler.timesteps:  # of a network that knows the image
+        share = scheduler.alphas_cumprod[int(time)]
+        latents = scheduler.step((latents - share.sqrt() * image) / (1 - share).sqrt(), time, latents).prev_sample
+    assert float((latents - image).abs().max()) < 1e-3
 
 
 @pytest.mark.parametrize("scheduler", ["lcm", "euler-trailing"])
@@ -353,6 +387,25 @@ def test_each_random_crop_is_encoded_once(checkpoints: dict[str, Path]) -> None:
     assert len({crop.left for crop in latents.cached}) > CROPS // 2
     other = Squares([wide], 32, seed=4)
     assert {other.draw(0, torch.Generator().manual_seed(seed)).left for seed in range(99)} != {crop.left for crop in latents.cached}
+
+
+def test_one_reference_at_a_time_is_in_memory_at_its_full_size(
+    recipes: dict[str, Recipe], references: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[weakref.ref[Any]] = []
+    most = 0
+
+    def pixels(picture: Picture) -> np.ndarray:
+        nonlocal most
+        image = np.full((90, 70, 3), len(alive), np.uint8)
+        alive.append(weakref.ref(image))
+        most = max(most, sum(each() is not None for each in alive))
+        return image
+
+    monkeypatch.setattr(Picture, "pixels", pixels)
+    dataclasses.replace(recipes["full"], max_train_steps=0).fit(ImageSet(APPLE, references.pictures * 3), StageRun(tmp_path))
+    assert len(alive) == 9
+    assert most <= 2, "the one before is still there while the next is read"
 
 
 def test_unsupported_checkpoints_are_refused(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:

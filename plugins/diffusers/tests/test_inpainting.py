@@ -12,7 +12,7 @@ from synthbench.contract.images import write_image
 from synthbench.execution.stage_run import StageRun
 from synthbench.registry import installed
 from synthbench_diffusers import Inpaint
-from synthbench_diffusers.inpainting import turn_of
+from synthbench_diffusers.inpainting import new_part, turn_of
 
 BOX = (20, 8, 32, 20)
 
@@ -102,6 +102,10 @@ def test_references_without_labels_or_boxes_are_refused(checkpoints: dict[str, P
         pictures = tuple(Picture(each.path, each.width, each.height, boxes) for each in references)
         with pytest.raises(SynthbenchError, match=told):
             recipe(checkpoints).fit(ImageSet(("apple",), pictures), StageRun(tmp_path))
+
+
+def test_a_margin_that_is_wider_than_the_image_keeps_all_of_it(checkpoints: dict[str, Path]) -> None:
+    assert not new_part(recipe(checkpoints, margin=1e308), Boxes.of([BOX])).any()
 
 
 def test_boxes_are_cut_and_turned_with_their_image() -> None:

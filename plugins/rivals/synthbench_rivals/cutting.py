@@ -65,6 +65,7 @@ def cut_references(options: CopyPaste, references: ImageSet, run: Run) -> None:
     require_labels(references, options.name)
     store_references(references, run)
     objects = ellipses = 0
+    found = False
     with opencv(run):
         for number, picture in enumerate(run.track(load_references(run.workdir), "cut out", unit="images")):
             pixels, boxes = picture.pixels(), object_boxes(picture)
@@ -73,7 +74,8 @@ def cut_references(options: CopyPaste, references: ImageSet, run: Run) -> None:
             np.savez_compressed(run.workdir / owner_file(number), owner=owner)
             Image.fromarray(emptied).save(run.workdir / emptied_file(number))
             objects, ellipses = objects + len(boxes), ellipses + failed
-    if not objects:
+            found = found or bool(owner.any())  # a box smaller than a pixel may have none
+    if not found:
         raise SynthbenchError(f"{options.name}: none of the {len(references)} references has an object to paste; take more references")
     run.log_metrics(objects=objects, ellipses=ellipses)
     run.log(f"{objects} objects; the ellipse in the box is the mask of {ellipses}, where GrabCut found none")

@@ -279,6 +279,9 @@ def test_references_without_labels_or_objects_are_errors(tmp_path: Path, scenes:
     crowded = Sample(SCENES[0].image, Boxes.of([[0, 0, 40, 40]], crowd=[True]))
     with pytest.raises(SynthbenchError, match="copy-paste: none of the 2 references has an object to paste"):
         fitted(CopyPaste(), stored([SCENES[2], crowded], tmp_path / "empty"), tmp_path / "two")
+    speck = Sample(SCENES[0].image, Boxes.of([[9.5, 9.5, 10.5, 10.5]]))  # no pixel's centre is in the ellipse in its box
+    with pytest.raises(SynthbenchError, match="copy-paste: none of the 1 references has an object to paste"):
+        fitted(CopyPaste(masks="ellipse"), stored([speck], tmp_path / "speck"), tmp_path / "three")
 
 
 def test_a_range_in_the_wrong_order_is_an_error() -> None:
