@@ -6,8 +6,8 @@
 Prints steps and images a second, the ratio to diffusers (above 1: faster), and on CUDA the peak memory of each. Rounds
 alternate, and the ratio is the median of the rounds' ratios; on a CPU, the process's own time is counted, so that other work on
 the machine falls out. It takes about two minutes of a core.
-Each works in its default precision: on a CPU, diffusers' scripts and pipelines in fp32, the plugin in bf16 where the CPU has AMX or AVX512-BF16;
-`--mixed-precision no` holds it to fp32. diffusers' training is the loop of `examples/dreambooth/train_dreambooth.py`:
+Each works in its default precision: on a CPU, diffusers' scripts and pipelines in fp32, the plugin in bf16 where the CPU has it
+(AMX, AVX512-BF16); `--mixed-precision no` holds it to fp32. diffusers' training is the loop of `examples/dreambooth/train_dreambooth.py`:
 encoding by the VAE at each step, AdamW, a mean squared error, clipping.
 """
 

@@ -110,8 +110,8 @@ class Recipe:
     """Weight of the class images' loss."""
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
     """Dtype of forward passes and of frozen weights; "no" is fp32. Weights are trained in fp32. On a CPU, fp16 runs as fp32.
-    Default: on CUDA bf16 where the GPU has it, else fp16; bf16 on CPUs with AMX or AVX512-BF16; fp32 elsewhere. The report says which. On CUDA,
-    fp32 uses TF32."""
+    Default: on CUDA bf16 where the GPU has it, else fp16; bf16 on CPUs with AMX or AVX512-BF16; fp32 elsewhere. The report says
+    which. On CUDA, fp32 uses TF32."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     use_8bit_adam: bool = False
