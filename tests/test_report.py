@@ -207,8 +207,8 @@ def test_where_more_real_images_bring_nothing_the_answer_says_so() -> None:
 
 
 def test_what_an_image_is_worth_is_not_told_where_the_curve_is_flat() -> None:
-    def shown(references: float, high: float) -> str:
-        held = thrice(three(0.52, references, 0.47))
+    def shown(references: float, high: float, generated: float = 0.47) -> str:
+        held = thrice(three(0.52, references, generated))
         assert held.evidence is not None
         worth = Equivalent(
             training_set="gan x teacher",
@@ -228,6 +228,7 @@ def test_what_an_image_is_worth_is_not_told_where_the_curve_is_flat() -> None:
     assert shown(0.28, 51.0) == "34 [22, 51]"
     assert shown(0.51, 51.0) == "not told"
     assert shown(0.51, 20.0) == "fewer than 20", "it is below the references all the same"
+    assert shown(0.51, 20.0, generated=0.50) == "not told", "another table says that it cannot be told from the references"
 
 
 @pytest.mark.parametrize(
