@@ -93,18 +93,33 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
     words = {each: word_of(scores, each) for each in detectors}
     by = {word: [each for each in detectors if words[each] == word] for word in ("replaces", "does not", "not settled")}
     if len(by["replaces"]) == len(detectors):
-        return f"**Generated images replace {real}**: {_each(detectors)} a generated training set is at most {margin} worse."
+        found = f"{_each(detectors)} a generated training set is at most {margin} worse{_outdone(results, scores, detectors)}"
+        return f"**Generated images replace {real}**: {found}."
     if len(by["does not"]) == len(detectors):
         lost = any(scores.of(row, each) is None for row in scores.candidates() for each in detectors)
         every = f"every set of generated images alone{' that has a score' if lost else ''}"
         return f"**Generated images do not replace {real}**: {_each(detectors)} {every} is more than {margin} worse."
     if len(by["not settled"]) == len(detectors):
         return f"**Whether generated images replace {real} is not settled** {_each(detectors)[:-1]}{_settling(scores, detectors)}."
-    parts = [f"they do for {_names(by['replaces'])}"] if by["replaces"] else []
+    parts = [f"they do for {_names(by['replaces'])}{_outdone(results, scores, by['replaces'])}"] if by["replaces"] else []
     parts += [f"they do not for {_names(by['does not'])}"] if by["does not"] else []
     parts += [f"it is not settled for {_names(by['not settled'])}"] if by["not settled"] else []
     how = "depends on the detector" if by["replaces"] and by["does not"] else "is settled in part"
-    return f"**Whether generated images replace {real} {how}**: {listed(parts)} (at most {margin} worse counts)."
+    return f"**Whether generated images replace {real} {how}**: {listed(parts)}; at most {margin} worse counts as replacing."
+
+
+def _outdone(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
+    """That the references alone do better than every generated set that replaces the real images; empty where that is not shown."""
+    references = scores.of_kind("references")
+
+    def outdone(detector: str) -> bool:
+        verdicts = {row: scores.verdict(row, detector) for row in scores.candidates()}
+        gaps = [scores.difference(row, detector, references) for row, each in verdicts.items() if each and each.word == "replaces"]
+        return all(gap is not None and gap.high is not None and gap.high < 0 for gap in gaps)
+
+    those = [each for each in detectors if outdone(each)]
+    which = f" for {_names(those)}" if 0 < len(those) < len(detectors) else ""
+    return f" (though the {results.suite.references} references alone do better{which})" if those else ""
 
 
 def word_of(scores: Scores, detector: str) -> str:
