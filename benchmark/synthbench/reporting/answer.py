@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from synthbench.reporting.alone import advice
 from synthbench.reporting.scores import Scores, listed, spanned
@@ -100,7 +101,8 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
         every = f"every set of generated images alone{' that has a score' if lost else ''}"
         return f"**Generated images do not replace {real}**: {_each(detectors)} {every} is more than {margin} worse."
     if len(by["not settled"]) == len(detectors):
-        return f"**Whether generated images replace {real} is not settled** {_each(detectors)[:-1]}{_settling(scores, detectors)}."
+        every = _each(detectors)[:-1].replace("each", "any")
+        return f"**Whether generated images replace {real} is not settled** {every}{_settling(scores, detectors)}."
     parts = [f"they do for {_names(by['replaces'])}{_outdone(results, scores, by['replaces'])}"] if by["replaces"] else []
     parts += [f"they do not for {_names(by['does not'])}"] if by["does not"] else []
     parts += [f"it is not settled for {_names(by['not settled'])}"] if by["not settled"] else []
@@ -128,6 +130,12 @@ def word_of(scores: Scores, detector: str) -> str:
     return next((word for word in ("replaces", "not settled", "does not") if word in words), "not settled")
 
 
+def heading(scores: Scores, row: str, detector: str) -> Literal["replaces", "does not"]:
+    """The word that an open verdict comes to if its mean stays as it is."""
+    gap = scores.difference(row, detector, scores.of_kind("real"))
+    return "replaces" if gap is not None and gap.mean > -scores.evidence.margin else "does not"
+
+
 def _each(detectors: Sequence[str]) -> str:
     return f"for {detectors[0]}," if len(detectors) == 1 else f"for each of the {len(detectors)} detectors,"
 
@@ -143,13 +151,13 @@ def _gap(figure: Figure | None) -> str:
 
 
 def _settling(scores: Scores, detectors: Sequence[str]) -> str:
-    """What would settle the best set of each detector, from the present spread."""
+    """What would settle the best set of each detector and as what, from the present means and spread."""
     found = []
     for pick in scores.each_closest(detectors):
         verdict = scores.verdict(pick.row, pick.detector)
         if verdict and verdict.settling and (ways := more(verdict.settling.replicates, verdict.settling.images)):
-            found.append(f"{' or '.join(ways)} for `{pick.detector}`")
-    return f": at the present spread it takes about {listed(found)} to settle the best set" if found else ""
+            found.append(f"{' or '.join(ways)} for `{pick.detector}` (then *{heading(scores, pick.row, pick.detector)}*)")
+    return f": if means and spread stay as they are, it takes about {listed(found)} to settle the best set" if found else ""
 
 
 def _ceiling(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
