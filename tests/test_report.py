@@ -209,8 +209,8 @@ def test_what_an_open_verdict_would_be_settled_as_is_said(generated: float, word
 
 def test_where_more_real_images_bring_nothing_the_answer_says_so() -> None:
     told = lead(thrice(three(0.52, 0.51, 0.47)))
-    assert "**The 20 references alone cannot be told from the 160 real images** for `yolo` (AP " in told
-    assert "0.010 [\N{MINUS SIGN}0.030, +0.010])" in told
+    assert "**The 20 references alone cannot be told from the 160 real images** for `yolo` (\N{MINUS SIGN}0.010 [" in told
+    assert "0.030, +0.010]), in brackets their AP minus that of real." in told
     assert "generated ones have little to stand in for" in told
     assert "did as well as" not in lead(thrice(three(0.52, 0.28, 0.47)))
 
@@ -783,6 +783,8 @@ def test_whether_trainings_are_equal_and_long_enough_is_told() -> None:
     assert "yolo from 80 to 100." in render(trained(held, [100, 80, 100]), "toy.json")
     assert "still falling at the end of yolo (3 of 3)." in render(trained(held, [100] * 3, falling), "toy.json")
     assert "still falling" not in render(trained(held, [100] * 3, flat), "toy.json")
+    assert "`yolo` was not trained to a plateau, so longer training may change what is said of it." in lead(trained(held, [100] * 3, falling))
+    assert "plateau" not in lead(trained(held, [100] * 3, flat))
 
 
 def test_correlations_of_distances_with_ap_are_a_table() -> None:

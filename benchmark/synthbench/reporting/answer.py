@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from synthbench.reporting.alone import advice
+from synthbench.reporting.fairness import still_falling
 from synthbench.reporting.scores import Scores, listed, spanned
 from synthbench.reporting.words import more
 from synthbench.results.claims import Figure
@@ -61,6 +62,7 @@ def _sentences(results: Results, scores: Scores) -> list[str]:
         _against_references(results, scores, learned),
         *(_added(results, scores, row, learned) for row in scores.rows("mix")),
         _ceiling(results, scores, learned),
+        _short(scores, learned),
     ]
     if idle:
         told.append(f"{_names(idle)} learned next to nothing from the real images, and is left out of this.")
@@ -166,11 +168,19 @@ def _ceiling(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
     flat = [each for each in detectors if scores.is_flat(each)]
     if not flat or row is None or real is None:
         return ""
-    told = [f"`{each}` (AP {spanned(figure, sign=True)})" for each in flat if (figure := scores.difference(row, each, real))]
+    told = [f"`{each}` ({spanned(figure, sign=True)})" for each in flat if (figure := scores.difference(row, each, real))]
     return (
-        f"**The {results.suite.references} references alone cannot be told from {describe(results, 'real')}** for {listed(told)}. "
-        "The intervals say how much the other real images may bring; where that is little, generated ones have little to stand in for."
+        f"**The {results.suite.references} references alone cannot be told from {describe(results, 'real')}** for {listed(told)}, in brackets "
+        "their AP minus that of real. As far as an interval goes below 0, so much may the other real images bring: much, where it is "
+        "wide; where it is little, generated ones have little to stand in for."
     )
+
+
+def _short(scores: Scores, detectors: Sequence[str]) -> str:
+    """The detectors that more steps may change."""
+    late = [each for each in still_falling(scores) if each in detectors]
+    was, them = ("were", "them") if len(late) > 1 else ("was", "it")
+    return f"{_names(late)} {was} not trained to a plateau, so longer training may change what is said of {them}." if late else ""
 
 
 def _added(results: Results, scores: Scores, mix: str, detectors: Sequence[str]) -> str:

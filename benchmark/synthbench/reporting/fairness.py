@@ -41,14 +41,20 @@ def steps_of(cell: Cell) -> int | None:
     return next((steps for metrics in logged.values() if isinstance(steps := metrics.get("steps"), int)), None)
 
 
-def rising(scores: Scores) -> list[str]:
-    """Detectors whose loss on held-out images, or in training, was still falling at the end."""
-    late = []
+def still_falling(scores: Scores) -> dict[str, str]:
+    """Detectors whose loss on held-out images, or in training, was still falling at the end of most trainings; of how many."""
+    late = {}
     for detector in scores.detectors:
         curves = [cell.training.curves for row in scores.rows() for cell in scores.cells(row, detector) if cell.training]
         judged = [still_rising(curve) for each in curves if (curve := each.get("validation_loss") or each.get("loss"))]
         if judged and fmean(judged) > 0.5:
-            late.append(f"{detector} ({sum(judged)} of {len(judged)})")
+            late[detector] = f"{sum(judged)} of {len(judged)}"
+    return late
+
+
+def rising(scores: Scores) -> list[str]:
+    """That some detectors were not trained to a plateau."""
+    late = [f"{detector} ({count})" for detector, count in still_falling(scores).items()]
     return [f"**Not trained to a plateau**: in most trainings the loss was still falling at the end of {listed(late)}."] if late else []
 
 
