@@ -23,7 +23,7 @@ from synthbench.reporting.scores import Scores
 from synthbench.reporting.tiles import Gallery, TileRow
 from synthbench.reporting.verdicts import in_real_images, worth_of
 from synthbench.results.ap_table import Scored, Table
-from synthbench.results.claims import Difference, Equivalent, Evidence, Figure, Level, Settling, Verdict, Word
+from synthbench.results.claims import Deviations, Difference, Equivalent, Evidence, Figure, Level, Settling, Verdict, Word
 from synthbench.results.files import read_results, write_results
 from synthbench.results.model import Comparison, Correlation, Draw, Results, Similarity, SplitCheck
 from synthbench.results.prove import prove
@@ -430,6 +430,17 @@ def test_a_seed_that_does_nothing_is_told() -> None:
     assert "predicted the very same boxes**: gan x teacher / yolo." in told
 
 
+def test_that_the_seed_moves_some_detectors_more_than_others_is_told() -> None:
+    values = {pair: found * 3 for pair, found in three(0.52, 0.28, 0.31).items()}
+    one = structs.replace(claimed(values), variance=Deviations(detector=0.03, references=0.0, generator=None, test_images=0.01))
+    told = lead(results(values, evidence=msgspec.to_builtins(one)))
+    assert "the detector's seed by 0.030, the choice of references by too little to be told and the choice of test images by 0.010." in told
+    values |= {("real", "detr"): [0.4, 0.5, 0.6]}
+    two = structs.replace(claimed(values), variance=one.variance)
+    told = lead(results(values, evidence=msgspec.to_builtins(two)))
+    assert "all detectors together; the AP with `real` moves between replicates by too little to be told with `yolo` and by 0.100" in told
+
+
 def test_the_caveat_of_a_suite_stands_in_the_answer() -> None:
     held = results(three(0.52, 0.28, 0.31))
     held = msgspec.structs.replace(held, suite=msgspec.structs.replace(held.suite, caveat="The base model never saw an apple."))
@@ -567,7 +578,11 @@ def test_rivals_are_no_generative_models_and_are_compared_with_them() -> None:
     values = three(0.52, 0.28, 0.31) | {("paste x native", "yolo"): [0.5], ("real", "detr"): [0.6], ("gan x teacher", "detr"): [0.4]}
     values |= {("paste x native", "detr"): [0.3]}
     held = thrice(values, {"name": "paste x native", "kind": "generated", "generator": "paste", "annotator": "native", "images": 96})
+    assert held.evidence is not None
+    apart = Verdict(training_set="paste x native", detector="yolo", word="replaces", level=0.05, settling=None)
+    held = structs.replace(held, evidence=structs.replace(held.evidence, verdicts=[*held.evidence.verdicts, apart]))
     told = render(held, "toy.json")
+    assert "over all 2 combinations together, 1 without a generative model apart (Holm's correction)" in told
     assert "**Generated images do not replace the 160 real images**" in told, "whatever rivals do"
     section = told.split("## Does something simpler do as well?")[1].split("\n## ")[0]
     assert (
@@ -712,6 +727,13 @@ def test_training_sets_of_other_numbers_of_images_are_told_beside_what_the_numbe
     assert said in told
     assert re.search(r"\| +both \| +AP change by the number alone \|", told)
     assert re.search(r"\| `gan x teacher` \(96 images\) \|.*\| +.0\.030 \[.0\.050, .0\.010\] \|", told)
+
+
+def test_real_images_with_automatic_boxes_are_said_to_lack_those_held_out() -> None:
+    held = results(three(0.52, 0.28, 0.31) | {("real x teacher", "yolo"): [0.45]}, [{"name": "real x teacher", "kind": "labelled", "annotator": "teacher"}])
+    assert "all real training images, boxes by `teacher`" in render(held, "toy.json")
+    held = structs.replace(held, suite=structs.replace(held.suite, holdout=20))
+    assert "all real training images but 20 held-out ones, boxes by `teacher`" in render(held, "toy.json")
 
 
 def test_one_replicate_does_not_settle_what_cost_most() -> None:
