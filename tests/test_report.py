@@ -800,6 +800,8 @@ def test_whether_trainings_are_equal_and_long_enough_is_told() -> None:
     held = results(three(0.52, 0.28, 0.31))
     falling = [(number, 10.0 - number) for number in range(10)]
     flat = [(number, max(1.0, 10.0 - 4 * number)) for number in range(10)]
+    assert "not which is best" not in render(held, "toy.json"), "there is one detector"
+    assert "not which is best." in render(results(three(0.52, 0.28, 0.31) | {("real", "detr"): [0.6]}), "toy.json")
     assert "takes the same number of optimizer steps: yolo 100." in render(trained(held, [100] * 3), "toy.json")
     assert "**Trainings differ in their steps**" in render(trained(held, [100, 80, 100]), "toy.json")
     assert "yolo from 80 to 100." in render(trained(held, [100, 80, 100]), "toy.json")

@@ -15,7 +15,7 @@ NEAREST = 3  # pairs that are named
 
 def fairness(results: Results, scores: Scores) -> list[str]:
     """The section, or nothing where nothing is known."""
-    lines = [*equal_steps(scores), *rising(scores)]
+    lines = [*equal_steps(scores), *rising(scores), *apart(scores)]
     if results.similarity is not None:
         lines += [*splits(results.similarity)]
     tables = [*copies(results.similarity)] if results.similarity is not None else []
@@ -33,6 +33,13 @@ def equal_steps(scores: Scores) -> list[str]:
     different = [f"{each} from {counts[0]} to {counts[-1]}" for each, counts in found.items() if len(counts) > 1]
     told = [f"Every training of a detector takes the same number of optimizer steps: {listed(same)}."] if same else []
     return told + ([f"**Trainings differ in their steps**, so part of a difference may be that: {listed(different)}."] if different else [])
+
+
+def apart(scores: Scores) -> list[str]:
+    """That detectors are compared over training sets, not with each other."""
+    if sum(any(scores.of(row, each) for row in scores.rows()) for each in scores.detectors) < 2:
+        return []
+    return ["Each detector has its own steps, sizes and starting weights, so their APs say what these settings reach, not which is best."]
 
 
 def steps_of(cell: Cell) -> int | None:
