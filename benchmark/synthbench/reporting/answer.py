@@ -96,8 +96,8 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
     words = {each: word_of(scores, each) for each in detectors}
     by = {word: [each for each in detectors if words[each] == word] for word in ("replaces", "does not", "not settled")}
     if len(by["replaces"]) == len(detectors):
-        found = f"{_each(detectors)} a generated training set is at most {margin} worse{_outdone(results, scores, detectors)}"
-        return f"**Generated images replace {real}**: {found}."
+        one = f"{_each(detectors)} a generated training set is at most {margin} worse"
+        return f"**Generated images replace {real}**: {one}{_outdone(results, scores, detectors)}."
     if len(by["does not"]) == len(detectors):
         lost = any(scores.of(row, each) is None for row in scores.candidates() for each in detectors)
         every = f"every set of generated images alone{' that has a score' if lost else ''}"
@@ -170,9 +170,9 @@ def _ceiling(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
         return ""
     told = [f"`{each}` ({spanned(figure, sign=True)})" for each in flat if (figure := scores.difference(row, each, real))]
     return (
-        f"**The {results.suite.references} references alone cannot be told from {describe(results, 'real')}** for {listed(told)}, in brackets "
-        "their AP minus that of real. As far as an interval goes below 0, so much may the other real images bring: much, where it is "
-        "wide; where it is little, generated ones have little to stand in for."
+        f"**The {results.suite.references} references alone cannot be told from {describe(results, 'real')}** for {listed(told)}, in "
+        "brackets their AP minus that of real. The further an interval goes below 0, the more may the other real images bring; where "
+        "that is little, generated ones have little to stand in for."
     )
 
 

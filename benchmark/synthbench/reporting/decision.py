@@ -76,7 +76,9 @@ def decided(results: Results, scores: Scores) -> list[str]:
             "the choice of test images": spread.test_images,
         }
         told = [f"{thing} by {_deviation(value)}" for thing, value in known.items() if value is not None]
-        parts += [f"What moves a single AP (standard deviations, rough with few replicates): {listed(told)}{_by_detector(scores)}."] if told else []
+        if told:
+            what = "What moves a single AP (standard deviations, rough with few replicates)"
+            parts.append(f"{what}: {listed(told)}{_by_detector(scores)}.")
     if evidence.same:
         parts.append(
             f"**Two trainings with different seeds or images predicted the very same boxes**: {listed(evidence.same)}. "
