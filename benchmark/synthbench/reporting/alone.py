@@ -76,21 +76,28 @@ def words_of(scores: Scores, row: str) -> dict[str, Word]:
 
 def shown(scores: Scores, row: str, detector: str) -> str:
     """A training set with its difference to the references."""
+    free = ", without a generative model" if row in scores.tested_apart else ""
+    return f"`{row}` ({gained(scores, row, detector)}{free})"
+
+
+def gained(scores: Scores, row: str, detector: str) -> str:
+    """The difference to the references of a training set whose word is known."""
     figure = scores.difference(row, detector, scores.of_kind("references"))
     assert figure is not None, "its word is known"
-    free = ", without a generative model" if row in scores.tested_apart else ""
-    return f"`{row}` (AP {spanned(figure, sign=True)}{free})"
+    return f"AP {spanned(figure, sign=True)}"
 
 
 def undecided(words: dict[str, dict[str, Word]]) -> list[str]:
     """The training sets that no detector tells from the references: they may be better or worse."""
     same = [f"`{row}`" for row, known in words.items() if known and {*known.values()} == {"cannot be told"}]
     few = listed(same) if 0 < len(same) <= NAMED else f"{len(same)} of {len(words)} such sets"
-    return [f"{few} cannot be told from them."] if same else []
+    which = " with any detector" if any(len(known) > 1 for known in words.values()) else ""
+    return [f"{few} cannot be told from them{which}."] if same else []
 
 
 def more_real(scores: Scores, detectors: Sequence[str]) -> list[str]:
-    """The detectors that more real images help."""
-    real = [words_of(scores, row) for row in scores.rows("real", "subset")]
-    helped = [f"`{each}`" for each in detectors if any(known.get(each) == "better" for known in real)]
+    """The detectors that more real images help, and by how much."""
+    real = {row: words_of(scores, row) for row in scores.rows("real", "subset")}
+    better = {each: [row for row, known in real.items() if known.get(each) == "better"] for each in detectors}
+    helped = [f"`{each}` (`{rows[0]}`: {gained(scores, rows[0], each)})" for each, rows in better.items() if rows]
     return [f"More real images are better with {listed(helped)}."] if helped else []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from synthbench.reporting.alone import advice
+from synthbench.reporting.fairness import still_falling
 from synthbench.reporting.scores import Scores, listed, spanned
 from synthbench.reporting.words import more
 from synthbench.results.claims import Figure
@@ -60,6 +62,7 @@ def _sentences(results: Results, scores: Scores) -> list[str]:
         _against_references(results, scores, learned),
         *(_added(results, scores, row, learned) for row in scores.rows("mix")),
         _ceiling(results, scores, learned),
+        _short(scores, learned),
     ]
     if idle:
         told.append(f"{_names(idle)} learned next to nothing from the real images, and is left out of this.")
@@ -94,24 +97,46 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
     words = {each: word_of(scores, each) for each in detectors}
     by = {word: [each for each in detectors if words[each] == word] for word in ("replaces", "does not", "not settled")}
     if len(by["replaces"]) == len(detectors):
-        return f"**Generated images replace {real}**: {_each(detectors)} a generated training set is at most {margin} worse."
+        one = f"{_each(detectors)} a generated training set is at most {margin} worse"
+        return f"**Generated images replace {real}**: {one}{_outdone(results, scores, detectors)}."
     if len(by["does not"]) == len(detectors):
         lost = any(scores.of(row, each) is None for row in scores.candidates() for each in detectors)
         every = f"every set of generated images alone{' that has a score' if lost else ''}"
         return f"**Generated images do not replace {real}**: {_each(detectors)} {every} is more than {margin} worse."
     if len(by["not settled"]) == len(detectors):
-        return f"**Whether generated images replace {real} is not settled** {_each(detectors)[:-1]}{_settling(scores, detectors)}."
-    parts = [f"they do for {_names(by['replaces'])}"] if by["replaces"] else []
+        every = _each(detectors)[:-1].replace("each", "any")
+        return f"**Whether generated images replace {real} is not settled** {every}{_settling(scores, detectors)}."
+    parts = [f"they do for {_names(by['replaces'])}{_outdone(results, scores, by['replaces'])}"] if by["replaces"] else []
     parts += [f"they do not for {_names(by['does not'])}"] if by["does not"] else []
     parts += [f"it is not settled for {_names(by['not settled'])}"] if by["not settled"] else []
     how = "depends on the detector" if by["replaces"] and by["does not"] else "is settled in part"
-    return f"**Whether generated images replace {real} {how}**: {listed(parts)} (at most {margin} worse counts)."
+    return f"**Whether generated images replace {real} {how}**: {listed(parts)}; at most {margin} worse counts as replacing."
+
+
+def _outdone(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
+    """That the references alone do better than every generated set that replaces the real images; empty where that is not shown."""
+    references = scores.of_kind("references")
+
+    def outdone(detector: str) -> bool:
+        verdicts = {row: scores.verdict(row, detector) for row in scores.candidates()}
+        gaps = [scores.difference(row, detector, references) for row, each in verdicts.items() if each and each.word == "replaces"]
+        return all(gap is not None and gap.high is not None and gap.high < 0 for gap in gaps)
+
+    those = [each for each in detectors if outdone(each)]
+    which = f" for {_names(those)}" if 0 < len(those) < len(detectors) else ""
+    return f" (though the {results.suite.references} references alone do better{which})" if those else ""
 
 
 def word_of(scores: Scores, detector: str) -> str:
     """The verdict for a detector over all generated sets: one that replaces is enough."""
     words = {verdict.word for row in scores.candidates() if (verdict := scores.verdict(row, detector))}
     return next((word for word in ("replaces", "not settled", "does not") if word in words), "not settled")
+
+
+def heading(scores: Scores, row: str, detector: str) -> Literal["replaces", "does not"]:
+    """The word that an open verdict comes to if its mean stays as it is."""
+    gap = scores.difference(row, detector, scores.of_kind("real"))
+    return "replaces" if gap is not None and gap.mean > -scores.evidence.margin else "does not"
 
 
 def _each(detectors: Sequence[str]) -> str:
@@ -129,13 +154,13 @@ def _gap(figure: Figure | None) -> str:
 
 
 def _settling(scores: Scores, detectors: Sequence[str]) -> str:
-    """What would settle the best set of each detector, from the present spread."""
+    """What would settle the best set of each detector and as what, from the present means and spread."""
     found = []
     for pick in scores.each_closest(detectors):
         verdict = scores.verdict(pick.row, pick.detector)
         if verdict and verdict.settling and (ways := more(verdict.settling.replicates, verdict.settling.images)):
-            found.append(f"{' or '.join(ways)} for `{pick.detector}`")
-    return f": at the present spread it takes about {listed(found)} to settle the best set" if found else ""
+            found.append(f"{' or '.join(ways)} for `{pick.detector}` (then *{heading(scores, pick.row, pick.detector)}*)")
+    return f": if means and spread stay as they are, it takes about {listed(found)} to settle the best set" if found else ""
 
 
 def _ceiling(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
@@ -144,11 +169,19 @@ def _ceiling(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
     flat = [each for each in detectors if scores.is_flat(each)]
     if not flat or row is None or real is None:
         return ""
-    told = [f"`{each}` (AP {spanned(figure, sign=True)})" for each in flat if (figure := scores.difference(row, each, real))]
+    told = [f"`{each}` ({spanned(figure, sign=True)})" for each in flat if (figure := scores.difference(row, each, real))]
     return (
-        f"**The {results.suite.references} references alone cannot be told from {describe(results, 'real')}** for {listed(told)}. "
-        "The intervals say how much the other real images may bring; where that is little, generated ones have little to stand in for."
+        f"**The {results.suite.references} references alone cannot be told from {describe(results, 'real')}** for {listed(told)}, in "
+        "brackets their AP minus that of real. The further an interval goes below 0, the more may the other real images bring; where "
+        "that is little, generated ones have little to stand in for."
     )
+
+
+def _short(scores: Scores, detectors: Sequence[str]) -> str:
+    """The detectors that more steps may change."""
+    late = [each for each in still_falling(scores) if each in detectors]
+    was, them = ("were", "them") if len(late) > 1 else ("was", "it")
+    return f"{_names(late)} {was} not trained to a plateau, so longer training may change what is said of {them}." if late else ""
 
 
 def _added(results: Results, scores: Scores, mix: str, detectors: Sequence[str]) -> str:

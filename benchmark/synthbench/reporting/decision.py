@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import stdev
+
 from synthbench.reporting import rivals, verdicts
 from synthbench.reporting.alone import against_references
 from synthbench.reporting.marks import fold, picture
@@ -58,7 +60,7 @@ def decided(results: Results, scores: Scores) -> list[str]:
     once = [thing for thing, each in drawn.items() if len(each) == 1]
     meant = DECIDED.format(
         margin=evidence.margin,
-        tests=f"all {together or apart} combinations together{f', rivals ({apart}) apart' if together and apart else ''}",
+        tests=f"all {together or apart} combinations together{f', {apart} without a generative model apart' if together and apart else ''}",
         drawn=listed([thing for thing in drawn if thing not in once]),
         once=f" ({listed(once)} stayed the same in all, so nothing is known of others)" if once else "",
         replicates=scores.replicates,
@@ -74,13 +76,29 @@ def decided(results: Results, scores: Scores) -> list[str]:
             "the choice of test images": spread.test_images,
         }
         told = [f"{thing} by {_deviation(value)}" for thing, value in known.items() if value is not None]
-        parts += [f"What moves a single AP (standard deviations, rough with few replicates): {listed(told)}."] if told else []
+        if told:
+            what = "What moves a single AP (standard deviations, rough with few replicates)"
+            parts.append(f"{what}: {listed(told)}{_by_detector(scores)}.")
     if evidence.same:
         parts.append(
             f"**Two trainings with different seeds or images predicted the very same boxes**: {listed(evidence.same)}. "
             "Does that plugin use its seed?"
         )
     return parts
+
+
+def _by_detector(scores: Scores) -> str:
+    """That the seed moves some detectors more than others, which the figures of all together hide; empty with one detector."""
+    real = scores.of_kind("real")
+    found = {each: score.values for each in scores.detectors if real and scores.learned(each) and (score := scores.of(real, each))}
+    moved = {each: stdev(values) for each, values in found.items() if len(values) > 1}
+    if len(moved) < 2:
+        return ""
+    least, most = min(moved, key=moved.__getitem__), max(moved, key=moved.__getitem__)
+    return (
+        f", all detectors together; the AP with `{real}` moves between replicates by {_deviation(moved[least])} with `{least}` and by "
+        f"{_deviation(moved[most])} with `{most}`"
+    )
 
 
 def _deviation(value: float) -> str:

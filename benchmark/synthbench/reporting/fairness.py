@@ -15,7 +15,7 @@ NEAREST = 3  # pairs that are named
 
 def fairness(results: Results, scores: Scores) -> list[str]:
     """The section, or nothing where nothing is known."""
-    lines = [*equal_steps(scores), *rising(scores)]
+    lines = [*equal_steps(scores), *rising(scores), *apart(scores)]
     if results.similarity is not None:
         lines += [*splits(results.similarity)]
     tables = [*copies(results.similarity)] if results.similarity is not None else []
@@ -35,20 +35,33 @@ def equal_steps(scores: Scores) -> list[str]:
     return told + ([f"**Trainings differ in their steps**, so part of a difference may be that: {listed(different)}."] if different else [])
 
 
+def apart(scores: Scores) -> list[str]:
+    """That detectors are compared over training sets, not with each other."""
+    if sum(any(scores.of(row, each) for row in scores.rows()) for each in scores.detectors) < 2:
+        return []
+    return ["Each detector has its own steps, sizes and starting weights, so their APs say what these settings reach, not which is best."]
+
+
 def steps_of(cell: Cell) -> int | None:
     """The optimizer steps that a plugin logged."""
     logged: Mapping[str, Mapping[str, object]] = cell.training.metrics if cell.training else {}
     return next((steps for metrics in logged.values() if isinstance(steps := metrics.get("steps"), int)), None)
 
 
-def rising(scores: Scores) -> list[str]:
-    """Detectors whose loss on held-out images, or in training, was still falling at the end."""
-    late = []
+def still_falling(scores: Scores) -> dict[str, str]:
+    """Detectors whose loss on held-out images, or in training, was still falling at the end of most trainings; of how many."""
+    late = {}
     for detector in scores.detectors:
         curves = [cell.training.curves for row in scores.rows() for cell in scores.cells(row, detector) if cell.training]
         judged = [still_rising(curve) for each in curves if (curve := each.get("validation_loss") or each.get("loss"))]
         if judged and fmean(judged) > 0.5:
-            late.append(f"{detector} ({sum(judged)} of {len(judged)})")
+            late[detector] = f"{sum(judged)} of {len(judged)}"
+    return late
+
+
+def rising(scores: Scores) -> list[str]:
+    """That some detectors were not trained to a plateau."""
+    late = [f"{detector} ({count})" for detector, count in still_falling(scores).items()]
     return [f"**Not trained to a plateau**: in most trainings the loss was still falling at the end of {listed(late)}."] if late else []
 
 

@@ -64,11 +64,11 @@ def by_class(results: Results, scores: Scores, detector: str, metric: str = "AP"
 
 def training_sets(results: Results, scores: Scores) -> str:
     """What each row of the matrix is."""
+    but = f" but {results.suite.holdout} held-out ones" if results.suite.holdout else ""
     rows = []
     for row in results.training_sets:
         match row.kind:
             case "real":
-                but = f" but {results.suite.holdout} held-out ones" if results.suite.holdout else ""
                 what = f"all real training images{but} with their true boxes"
             case "references":
                 chosen = ", chosen to differ from each other," if results.suite.reference_choice == "varied" else ""
@@ -78,7 +78,7 @@ def training_sets(results: Results, scores: Scores) -> str:
             case "subset":
                 what = f"{row.images} of the real training images with their true boxes, the references among them"
             case "labelled":
-                what = f"all real training images, boxes by `{row.annotator}`"
+                what = f"all real training images{but}, boxes by `{row.annotator}`"
             case "generated":
                 what = f"sampled by `{row.generator}`, boxes by `{row.annotator}`"
             case "part":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synthbench.reporting.answer import word_of
+from synthbench.reporting.answer import heading, word_of
 from synthbench.reporting.scores import Pick, Scores, spanned
 from synthbench.reporting.tables import UNKNOWN, table
 from synthbench.reporting.words import more
@@ -86,7 +86,7 @@ def of_every_set(scores: Scores) -> str:
             difference = scores.difference(row, detector, real)
             if difference is not None and scores.evidence.verdict(row, detector):
                 worth = [in_real_images(scores, row, detector)] if scores.evidence.equivalents else []
-                rows.append([f"`{row}`", detector, _shown(difference, sign=True), *worth, _word(verdict), _ways(verdict)])
+                rows.append([f"`{row}`", detector, _shown(difference, sign=True), *worth, _word(verdict), _ways(scores, verdict)])
     worth = ["worth real images"] if scores.evidence.equivalents else []
     headers = ["training set", "detector", "AP minus that of real", *worth, "replaces?", "would be settled by"]
     return table(headers, rows, words=2) if rows else ""
@@ -110,11 +110,11 @@ def _word(verdict: Verdict | None) -> str:
     return "nothing learned" if verdict is None else WORDS[verdict.word]
 
 
-def _ways(verdict: Verdict | None) -> str:
-    """What would settle a verdict, as far as the present spread tells."""
+def _ways(scores: Scores, verdict: Verdict | None) -> str:
+    """What would settle a verdict and as what, as far as the present mean and spread tell."""
     if verdict is None or verdict.word != "not settled":
         return ""
     settling = verdict.settling or Settling(replicates=None, images=None)
-    return " or ".join(more(settling.replicates, settling.images)) or (
-        "nothing feasible" if verdict.settling else "more replicates or test images"
-    )
+    if ways := " or ".join(more(settling.replicates, settling.images)):
+        return f"{ways} (then *{heading(scores, verdict.training_set, verdict.detector)}*)"
+    return "nothing feasible" if verdict.settling else "more replicates or test images"

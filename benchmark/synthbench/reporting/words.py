@@ -21,7 +21,7 @@ GLOSSARY = """\
   detector reaches with these alone.
 - **Generator**: a model, usually a diffusion model, that is fitted on the references and then samples new images.
 - **Annotator**: what draws the boxes on generated images. A `teacher` is a detector that was trained on the references;
-  `human` are people.
+  `native` are the boxes that the generator itself gives; `human` are people.
 - **Worth real images**: how many real images give the same detector the same AP, with a 95 % interval. *Fewer than* a number, without
   an interval: all of it is below the smallest number of real images that a detector was trained on; *more than all*: above the largest.
   *Not told*: more real images bring no more AP, as far as can be told.
@@ -62,7 +62,8 @@ test images have. With few of them, the figure says little."""
 
 COST = """\
 Seconds that each stage took when it was run. Taking the real images and drawing their boxes is not included: they look free
-here and are not. A stage that several training sets share is counted in each."""
+here and are not. A stage that several training sets share is counted in each. Seconds are means over replicates, and a stage took
+longer where other work ran beside it: trainings of one detector with the same number of steps show by how much."""
 """What the seconds are."""
 
 JUDGED = """\
