@@ -588,6 +588,7 @@ def test_rivals_are_no_generative_models_and_are_compared_with_them() -> None:
     told = render(held, "toy.json")
     assert "over all 2 combinations together, 1 without a generative model apart (Holm's correction)" in told
     assert "**Generated images do not replace the 160 real images**" in told, "whatever rivals do"
+    assert "**Made without a generative model, `paste x native` replaces them** for `yolo`." in told
     section = told.split("## Does something simpler do as well?")[1].split("\n## ")[0]
     assert (
         "**`paste x native` with yolo does better than the best generative model**; the best generative model does better than" in section

@@ -41,7 +41,7 @@ def test_a_suite_on_photographs_can_be_planned_with_their_folder(
 def test_the_detectors_alone_can_be_planned_on_photographs(tmp_path: Path, photos: Path) -> None:
     suite = read_suite(SUITES / "detectors-photos.toml", installed(), ["data.use=coco", f"data.path={photos}"])
     plan = make_plan(suite, installed(), LocalStore(tmp_path / "store"))
-    assert len(plan.cells) == 2 * 7
+    assert len(plan.cells) == 3 * 2 * 7
     assert {stage.kind for stage in plan.stages} == {"data", "check", "select", "train", "predict", "score"}
 
 

@@ -59,6 +59,7 @@ def _sentences(results: Results, scores: Scores) -> list[str]:
     idle = [each for each in scores.detectors if each not in learned]
     told = [
         _against_real(results, scores, learned),
+        *(_rival(scores, row, learned) for row in scores.rivals if row not in scores.candidates()),
         _against_references(results, scores, learned),
         *(_added(results, scores, row, learned) for row in scores.rows("mix")),
         _ceiling(results, scores, learned),
@@ -111,6 +112,12 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
     parts += [f"it is not settled for {_names(by['not settled'])}"] if by["not settled"] else []
     how = "depends on the detector" if by["replaces"] and by["does not"] else "is settled in part"
     return f"**Whether generated images replace {real} {how}**: {listed(parts)}; at most {margin} worse counts as replacing."
+
+
+def _rival(scores: Scores, row: str, detectors: Sequence[str]) -> str:
+    """That a set made without a generative model replaces the real images; empty where that is not shown."""
+    those = [each for each in detectors if (verdict := scores.verdict(row, each)) and verdict.word == "replaces"]
+    return f"**Made without a generative model, `{row}` replaces them** for {_names(those)}." if those else ""
 
 
 def _outdone(results: Results, scores: Scores, detectors: Sequence[str]) -> str:

@@ -86,9 +86,14 @@ class Sampler:
         except ValueError as error:
             told = f"num_inference_steps: {self.num_inference_steps} are too many for scheduler = {self.scheduler!r} ({error})"
             raise SynthbenchError(told) from None
-        guided = self.guidance_scale > 1
+        told_guidance = unet.config.time_cond_proj_dim  # of distilled models, such as LCM's own: guidance is an input of the UNet
+        guided = self.guidance_scale > 1 and told_guidance is None
         conditions = Condition.joined([*([self._negative] * len(prompts) if guided else ()), *prompts])
         arguments = conditions.arguments([(self.size, self.size, 0, 0, self.size, self.size)] * len(conditions.states))
+        if told_guidance is not None:
+            scales = torch.full((len(prompts),), self.guidance_scale - 1)
+            embedded = self.pipe.get_guidance_scale_embedding(scales, embedding_dim=told_guidance)
+            arguments["timestep_cond"] = embedded.to(device, self.dtype)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         noise = self._noise(generators).to(device)
         latents, steps = self._first(scheduler, noise, original)

@@ -17,6 +17,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "sd": save_sd(folder / "sd"),
         "sdxl": save_sdxl(folder / "sdxl"),
+        "distilled": save_sd(folder / "distilled", time_cond_proj_dim=8),
         "pickled": save_sd(folder / "pickled", safe_serialization=False),
     }
 
@@ -26,8 +27,8 @@ def tokenizer() -> Any:
     return byte_tokenizer()
 
 
-def save_sd(folder: Path, **saving: Any) -> Path:
-    """A StableDiffusionPipeline whose VAE downscales by 4."""
+def save_sd(folder: Path, time_cond_proj_dim: int | None = None, **saving: Any) -> Path:
+    """A StableDiffusionPipeline whose VAE downscales by 4. time_cond_proj_dim: of a UNet that takes the guidance scale as an input."""
     import torch
     from diffusers import DDIMScheduler, StableDiffusionPipeline
     from transformers import CLIPTextModel
@@ -37,7 +38,7 @@ def save_sd(folder: Path, **saving: Any) -> Path:
         vae=_vae(),
         text_encoder=CLIPTextModel(_text(16)),
         tokenizer=byte_tokenizer(),
-        unet=_unet(cross_attention_dim=16),
+        unet=_unet(cross_attention_dim=16, time_cond_proj_dim=time_cond_proj_dim),
         scheduler=DDIMScheduler(**SCHEDULE, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,

@@ -346,6 +346,28 @@ def test_without_a_step_the_checkpoint_itself_is_sampled_from(
     assert np.abs(images(recipe, tmp_path / "full", 1)[0] - (expected * 255).round()).max() <= 1
 
 
+def test_guidance_that_is_an_input_of_a_distilled_unet_is_the_pipelines(
+    checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path
+) -> None:
+    import torch
+    from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+    from synthbench import derive_seed
+
+    distilled = checkpoints["distilled"]
+    pipe = StableDiffusionPipeline.from_pretrained(distilled, safety_checker=None)
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    recipe = sd15(str(distilled), resolution=32, max_train_steps=0, num_inference_steps=4, guidance_scale=3.0, sample_batch_size=1)
+    recipe.fit(references, StageRun(tmp_path, seed=7))
+    noise = torch.Generator().manual_seed(derive_seed(1, 0, "latents"))
+    expected = pipe(
+        recipe.instance_prompt, height=32, width=32, num_inference_steps=4, guidance_scale=3.0, generator=noise, output_type="np"
+    ).images[0]
+    found = images(recipe, tmp_path, 1)[0]
+    assert np.abs(found - (expected * 255).round()).max() <= 1
+    assert not np.array_equal(found, images(dataclasses.replace(recipe, guidance_scale=9.0), tmp_path, 1)[0])
+
+
 def test_ddim_clips_no_latents_where_a_checkpoint_says_nothing_of_it() -> None:
     import torch
     from diffusers import EulerDiscreteScheduler
