@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from synthbench import Run
 
 ENCODERS = ("text_encoder", "text_encoder_2")
 SizeAndCrop = tuple[int, int, int, int, int, int]
@@ -51,6 +54,15 @@ def encode_negative(pipe: Any, prompt: str) -> Condition:
         empty = encode(pipe, "")
         return Condition(torch.zeros_like(empty.states), torch.zeros_like(empty.pooled))
     return encode(pipe, prompt)
+
+
+def note_cut(pipe: Any, prompts: Iterable[str], run: Run) -> None:
+    """Notes in the report what the text encoder does not read of prompts that are too long for it."""
+    tokenizer = pipe.tokenizer
+    read = tokenizer.model_max_length - 2  # between the tokens of start and end
+    for prompt in prompts:
+        if unread := tokenizer(prompt, add_special_tokens=False).input_ids[read:]:
+            run.note(f"the text encoder reads {read} tokens of a prompt, and not its end: {tokenizer.decode(unread).strip()!r}")
 
 
 def token_weights(tokenizer: Any, prompt: str, word: str) -> Any:

@@ -19,7 +19,7 @@ from synthbench_diffusers.attention import AttentionMaps
 from synthbench_diffusers.boxes import boxes_from_maps
 from synthbench_diffusers.checkpoint import open_pipeline, working_dtype
 from synthbench_diffusers.classes import Prompts, Shown
-from synthbench_diffusers.conditioning import encode, token_weights
+from synthbench_diffusers.conditioning import encode, note_cut, token_weights
 from synthbench_diffusers.references import to_batch
 from synthbench_diffusers.sampling import in_batches, sampler_of
 
@@ -39,6 +39,7 @@ def sample(recipe: NativeBoxes, fitted: Path, request: SampleRequest, run: Run) 
     weights = {named: word_weights(recipe, pipe, prompts.words, *named) for named in prompts.every()} if maps else {}
     with torch.no_grad():
         conditions = {prompt: encode(pipe, prompt) for prompt, _ in prompts.every()}
+    note_cut(pipe, conditions, run)
     for batch in run.track(in_batches(request.start, request.stop, recipe.sample_batch_size), "sample", unit="batches"):
         drawn = [prompts[number] for number in batch]
         if maps:

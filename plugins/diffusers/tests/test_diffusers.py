@@ -368,6 +368,15 @@ def test_guidance_that_is_an_input_of_a_distilled_unet_is_the_pipelines(
     assert not np.array_equal(found, images(dataclasses.replace(recipe, guidance_scale=9.0), tmp_path, 1)[0])
 
 
+def test_the_end_of_a_prompt_that_is_not_read_is_told(checkpoints: dict[str, Path], references: ImageSet, tmp_path: Path) -> None:
+    recipe = sd15(str(checkpoints["sd"]), resolution=32, max_train_steps=0, num_inference_steps=1, boxes=False)
+    recipe = dataclasses.replace(recipe, prompts=("x" * 75, "x" * 75 + "apples"))
+    run = StageRun(tmp_path, seed=1)
+    recipe.fit(references, run)
+    list(recipe.sample(tmp_path, SampleRequest(0, 1, APPLE), run))
+    assert [each for each in run.notes if "tokens" in each] == ["the text encoder reads 75 tokens of a prompt, and not its end: 'apples'"]
+
+
 def test_ddim_clips_no_latents_where_a_checkpoint_says_nothing_of_it() -> None:
     import torch
     from diffusers import EulerDiscreteScheduler
