@@ -25,7 +25,7 @@ class YOLOv8:
     license: ClassVar[str] = "AGPL-3.0-only"
     smoke_options: ClassVar[Mapping[str, object]] = {
         "image_size": 64,
-        "max_train_steps": 84,
+        "max_train_steps": 120,
         "batch_size": 4,
         "learning_rate": 0.005,
         "warmup_share": 0.07,
