@@ -27,7 +27,7 @@ def ray_cluster(processors: int) -> Iterator[Any]:
     """A cluster of Ray with one raylet, which asks for a token; nodes can be added. Without Ray the test is skipped."""
     if find_spec("ray") is None:
         pytest.skip("needs Ray")
-    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
+    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)

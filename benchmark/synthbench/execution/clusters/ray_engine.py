@@ -47,6 +47,8 @@ class RayCluster:
         address = address or os.environ.get("RAY_ADDRESS", "")
         if "ray" not in sys.modules:  # it reads these when it is imported
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            # Under `uv run` Ray would copy the folder to each node and put a uv above each worker, which outlives its raylet.
+            os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
             if not address:
                 require_token()
         import ray
