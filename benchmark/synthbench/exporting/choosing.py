@@ -32,7 +32,7 @@ def best_set(results: Results, name: str = "") -> Choice | None:
 
     Raises SynthbenchError if the named one does not exist or has no score.
     """
-    scores = Scores(results)
+    scores, rival = Scores(results), None
     if name:
         known = scores.rows("generated")
         if name not in known:
@@ -43,15 +43,12 @@ def best_set(results: Results, name: str = "") -> Choice | None:
     else:
         picks = scores.each_closest(scores.detectors)
         held_out = all(scores.held_out(pick.detector) for pick in picks)
-        why = f"as the generated set with the highest AP{' (chosen on held-out images, then by AP on the test images)' * held_out}"
+        level = max((pick.score.mean for pick in picks), default=0.0)
+        rival = next((pick.row for pick in scores.picks("generated") if pick.row in scores.rivals and pick.score.mean > level), None)
+        what = "set of a generative model" if rival else "generated set"
+        why = f"as the {what} with the highest AP{' (chosen on held-out images, then by AP on the test images)' * held_out}"
     best = max(picks, key=lambda pick: pick.score.mean, default=None)
-    if best is None:
-        return None
-    rival = next((pick for pick in scores.picks("generated") if pick.row in scores.rivals), None)
-    if name or rival is None or rival.score.mean <= best.score.mean:
-        return choice(scores, best.row, best.detector, why)
-    why = why.replace("generated set", "set of a generative model")
-    return replace(choice(scores, best.row, best.detector, why), rival=rival.row)
+    return None if best is None else replace(choice(scores, best.row, best.detector, why), rival=rival or "")
 
 
 def best_detector(results: Results, detector: str = "", trained_on: str = "") -> Choice:

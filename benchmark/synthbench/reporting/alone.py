@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from synthbench.reporting.scores import Scores, listed, spanned
@@ -17,7 +17,7 @@ MEANT = """\
 comparisons a few may be *better* or *worse* by luck: about one in 20, if nothing differs."""
 
 
-def word_of(figure: Figure) -> Word:
+def compared(figure: Figure) -> Word:
     """Whether a difference to the references is settled."""
     if figure.interval is None:
         return "cannot be told"
@@ -33,7 +33,7 @@ def against_references(scores: Scores) -> str:
         trained = scores.trained_on(row)
         for detector in scores.detectors:
             if row != references and scores.learned(detector) and (figure := scores.difference(row, detector, references)):
-                rows.append([f"`{row}`", detector, trained[0] if trained else UNKNOWN, spanned(figure, sign=True), word_of(figure)])
+                rows.append([f"`{row}`", detector, trained[0] if trained else UNKNOWN, spanned(figure, sign=True), compared(figure)])
     if not scores.has_intervals or not rows:
         return ""
     headers = ["training set", "detector", "images", "AP minus that of the references", "than the references"]
@@ -46,7 +46,7 @@ def advice(results: Results, scores: Scores) -> str:
     detectors = [each for each in scores.detectors if any(each in known for known in words.values())]
     if not scores.has_intervals or not detectors:
         return ""
-    better = {each: [row for row, known in words.items() if known.get(each) == "better"] for each in detectors}
+    better = better_with(words, detectors)
     helped = [f"with `{each}`, train on {' or '.join(shown(scores, row, each) for row in rows)}" for each, rows in better.items() if rows]
     rest = [each for each in detectors if not better[each]]
     if rest:
@@ -71,7 +71,12 @@ def words_of(scores: Scores, row: str) -> dict[str, Word]:
     """The word on a training set with each detector that has one."""
     references = scores.of_kind("references")
     learned = [each for each in scores.detectors if scores.learned(each)]
-    return {each: word_of(figure) for each in learned if (figure := scores.difference(row, each, references))}
+    return {each: compared(figure) for each in learned if (figure := scores.difference(row, each, references))}
+
+
+def better_with(words: Mapping[str, Mapping[str, Word]], detectors: Sequence[str]) -> dict[str, list[str]]:
+    """The training sets that are better than the references, for each detector."""
+    return {each: [row for row, known in words.items() if known.get(each) == "better"] for each in detectors}
 
 
 def shown(scores: Scores, row: str, detector: str) -> str:
@@ -97,7 +102,6 @@ def undecided(words: dict[str, dict[str, Word]]) -> list[str]:
 
 def more_real(scores: Scores, detectors: Sequence[str]) -> list[str]:
     """The detectors that more real images help, and by how much."""
-    real = {row: words_of(scores, row) for row in scores.rows("real", "subset")}
-    better = {each: [row for row, known in real.items() if known.get(each) == "better"] for each in detectors}
+    better = better_with({row: words_of(scores, row) for row in scores.rows("real", "subset")}, detectors)
     helped = [f"`{each}` (`{rows[0]}`: {gained(scores, rows[0], each)})" for each, rows in better.items() if rows]
     return [f"More real images are better with {listed(helped)}."] if helped else []

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from synthbench.reporting.alone import advice
+from synthbench.reporting.alone import advice, compared
 from synthbench.reporting.fairness import still_falling
 from synthbench.reporting.scores import Scores, listed, spanned
 from synthbench.reporting.words import more
@@ -105,7 +105,7 @@ def _against_real(results: Results, scores: Scores, detectors: Sequence[str]) ->
         every = f"every set of generated images alone{' that has a score' if lost else ''}"
         return f"**Generated images do not replace {real}**: {_each(detectors)} {every} is more than {margin} worse."
     if len(by["not settled"]) == len(detectors):
-        every = _each(detectors)[:-1].replace("each", "any")
+        every = _each(detectors, "any")[:-1]
         return f"**Whether generated images replace {real} is not settled** {every}{_settling(scores, detectors)}."
     parts = [f"they do for {_names(by['replaces'])}{_outdone(results, scores, by['replaces'])}"] if by["replaces"] else []
     parts += [f"they do not for {_names(by['does not'])}"] if by["does not"] else []
@@ -127,7 +127,7 @@ def _outdone(results: Results, scores: Scores, detectors: Sequence[str]) -> str:
     def outdone(detector: str) -> bool:
         verdicts = {row: scores.verdict(row, detector) for row in scores.candidates()}
         gaps = [scores.difference(row, detector, references) for row, each in verdicts.items() if each and each.word == "replaces"]
-        return all(gap is not None and gap.high is not None and gap.high < 0 for gap in gaps)
+        return all(gap is not None and compared(gap) == "worse" for gap in gaps)
 
     those = [each for each in detectors if outdone(each)]
     which = f" for {_names(those)}" if 0 < len(those) < len(detectors) else ""
@@ -146,8 +146,8 @@ def heading(scores: Scores, row: str, detector: str) -> Literal["replaces", "doe
     return "replaces" if gap is not None and gap.mean > -scores.evidence.margin else "does not"
 
 
-def _each(detectors: Sequence[str]) -> str:
-    return f"for {detectors[0]}," if len(detectors) == 1 else f"for each of the {len(detectors)} detectors,"
+def _each(detectors: Sequence[str], word: str = "each") -> str:
+    return f"for {detectors[0]}," if len(detectors) == 1 else f"for {word} of the {len(detectors)} detectors,"
 
 
 def _names(detectors: Sequence[str]) -> str:
@@ -213,10 +213,11 @@ def _against_references(results: Results, scores: Scores, detectors: Sequence[st
         return f"What {what} give was not measured, so whether generating added anything is not known." if picks else ""
     if scores.replicates == 1:
         return ""
-    better = [each for each, figure in figures.items() if figure.low is not None and figure.low > 0]
-    worse = [each for each, figure in figures.items() if figure.high is not None and figure.high < 0]
-    unknown = [each for each, figure in figures.items() if figure.low is None or figure.high is None]
-    same = [each for each in figures if each not in (*better, *worse, *unknown)]
+    unknown = [each for each, figure in figures.items() if figure.interval is None]
+    better, worse, same = (
+        [each for each, figure in figures.items() if each not in unknown and compared(figure) == word]
+        for word in ("better", "worse", "cannot be told")
+    )
     parts = [f"better for {_names(better)}"] if better else []
     parts += [f"worse for {_names(worse)}"] if worse else []
     parts += [f"not distinguishable for {_names(same)}"] if same else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,11 +91,10 @@ def read_layout(tree: Tree, faults: Faults, told: Sequence[str] = ()) -> Layout:
     file, content = data_file(tree)
     layout = Layout(file=file)
     layout.names = names_of(content.get("names"))
-    list_broken(tree, faults)
-    lists = listed_names(tree, faults)
+    described, lists = described_names(tree, faults), listed_names(tree, faults)
     if not any(layout.names) and lists:
         layout.names, layout.file = lists[0]
-    for names, other in [*lists, *described_names(tree)] if not told else []:
+    for names, other in [*lists, *described] if not told else []:
         if names != layout.names:
             faults.add("other names", other, text=f"those of {layout.file} were taken: {', '.join(map(named, layout.names))}")
     count = content.get("nc")
@@ -130,23 +128,15 @@ def names_of(value: object) -> list[str]:
     return []
 
 
-def list_broken(tree: Tree, faults: Faults) -> None:
-    """Lists the files that should describe the folder by their name and do not, with the reason."""
-    for file in tree.labels:
-        if file.rpartition("/")[2].lower() in DESCRIPTIONS:
-            try:
-                description(tree.root / file)
-            except ValueError as error:
-                faults.add("unreadable labels", file, text=error)
-
-
-def described_names(tree: Tree) -> list[tuple[list[str], str]]:
-    """The names in all files that describe the folder by their name, and which file it is."""
+def described_names(tree: Tree, faults: Faults) -> list[tuple[list[str], str]]:
+    """The names in files that should describe the folder by their name, and which file it is; those that do not are faults."""
     found = []
     for file in tree.labels:
         if file.rpartition("/")[2].lower() in DESCRIPTIONS:
-            with suppress(ValueError):
+            try:
                 found.append((names_of(description(tree.root / file).get("names")), file))
+            except ValueError as error:
+                faults.add("unreadable labels", file, text=error)
     return [(names, file) for names, file in found if any(names)]
 
 
