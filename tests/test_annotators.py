@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from synthbench import FromDetector, FromGenerator, Rejected
 from synthbench.builtin import Native, Review, Teacher
@@ -127,6 +128,19 @@ def test_a_review_rejects_images_with_another_number_of_boxes(tmp_path: Path) ->
     assert run.metrics == {"dropped_boxes": 0}
     with pytest.raises(SynthbenchError, match="the references have no boxes"):
         list(Review(annotator="teacher").annotate(images(some(1)), images(None, Boxes.none()), run))
+
+
+def test_a_review_rejects_images_that_are_unlike_each_reference(tmp_path: Path) -> None:
+    references = REFERENCES.with_features(np.array([[0, 0], [3, 4], [3, 5]], np.float32))  # the first is the loneliest: 5 away
+    some = [Boxes.of([[0, 0, 25, 25]])] * 3
+    seen = images(*some).with_features(np.array([[3, 15.1], [3, 14.9], [0, -9.9]], np.float32))
+    options = Review(annotator="teacher", feature_factor=2)
+    assert options.needs_features
+    assert not Review(annotator="teacher").needs_features
+    found = list(options.annotate(seen, references, StageRun(tmp_path)))
+    assert [each.reason if isinstance(each, Rejected) else len(each) for each in found] == ["unlike each reference", 1, 1]
+    with pytest.raises(SynthbenchError, match="feature_factor needs two references to compare, and there is 1"):
+        list(options.annotate(seen, references[:1], StageRun(tmp_path)))
 
 
 def test_rejected_images_are_trained_on_by_no_detector(tmp_path: Path) -> None:

@@ -36,10 +36,13 @@ def test_everything_a_plugin_imports_is_on_the_page(renderer: ModuleType) -> Non
 
 def test_every_hook_and_method_says_when_how_often_what_to_assume_and_what_is_raised(renderer: ModuleType) -> None:
     contract = renderer.Source(hookspecs)
-    kinds = [contract.found[name] for name in ("DataSource", "Generator", "Locator", "Annotator", "Detector", "FeatureSpace", "Plugin")]
+    kinds = [
+        contract.found[name]
+        for name in ("DataSource", "Generator", "Locator", "Annotator", "FeatureReader", "Detector", "FeatureSpace", "Plugin")
+    ]
     functions = [each for kind in kinds for each in kind.body if isinstance(each, ast.FunctionDef)]
     hooks = [each for name, each in contract.found.items() if name.startswith("synthbench_")]
-    assert len(functions) == 9
+    assert len(functions) == 10
     assert len(hooks) == 5
     for each in (contract.found["Plugin"], *functions, *hooks):
         lacking = [fact for fact in renderer.FACTS if f"**{fact}**" not in renderer.told(each, [])]

@@ -120,6 +120,7 @@ def test_a_sound_plugin_is_found(found: PluginInfo) -> None:
             "annotator 'some': lacks boxes_from",
         ),
         (ANNOTATOR, "annotator 'some': boxes_from should be a property, not a method"),
+        (ANNOTATOR.replace("boxes_from(self)", "needs_features(self)"), "needs_features should be a property, not a method"),
         (
             DETECTOR.replace("train(self, data, run)", "fit(self, references, run)").replace(
                 "predict(self, fitted, images", "sample(self, fitted, request"

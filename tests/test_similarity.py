@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import synthbench
 from PIL import Image, ImageEnhance, ImageOps
+from synthbench.builtin import Review
 from synthbench.contract.types import Boxes, ImageSet, Picture, Run
 from synthbench.errors import SynthbenchError
 from synthbench.planning.planner import Plan
@@ -443,8 +444,34 @@ def test_references_are_chosen_for_variety_by_the_detector_that_describes_images
     assert chosen[0] != chosen[1]  # replicates begin with another image
 
 
+def test_a_review_rejects_images_that_look_unlike_the_references(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The painted images are about seven times as far from the nearest reference as the loneliest reference from its nearest."""
+
+    def reviewed(factor: float) -> Results:
+        review = {"use": "review", "annotator": "native", "feature_factor": factor, "count_factor": 9.0}
+        changes: dict[str, Any] = {"generators": [{"use": "fake-paint"}], "annotators": [{"use": "native"}, review], "images": 6}
+        return run(folder, baselines=["real"], **changes)
+
+    with pytest.raises(SynthbenchError, match=r"annotators\.review: it compares features of images: add a detector that describes"):
+        reviewed(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(Review, "needs_features", property(lambda self: 1 / 0))
+        with pytest.raises(SynthbenchError, match=r"annotators\.review: needs_features: ZeroDivisionError"):
+            reviewed(3)
+    monkeypatch.setattr(Threshold, "features", colours, raising=False)
+    monkeypatch.setattr(Threshold, "feature_space", "colours", raising=False)
+    far, near = reviewed(9), reviewed(3)
+    assert not far.failures
+    assert [each.generated[1].rejected for each in (far, near)] == [{}, {"unlike each reference": 6}]
+    described = {stage.label for stage in far.stages if stage.kind == "features"}
+    assert described == {f"describe {what}" for what in ("the real training images", "fake-paint", "references", "test")}
+    assert "annotate test x review" in {stage.label for stage in far.stages}, "it is judged like others"
+
+
 def test_without_such_a_detector_they_are_drawn_at_random_and_keys_are_what_they_were(folder: Path) -> None:
-    with pytest.raises(SynthbenchError, match="reference_choice: 'varied' needs a detector that describes images"):
+    with pytest.raises(
+        SynthbenchError, match="reference_choice: 'varied' compares features of images: add a detector that describes images"
+    ):
         run(folder, reference_choice="varied")
     suite = {"data": {"use": "coco", "path": str(folder / "data")}, "detectors": [{"use": "fake-threshold"}], "references": 3}
     plans = [synthbench.plan({**suite, **more}, store=folder / "store") for more in ({}, {"reference_choice": "random"})]

@@ -153,6 +153,7 @@ def test_a_fault_that_an_option_plants_is_told_with_its_place(kind: PluginKind, 
         ("generator", "exchanging", {"reverse": False}, ["labels", "boxes"]),
         ("annotator", "finding", {}, ["boxes", "damaged pictures", "reads only inputs", "scores"]),
         ("annotator", "native", {}, ["boxes", "damaged pictures"]),
+        ("annotator", "review", {"feature_factor": 1.5}, ["works", "boxes", "odd pictures"]),
         ("detector", "fake-threshold", {}, ["weights", "options used", "damaged pictures", "process", "fresh process", "crash"]),
     ],
 )

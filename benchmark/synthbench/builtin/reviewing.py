@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from synthbench.contract.types import ImageSet, Picture, Run
 
 LOW, SMALL, LARGE = "low score", "smaller than in the references", "larger than in the references"
+UNLIKE = "unlike each reference"
 FEWER, MORE = "fewer boxes than a reference has", "more boxes than a reference has"
 DROPPED = "dropped.json"
 
@@ -31,6 +32,7 @@ def review(options: Review, images: ImageSet, references: ImageSet, run: Run) ->
         raise SynthbenchError("review: the references have no boxes to compare with; take references with boxes, or leave it out")
     limits = size_limits(labelled, len(images.categories), options.size_factor)
     fewest, most = min(counts) / options.count_factor, max(counts) * options.count_factor
+    points, farthest = feature_limit(references, options.feature_factor) if options.needs_features else (None, np.inf)
     dropped: list[dict[str, object]] = []
     for picture in run.track(images, "review", unit="images"):
         boxes = picture.boxes or Boxes.none()
@@ -46,7 +48,9 @@ def review(options: Review, images: ImageSet, references: ImageSet, run: Run) ->
             if reason
         ]
         kept = boxes.keep([number for number, reason in enumerate(reasons) if not reason])
-        if fewest <= len(kept) <= most:
+        if points is not None and distances(points, features_of(picture)).min() > farthest:
+            yield Rejected(UNLIKE)
+        elif fewest <= len(kept) <= most:
             yield kept
         else:
             yield Rejected(FEWER if len(kept) < fewest else MORE)
@@ -55,6 +59,29 @@ def review(options: Review, images: ImageSet, references: ImageSet, run: Run) ->
     run.log_metrics(dropped_boxes=len(dropped), **{reason: told[reason] for reason in (LOW, SMALL, LARGE) if told[reason]})
     if dropped:
         run.note(f"{len(dropped)} boxes were dropped: {', '.join(f'{reason} ({count})' for reason, count in told.most_common())}")
+
+
+def feature_limit(references: ImageSet, factor: float) -> tuple[NDArray[np.float64], float]:
+    """The references' features, (N, D), and how far from the nearest of them an image may be: `factor` times the largest distance
+    between a reference and its nearest. Raises SynthbenchError if there are fewer than two."""
+    if len(references) < 2:
+        raise SynthbenchError(f"review: feature_factor needs two references to compare, and there is {len(references)}; set it to 0")
+    points = np.stack([features_of(picture) for picture in references])
+    between = np.stack([distances(points, point) for point in points])
+    np.fill_diagonal(between, np.inf)
+    return points, factor * float(between.min(1).max())
+
+
+def features_of(picture: Picture) -> NDArray[np.float64]:
+    """Where a picture lies in the feature space: (D,)."""
+    assert picture.features is not None, "needs_features asked for them"
+    return picture.features.astype(np.float64)
+
+
+def distances(points: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The Euclidean distance of each of the points, (N, D), to one: (N,)."""
+    found: NDArray[np.float64] = np.linalg.norm(points - point, axis=1)
+    return found
 
 
 def objects(picture: Picture) -> Boxes:

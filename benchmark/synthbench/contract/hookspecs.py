@@ -222,6 +222,21 @@ class Annotator(Plugin, Protocol):
         """
 
 
+@runtime_checkable
+class FeatureReader(Protocol):
+    """An annotator that compares images in a feature space."""
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether `annotate` is given the `features` of each image and each reference.
+
+        When: while the suite is read and planned.
+        How often: several times.
+        Assume: it depends on the options alone. The features are those of the suite's detector that describes images.
+        Raises: the core adds to the suite's errors if it is true and no detector of the suite describes images.
+        """
+
+
 class Detector(Plugin, Protocol):
     """Finds objects."""
 
@@ -263,7 +278,8 @@ class FeatureSpace(Protocol):
         """Yields a vector for each image, in order: float32 (D,), of a fixed network.
 
         When: after the images are there. No training is needed.
-        How often: once for the plugin's `version` and each set: the real training images, and each generator's images.
+        How often: once for the plugin's `version` and each set: the real training images, and each generator's images; the
+            references and the test images, if an annotator needs their features.
         Assume: images without boxes. No option of the suite may matter, and nothing is drawn at random. D is the same for all.
         Raises: the core raises SynthbenchError if it yields more or fewer than there are images, or a vector that is not finite or
             has another length than the first.

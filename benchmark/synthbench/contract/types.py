@@ -102,12 +102,17 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file of an image set, with its size in pixels. `boxes` is None if they are unknown or withheld from the stage."""
+    """An image file of an image set, with its size in pixels.
+
+    boxes: None if they are unknown or withheld from the stage.
+    features: float32 (D,), in the feature space of a detector of the suite; None except for an annotator that needs them.
+    """
 
     path: Path
     width: int
     height: int
     boxes: Boxes | None = None
+    features: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     def pixels(self) -> NDArray[np.uint8]:
         """The image: uint8 (height, width, 3), RGB, upright. Raises SynthbenchError if the file cannot be read."""
@@ -147,6 +152,11 @@ class ImageSet(Sequence[Picture]):
         """The same pictures with these boxes, for each picture `Boxes` or None, in order. Raises ValueError if the numbers differ."""
         pairs = zip(self.pictures, boxes, strict=True)
         return replace(self, pictures=tuple(replace(picture, boxes=its_boxes) for picture, its_boxes in pairs))
+
+    def with_features(self, features: NDArray[np.float32]) -> ImageSet:
+        """The same pictures with these features, (N, D), a row for each. Raises ValueError if the numbers differ."""
+        pairs = zip(self.pictures, features, strict=True)
+        return replace(self, pictures=tuple(replace(picture, features=row) for picture, row in pairs))
 
     def split(self, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
         """Splits at random into two sets: the rest, and a `share` of the pictures, at least one (none if `share` is 0).

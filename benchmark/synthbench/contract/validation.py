@@ -94,8 +94,9 @@ def _wrong_facts(plugin: type, present: list[str], options: Mapping[str, object]
         isinstance(space := getattr(plugin, "feature_space", None), str) and space.isprintable() and space
     ):
         yield f"feature_space should be the name of the space of its `features`, not {space!r}"
-    if isinstance(getattr(plugin, "boxes_from", ""), FunctionType):
-        yield "boxes_from should be a property, not a method"
+    for name in ("boxes_from", "needs_features"):
+        if isinstance(getattr(plugin, name, ""), FunctionType):
+            yield f"{name} should be a property, not a method"
 
 
 def _wrong_method(method: object, specification: FunctionType) -> str:

@@ -27,7 +27,7 @@ from synthbench.contract.options import configure
 from synthbench.contract.stages import PLUGIN_KINDS, STAGES, StageKind
 from synthbench.contract.types import ImageSet
 from synthbench.errors import SynthbenchError
-from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.jobs import FEATURES, Job, Outcome
 from synthbench.execution.processor import processor
 from synthbench.execution.provenance import versions
 from synthbench.execution.sharing import shared_folder
@@ -58,6 +58,13 @@ class Task:
     def images(self, name: str) -> ImageSet:
         """The images of a view. Raises SynthbenchError if they are not in the store."""
         return read_views(self.store, self.job.views[name])
+
+    def described(self, name: str, features: str) -> ImageSet:
+        """The images of a view with their features, if the job reads those. Raises SynthbenchError as `images` and `folder`."""
+        import numpy as np
+
+        images = self.images(name)
+        return images.with_features(np.load(self.folder(features) / FEATURES)) if features in self.job.reads else images
 
     def annotated(self, name: str) -> list[Artifact]:
         """The artifacts that a view has its boxes from, where that is another stage's. Raises SynthbenchError as `folder`."""

@@ -135,7 +135,7 @@ def predict(task: Task) -> None:
 
 def annotate(task: Task) -> None:
     """Stores an annotator's boxes."""
-    images = task.images("images")
+    images = task.described("images", "features")
     source = box_source_of(task.plugin)
     has_gaps = isinstance(source, FromAnnotator | FromPeople)  # images that the other annotator rejected, or that nobody looked at
     seen = [number for number, picture in enumerate(images) if picture.boxes is not None or not has_gaps]
@@ -144,7 +144,7 @@ def annotate(task: Task) -> None:
     given = images.subset(seen)
     border = Border(len(images.categories))
     stored: list[Boxes | None] = [None] * len(images)
-    annotated = task.plugin.annotate(given, task.images("references"), task.run)
+    annotated = task.plugin.annotate(given, task.described("references", "reference_features"), task.run)
     yielded: Iterator[Boxes | Rejected] = counted(annotated, len(given), Boxes, Rejected)
     for number, each in zip(seen, yielded, strict=True):
         if isinstance(each, Rejected):

@@ -278,9 +278,13 @@ class Planner:
                 return None
             images = replace(images, boxes=BoxesOf(self.people.label(annotator, images, where, draw, generator)))
         views = {"images": (images,), "references": (self.references(draw),)}
+        reads = {}
+        if getattr(annotator.plugin, "needs_features", False):
+            reads["features"] = self.features(views["images"], self.label("describe", where, draw))
+            reads["reference_features"] = self.features(views["references"], self.label("describe", "references", draw))
         seed = derive_seed(seed_of(draw), "annotate", annotator.info.name)
         label = self.label("annotate", f"{where} x {annotator.name}", draw)
-        return self.stage("annotate", label, annotator, seed=seed, views=views, after=after)
+        return self.stage("annotate", label, annotator, seed=seed, reads=reads, views=views, after=after)
 
     def judge(self, annotator: Entry, generator: Entry | None, draw: Draw) -> Judged | None:
         """Compares an annotator's boxes on the test images with the truth."""
@@ -340,7 +344,7 @@ class Planner:
         views = {"images": images, "references": (self.references(draw),), "real": (self.real(),)}
         reads, parameters = {}, dict(SIMILARITY)
         if describer := self.suite.describer:
-            reads["features"] = self.features(describer, images, self.label("describe", training_set.generator, draw))
+            reads["features"] = self.features(images, self.label("describe", training_set.generator, draw))
             reads["real_features"] = self.real_features()
             parameters["feature_space"] = describer.plugin.feature_space
         label = self.label("compare", training_set.name, draw)
@@ -349,14 +353,14 @@ class Planner:
 
     def real_features(self) -> Stage:
         """What the detector that describes images says of all real training images."""
+        return self.features((self.real(),), "describe the real training images")
+
+    def features(self, images: Views, label: str) -> Stage:
+        """Has the plugin of the detector that describes images do so; boxes do not matter."""
         describer = self.suite.describer
         assert describer is not None, "the suite was checked for it"
-        return self.features(describer, (self.real(),), "describe the real training images")
-
-    def features(self, detector: Entry, images: Views, label: str) -> Stage:
-        """Has a detector's plugin describe images, whose boxes do not matter."""
         hidden = tuple(replace(view, boxes=HiddenBoxes()) for view in images)
-        return self.stage("features", label, detector, views={"images": hidden})
+        return self.stage("features", label, describer, views={"images": hidden})
 
     def cell(self, planned: PlannedSet, detector: Entry, replicate: Replicate) -> Cell:
         """Trains on a set, predicts on the test images and scores."""

@@ -37,6 +37,7 @@ from synthbench.suite.training_sets import labelled
 from synthbench.text import printable
 
 UNNAMED = "suite"
+NO_DESCRIBER = "add a detector that describes images, such as 'fasterrcnn'"
 
 
 def read_suite(source: Path | Mapping[str, Any], registry: Registry, changes: Sequence[str] = ()) -> Suite:
@@ -97,12 +98,7 @@ class Reader:
             self.wrong("detectors", "missing: a suite needs at least one [[detectors]] table")
         names = {table: self.names(table, content.get(table, [])) for table in TABLES}
         self.check_box_sources(entries["annotators"], names, settings.baselines)
-        able = [entry.name for entry in entries["detectors"] if hasattr(entry.plugin, "features")]
-        if settings.features and settings.features not in able:
-            choice = f"can be {' or '.join(able)}" if able else "and none of its detectors can"
-            self.wrong("features", f"'{settings.features}' is no detector of this suite that describes images; {choice}")
-        if settings.reference_choice == "varied" and not able:
-            self.wrong("reference_choice", "'varied' needs a detector that describes images, such as 'fasterrcnn'; or choose 'random'")
+        self.check_features(entries, settings)
         rows = Rows(settings, names, self.mixes(content.get("mix", [])), self.wrong).read()
         if self.problems or data is None:
             raise SuiteError(self.problems)
@@ -189,6 +185,21 @@ class Reader:
         for name in sorted({name for name in names if names.count(name) > 1}):
             self.wrong(table, f"the name '{name}' is used twice; give one of them another with name = …")
         return names
+
+    def check_features(self, entries: Mapping[str, tuple[Entry, ...]], settings: Settings) -> None:
+        """Whether a detector of this suite describes images, where anything asks for that. entries: those of each table."""
+        able = [entry.name for entry in entries["detectors"] if hasattr(entry.plugin, "features")]
+        if settings.features and settings.features not in able:
+            choice = f"can be {' or '.join(able)}" if able else "and none of its detectors can"
+            self.wrong("features", f"'{settings.features}' is no detector of this suite that describes images; {choice}")
+        if settings.reference_choice == "varied" and not able:
+            self.wrong("reference_choice", f"'varied' compares features of images: {NO_DESCRIBER}; or choose 'random'")
+        for annotator in entries["annotators"]:
+            try:
+                if getattr(annotator.plugin, "needs_features", False) and not able:
+                    self.wrong(f"annotators.{annotator.name}", f"it compares features of images: {NO_DESCRIBER}")
+            except Exception as error:  # a property of the plugin's
+                self.wrong(f"annotators.{annotator.name}", f"needs_features: {type(error).__name__}: {error}")
 
     def check_box_sources(self, annotators: Sequence[Entry], names: Mapping[str, list[str]], baselines: Sequence[str]) -> None:
         """Whether the boxes that annotators ask for exist in this suite. names: of the entries of each table."""

@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 from synthbench.contract.stages import PluginKind
 from synthbench.contract.validation import location_of
 from synthbench.execution.border import CUT, DROPPED
-from synthbench.execution.jobs import Job, Outcome, Place, Resources
+from synthbench.execution.jobs import FEATURES, Job, Outcome, Place, Resources
 from synthbench.execution.stage_run import Event
 from synthbench.execution.worker_process import kill
 from synthbench.registry import PluginInfo, installed
 from synthbench.storage.references import ArtifactRef, ViewRef
 from synthbench.storage.store import StageRecord
+from synthbench.storage.views import read_views
 from synthbench.testing.checks import Failure, Skip
 from synthbench.testing.configuring import configured, interpreter, resolved
 from synthbench.testing.guarded import FAULT
@@ -153,7 +154,9 @@ class Bench:
             plugin=(self.found.kind, self.found.name),
             options=self.fewer_steps(stage, views, self.options if options is None else options),
             seed=seed,
-            reads={} if fitted is None else {"fitted": ArtifactRef(kind=Path(fitted).parents[1].name, key=Path(fitted).name)},
+            reads=self.features(stage, views)
+            if fitted is None
+            else {"fitted": ArtifactRef(kind=Path(fitted).parents[1].name, key=Path(fitted).name)},
             views=views,
             parameters=dict(parameters or {}),
             series=series,
@@ -169,6 +172,22 @@ class Bench:
         done = Done(stage, job.label, key, outcome, folder, tuple(events), strays, self.worker.too_long)
         self.done.append(done)
         return done
+
+    def features(self, stage: str, views: Views) -> Mapping[str, ArtifactRef]:
+        """Features of the pictures of an annotator that needs them: vectors at random, the same for the first picture of each set."""
+        import numpy as np
+
+        if stage != "annotate" or not getattr(self.plugin, "needs_features", False):
+            return {}
+        reads = {}
+        for view, name in (("images", "features"), ("references", "reference_features")):
+            count = len(read_views(self.store, views[view]))
+            reads[name] = ArtifactRef(kind="features", key=key_of(name, str(count)))
+            if self.store.get("features", reads[name].key) is None:
+                with self.store.build("features", reads[name].key) as build:
+                    np.save(build.folder / FEATURES, np.random.default_rng(0).normal(size=(count, 8)).astype(np.float32))
+                    build.publish(StageRecord())
+        return reads
 
     def fewer_steps(self, stage: str, views: Views, options: Mapping[str, object]) -> Mapping[str, object]:
         """The options of a stage. A training on few pictures has a third of the steps: it has to give something, not to be good."""
