@@ -197,6 +197,7 @@ READING: dict[str, tuple[Make, str, str]] = {
         "image 2",
     ),
     "ambiguous name": (ambiguous, "annotations.json", "a.jpg"),
+    "other encoding": (lambda root: yolo(root, {"a": LINE, os.fsdecode(b"caf\xe9"): LINE}), "images/caf_.jpg", "caf_.jpg"),
     "equal names": (lambda root: yolo(root, {"x/a": LINE, "y/a": LINE}), "images/y/a.jpg", "images/x/a.jpg"),
     "other spelling": (moved("images/a.jpg", "images/A.JPG", lambda root: coco(root, {"a.jpg": [BOX]})), "annotations.json", "a.jpg"),
     "foreign path": (
@@ -753,6 +754,29 @@ def test_a_description_from_a_stranger_is_read_or_passed_over(text: str, tmp_pat
     assert len(dataset.license) <= 1000
 
 
+@pytest.mark.parametrize("folder", ["annotations", "Label", "txt"])
+def test_label_files_in_a_folder_of_another_name_are_found(folder: str, tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE}, names=None)
+    (root / "labels").rename(root / folder)
+    (root / folder / "notes.txt").write_text("twelve trees")
+    dataset, faults = read(root)
+    assert (len(dataset.photos), len(dataset.boxes)) == (2, 2)
+    assert not faults.of("no image")
+
+
+def test_texts_that_are_no_labels_do_not_make_a_folder_one_of_labels(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE})
+    (root / "annotations").mkdir()
+    (root / "annotations" / "a.txt").write_text(LINE + "\n" + LINE)
+    dataset, _ = read(root)
+    assert len(dataset.boxes) == 2, "those of `labels`"
+    captions = yolo(tmp_path / "captions", {"a": None}, names=None)
+    (captions / "annotations").mkdir()
+    (captions / "annotations" / "a.txt").write_text("a tree with apples")
+    with pytest.raises(SynthbenchError, match="no labels"):
+        read(captions)
+
+
 def test_a_name_in_another_encoding_gets_one_in_utf_8(tmp_path: Path) -> None:
     root = yolo(tmp_path / "photos", {"a": LINE, "b": LINE})
     name = os.fsdecode(b"caf\xe9")
@@ -761,6 +785,7 @@ def test_a_name_in_another_encoding_gets_one_in_utf_8(tmp_path: Path) -> None:
     outcome = imported(root, group="none")
     assert [each.name for each in outcome.dataset.photos] == ["a.jpg", "b.jpg", "caf_.jpg"]
     assert (tmp_path / "imported" / "images" / "caf_.jpg").is_file()
+    assert [(each.kind, each.file) for each in outcome.faults.of("other encoding")] == [("other encoding", "images/caf_.jpg")]
 
 
 def test_a_check_writes_beside_the_folder_it_is_in_and_never_into_it(

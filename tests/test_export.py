@@ -273,10 +273,14 @@ def test_a_file_that_gives_other_boxes_is_not_kept(pictures: ImageSet, tmp_path:
 def test_the_script_runs_without_synthbench(pictures: ImageSet, tmp_path: Path) -> None:
     write_file(Constant(), tmp_path, tmp_path, pictures.categories)
     code = "import runpy, sys; sys.modules['synthbench'] = None; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    command = [sys.executable, "-c", code, str(tmp_path / "detect.py"), "--draw", str(pictures[0].path)]
+    command = [sys.executable, "-c", code, str(tmp_path / "detect.py"), "--draw", str(tmp_path / "drawn"), str(pictures[0].path)]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert json.loads(told) == {str(pictures[0].path): [{"box": [5.0, 7.5, 15.0, 18.75], "score": 0.9, "category": "apple"}]}
-    assert (tmp_path / "photos/0-boxes.png").is_file()
+    (drawn,) = (tmp_path / "drawn").iterdir()
+    assert drawn.name == f"{pictures[0].path.name}.png"
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 2
+    assert f"{drawn} is there already" in again.stderr
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 30), (17, 90), (64, 64), (5, 5)])

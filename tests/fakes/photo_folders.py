@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ def pixels(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray[Any, np.dtype[
 
 def seed_of(name: str) -> int:
     """A seed, so that images of other names look different."""
-    return zlib.crc32(name.encode())
+    return zlib.crc32(os.fsencode(name))
 
 
 def photo(path: Path, seed: int = 0, size: tuple[int, int] = SIZE, **save: Any) -> Path:

@@ -104,7 +104,7 @@ def detector_card(results: Results, choice: Choice, entry: EntryInfo, onnx: Onnx
             "",
             "```bash",
             "pip install numpy pillow onnxruntime",
-            "python detect.py --draw photo.jpg",
+            "python detect.py --draw drawn photo.jpg",
             "```",
             "",
             "`detector.onnx` takes `image`, float32 (1, 3, H, W), RGB from 0 to 1, and gives `boxes` (x1, y1, x2, y2 in pixels of that",

@@ -1,7 +1,7 @@
 """Finds objects in photographs with an exported detector. Needs numpy, Pillow and onnxruntime, and nothing of synthbench.
 
-    python detect.py PHOTO...          the boxes as JSON, in pixels of the photograph, best first
-    python detect.py --draw PHOTO...   and PHOTO-boxes.png beside each
+    python detect.py PHOTO...                 the boxes as JSON, in pixels of the photograph, best first
+    python detect.py --draw FOLDER PHOTO...   and drawn, as PHOTO.png in the folder
 
 `detector.onnx` and `detector.json` lie beside this file.
 """
@@ -95,8 +95,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", nargs="+", type=Path)
     parser.add_argument("--score", type=float, default=0.5, help="leave out boxes with a lower score (default: %(default)s)")
-    parser.add_argument("--draw", action="store_true", help="also draw them")
+    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="also draw them, as PHOTO.png in this folder")
     arguments = parser.parse_args()
+    drawings = {path: arguments.draw / f"{path.name}.png" for path in arguments.photo} if arguments.draw else {}
+    if len(set(drawings.values())) < len(drawings):
+        parser.error("photographs of the same name would be drawn over each other; name one folder of them at a time")
+    if there := [str(each) for each in drawings.values() if each.exists()]:
+        parser.error(f"{there[0]} is there already; name another folder with --draw")
     detector = Detector(Path(__file__).parent)
     found = {}
     for path in arguments.photo:
@@ -107,11 +112,12 @@ def main() -> None:
             {"box": [round(edge, 2) for edge in box], "score": round(score, 4), "category": detector.about["categories"][label]}
             for box, score, label in kept
         ]
-        if arguments.draw:
+        if path in drawings:
             drawn = Image.fromarray(image)
             for box, _, _ in kept:
                 ImageDraw.Draw(drawn).rectangle(box, outline=(255, 0, 0), width=max(2, max(drawn.size) // 300))
-            drawn.save(path.with_name(f"{path.stem}-boxes.png"))
+            drawings[path].parent.mkdir(parents=True, exist_ok=True)
+            drawn.save(drawings[path])
     print(json.dumps(found, indent=1))  # noqa: T201 - a program of its own
 
 

@@ -131,6 +131,8 @@ def name_photos(dataset: Dataset, faults: Faults) -> None:
 
     for photo, name in zip(dataset.photos, names_for([photo.path for photo in dataset.photos]), strict=True):
         photo.name = name
+        if encodable(photo.path) != photo.path:
+            faults.add("other encoding", encodable(photo.path), text=name)
     by_last: dict[str, list[str]] = {}
     for photo in dataset.photos:
         by_last.setdefault(photo.path.rpartition("/")[2], []).append(photo.path)

@@ -17,18 +17,19 @@ from synthbench.text import named
 NOT_LABELS = frozenset(
     {"classes.txt", "labels.txt", "obj.names", "train.txt", "val.txt", "valid.txt", "test.txt", "labelmap.txt", "notes.txt"}
 )
+OTHER_FOLDERS = ("label", "annotations", "annotation", "txt")
+"""What people call the folder of label files that ultralytics calls `labels`."""
 IN_PIXELS = 2.0  # a share may exceed 1 a little, by rounding or where an object leaves the image
 
 
 def label_files(tree: Tree) -> list[str]:
-    """The text files that may have boxes: in folders called `labels`, and beside images.
+    """The text files that may have boxes: in folders called `labels` (or as `label_folder` says), and beside images.
 
     Of those beside images, one must look like labels, or none is: they may be captions. Then every one that has the name of an image
     is a label file, also one that cannot be read.
     """
-    texts = [file for file in tree.labels if file.lower().endswith(".txt") and file.rpartition("/")[2].lower() not in NOT_LABELS]
-    texts = [file for file in texts if not file.rpartition("/")[2].lower().startswith("readme")]
-    inside = [file for file in texts if "labels" in file.lower().split("/")[:-1]]
+    texts = text_files(tree)
+    inside = within(texts, label_folder(tree))
     images = {folded(stem(image)) for image in tree.images}
     if inside:
         known = set(inside)
@@ -36,6 +37,28 @@ def label_files(tree: Tree) -> list[str]:
     folders = {image.rpartition("/")[0] for image in tree.images}
     labels = [file for file in texts if file.rpartition("/")[0] in folders and looks_like_labels(tree, file)]
     return sorted({*labels, *(file for file in texts if folded(stem(file)) in images)}) if labels else []
+
+
+def text_files(tree: Tree) -> list[str]:
+    """The text files whose name does not say that they are something else."""
+    texts = [file for file in tree.labels if file.lower().endswith(".txt") and file.rpartition("/")[2].lower() not in NOT_LABELS]
+    return [file for file in texts if not file.rpartition("/")[2].lower().startswith("readme")]
+
+
+def within(files: Sequence[str], folder: str) -> list[str]:
+    """The files that lie in a folder of this name, in small letters, or deeper."""
+    return [file for file in files if folder in file.lower().split("/")[:-1]]
+
+
+def label_folder(tree: Tree) -> str:
+    """What the folder of label files is called: `labels`, or one of `OTHER_FOLDERS` if none is and that has labels of images."""
+    texts = text_files(tree)
+    if not within(texts, "labels"):
+        for word in OTHER_FOLDERS:
+            named = (file for file in within(texts, word) if folded(stem(file).rpartition("/")[2]) in tree.by_stem)
+            if any(looks_like_labels(tree, file) for file in named):
+                return word
+    return "labels"
 
 
 def looks_like_labels(tree: Tree, file: str) -> bool:
@@ -52,14 +75,14 @@ def read_yolo_folder(tree: Tree, faults: Faults, names: Sequence[str] = ()) -> D
     """All images of a folder with the boxes of their label files. names: of the classes, in place of those that the folder gives."""
     layout = read_layout(tree, faults, names)
     draft = Draft(tree.root, "yolo", list(names or layout.names), license=layout.license, source=layout.source)
-    files = label_files(tree)
-    own = own_labels(tree, files)
+    files, folder = label_files(tree), label_folder(tree)
+    own = own_labels(tree, files, folder)
     known = {folded(file): file for file in files}
     used: set[str] = set()
     claimed = set(own.values())
     reader = LineReader(draft, faults, layout)
     for image in tree.images:
-        labels = own.get(image) or next((known[key] for each in candidates(image) if (key := folded(each)) in known), "")
+        labels = own.get(image) or next((known[key] for each in candidates(image, folder) if (key := folded(each)) in known), "")
         if labels in used or (labels in claimed and image not in own):  # of a.jpg and a.png, or a.jpg and A.jpg
             faults.add("ambiguous name", labels, text=image)
             labels = ""
@@ -76,10 +99,12 @@ def read_yolo_folder(tree: Tree, faults: Faults, names: Sequence[str] = ()) -> D
     return draft
 
 
-def own_labels(tree: Tree, files: Sequence[str]) -> dict[str, str]:
+def own_labels(tree: Tree, files: Sequence[str], folder: str) -> dict[str, str]:
     """The label file of each image that has one of its own name in the same spelling, so that `a.jpg` does not take that of `A.jpg`."""
     known = {spelling(file): file for file in files}
-    found = ((image, next((known[key] for each in candidates(image) if (key := spelling(each)) in known), "")) for image in tree.images)
+    found = (
+        (image, next((known[key] for each in candidates(image, folder) if (key := spelling(each)) in known), "")) for image in tree.images
+    )
     return {image: file for image, file in found if file}
 
 
@@ -89,16 +114,16 @@ def spelling(file: str) -> str:
     return f"{folded(folder)}/{stem(name)}"
 
 
-def candidates(image: str) -> list[str]:
-    """Where the labels of an image may be: `images` replaced by `labels` in its path, from the last one on, or beside it."""
+def candidates(image: str, folder: str) -> list[str]:
+    """Where the labels of an image may be: `images` in its path replaced by their folder's name, from the last one on, or beside it."""
     parts = stem(image).split("/")
     found = [
-        "/".join([*parts[:at], "labels", *parts[at + 1 :]]) + ".txt"
+        "/".join([*parts[:at], folder, *parts[at + 1 :]]) + ".txt"
         for at in range(len(parts) - 2, -1, -1)
         if parts[at].lower() in ("images", "jpegimages", "imgs")
     ]
-    beside = "/".join([*parts[:-1], "labels", parts[-1]])
-    return [*found, "/".join(parts) + ".txt", f"{beside}.txt", f"labels/{'/'.join(parts)}.txt"]
+    beside = "/".join([*parts[:-1], folder, parts[-1]])
+    return [*found, "/".join(parts) + ".txt", f"{beside}.txt", f"{folder}/{'/'.join(parts)}.txt"]
 
 
 class LineReader:
