@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from synthbench.planning.planner import Plan
+    from synthbench.planning.plan import Plan
     from synthbench.storage.local import LocalStore
 
 FAKES = str(Path(__file__).parent / "fakes")
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> LocalStore:
 @pytest.fixture
 def plan_of(store: LocalStore) -> Callable[..., Plan]:
     """Makes the plan of the suite of squares with `--set` changes."""
-    from synthbench.planning.planner import make_plan
+    from synthbench.planning.making import make_plan
     from synthbench.registry import installed
     from synthbench.suite.reader import read_suite
     from synthbench_fakes import SUITE

@@ -11,7 +11,8 @@ import pytest
 from synthbench.execution.agenda import Agenda
 from synthbench.execution.jobs import Outcome
 from synthbench.execution.state import RunState, look_up
-from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.making import make_plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.stage import Stage
 from synthbench.registry import installed
 from synthbench.storage.local import LocalStore

@@ -20,7 +20,8 @@ from synthbench.execution.runner import Conditions, Runner
 from synthbench.execution.stage_run import StageRun
 from synthbench.execution.state import look_up
 from synthbench.metrics import evaluate, match, summarize, summarize_each
-from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.making import make_plan
+from synthbench.planning.plan import Plan
 from synthbench.publishing.images import images_of
 from synthbench.publishing.opening import Bundle
 from synthbench.publishing.rescoring import compare, rescore, score_again

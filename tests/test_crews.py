@@ -10,7 +10,7 @@ from synthbench.execution.engines import Engine, InProcess
 from synthbench.execution.jobs import Job, Outcome
 from synthbench.execution.runner import RETRIED, Conditions, Runner
 from synthbench.experiment import Silent
-from synthbench.planning.planner import Plan
+from synthbench.planning.plan import Plan
 from synthbench.storage.local import LocalStore
 
 if TYPE_CHECKING:

@@ -9,11 +9,14 @@ import pty
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import Distribution
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from slurm_here import missing, slurm_here
 from synthbench.contract.environment import Environment
 from synthbench.errors import SynthbenchError
 from synthbench.execution.environments import Environments, EnvironmentSpec, requirement
@@ -118,6 +121,36 @@ def test_what_was_made_serves_the_next_run_and_is_listed_shown_and_removed(varia
     assert f"removed {name}" in told([SYNTHBENCH, "env", "remove", name], tmp_path, variables)
     assert not (folder / name).exists()
     assert "no environments" in told([SYNTHBENCH, "env", "list"], tmp_path, variables)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("engine", ["ray", "slurm"])
+def test_on_a_cluster_it_is_made_once_where_its_stages_run(
+    engine: str, made: dict[str, object], variables: dict[str, str], tmp_path: Path
+) -> None:
+    folder, there = write_suite(tmp_path), tmp_path / "there"
+    command = [*(each for each in RUN if each not in ("--workers", "1")), "--engine", engine, "--device", "cpu", "--threads", "1"]
+    with ExitStack() as stack:
+        if engine == "ray" and find_spec("ray") is None:
+            pytest.skip("needs Ray")
+        if engine == "slurm":
+            if missing():
+                pytest.skip(f"needs a real SLURM, as root; missing: {', '.join(missing())}")
+            stack.enter_context(slurm_here(tmp_path / "slurm"))
+            (folder / "slurm.toml").write_text('jobs = 2\nthreads = 1\noptions = ["--oversubscribe"]\n')
+            command += ["--slurm", "slurm.toml"]
+        variables = os.environ | variables | {"SYNTHBENCH_ENVIRONMENTS": str(there)}
+        told([*command, "--make-environments"], folder, variables)
+    found = json.loads((folder / "reports" / "suite.json").read_text())
+    assert [figures_of(cell) for cell in found["cells"]] == [figures_of(cell) for cell in made["cells"]]  # type: ignore[attr-defined]
+    assert found["environment"]["own_environments"]["fake-elsewhere"]["packages"]["numpy"] == "1.26.4"
+    assert len([each for each in there.iterdir() if each.is_dir()]) == 1
+
+
+def figures_of(cell: dict[str, object]) -> tuple[object, ...]:
+    """What must be the same wherever a cell's stages ran."""
+    return cell["detector"], cell["training_set"], cell["metrics"]
 
 
 def test_of_two_makers_one_waits_for_the_other(variables: dict[str, str], tmp_path: Path) -> None:

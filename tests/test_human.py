@@ -15,7 +15,7 @@ from synthbench.contract.types import ImageSet, Picture
 from synthbench.errors import SuiteError, SynthbenchError
 from synthbench.execution.stage_run import StageRun
 from synthbench.labelling.batch import read_batch
-from synthbench.planning.planner import Plan
+from synthbench.planning.plan import Plan
 from synthbench.results.model import Results
 from synthbench.storage.boxes import read_boxes, read_known_boxes, write_boxes
 

@@ -20,7 +20,8 @@ from msgspec import structs
 from synthbench.execution.engines import Engine, InProcess, Workers
 from synthbench.execution.runner import Conditions, Runner
 from synthbench.execution.state import RunState
-from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.making import make_plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.stage import Stage
 from synthbench.registry import installed
 from synthbench.results.collect import collect

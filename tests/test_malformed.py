@@ -17,7 +17,7 @@ from synthbench.data.coco import CocoFolder
 from synthbench.errors import SuiteError, SynthbenchError
 from synthbench.execution.border import Border
 from synthbench.execution.stage_run import StageRun
-from synthbench.planning.planner import make_plan
+from synthbench.planning.making import make_plan
 from synthbench.registry import installed
 from synthbench.storage.coco import write_set
 from synthbench.storage.local import LocalStore

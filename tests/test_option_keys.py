@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from synthbench.contract.options import configure, is_entry_name, is_weights, option_marks_of, option_types, option_values
-from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.making import make_plan
+from synthbench.planning.plan import Plan
 from synthbench.registry import PluginInfo, installed
 from synthbench.storage.local import LocalStore
 from synthbench.suite.reader import read_suite

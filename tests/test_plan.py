@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from synthbench.errors import SuiteError
-from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.making import make_plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.stage import BoxesOf, HiddenBoxes, OwnBoxes, Stage, View, key_of
 from synthbench.registry import Registry, installed
 from synthbench.storage.local import LocalStore

@@ -13,7 +13,8 @@ from synthbench.cli import main
 from synthbench.errors import SynthbenchError
 from synthbench.execution.state import look_up
 from synthbench.experiment import Experiment
-from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.making import make_plan
+from synthbench.planning.plan import Plan
 from synthbench.publishing.rebuilding import rebuild
 from synthbench.publishing.rerunning import fresh_seeds
 from synthbench.publishing.submission import Author

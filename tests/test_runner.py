@@ -29,7 +29,8 @@ from synthbench.execution.provenance import code_hash, commit
 from synthbench.execution.runner import Conditions, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.execution.worker_process import MARK, Worker, kill, worker_command
-from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.making import make_plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.stage import Stage
 from synthbench.registry import installed
 from synthbench.results.collect import collect

@@ -14,7 +14,8 @@ from synthbench.execution.jobs import Job, Outcome
 from synthbench.execution.runner import Conditions, Runner
 from synthbench.experiment import Silent
 from synthbench.planning.durations import Durations, durations_of, read_times
-from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.making import make_plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.schedule import simulate, ways_to_the_end
 from synthbench.planning.stage import Stage
 from synthbench.registry import installed

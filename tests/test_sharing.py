@@ -17,7 +17,7 @@ from synthbench.execution.jobs import Job, Outcome
 from synthbench.execution.runner import Conditions, Runner
 from synthbench.execution.sharing import SHARED, recipe_of, shared_folder
 from synthbench.execution.stage_run import Event, StageRun
-from synthbench.planning.planner import Plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.stage import Stage, key_of
 from synthbench.storage.local import LocalStore
 from synthbench.storage.managed_local import ManagedLocalStore

@@ -18,7 +18,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from synthbench.builtin import Review
 from synthbench.contract.types import Boxes, ImageSet, Picture, Run
 from synthbench.errors import SynthbenchError
-from synthbench.planning.planner import Plan
+from synthbench.planning.plan import Plan
 from synthbench.registry import installed
 from synthbench.results.describe import describe_suite
 from synthbench.results.model import Cell, CellKeys, Comparison, Draw

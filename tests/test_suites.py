@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from synthbench.cli import main
-from synthbench.planning.planner import make_plan
+from synthbench.planning.making import make_plan
 from synthbench.registry import installed
 from synthbench.storage.local import LocalStore
 from synthbench.suite.reader import read_suite

@@ -26,8 +26,9 @@ from synthbench.execution.jobs import CORE
 from synthbench.execution.journal import journal
 from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
+from synthbench.planning.making import make_plan
 from synthbench.planning.people import LABELS
-from synthbench.planning.planner import Plan, make_plan
+from synthbench.planning.plan import Plan
 from synthbench.registry import installed
 from synthbench.results.describe import describe_suite, describe_training_set, without_folders
 from synthbench.storage.store import DamagedArtifact, Store, open_store

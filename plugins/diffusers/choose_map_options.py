@@ -22,7 +22,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.execution.stage_run import StageRun
 from synthbench.execution.state import refer_to, refer_to_view
 from synthbench.metrics.scores import precision_recall
-from synthbench.planning.planner import make_plan
+from synthbench.planning.making import make_plan
 from synthbench.registry import installed
 from synthbench.storage.local import LocalStore
 from synthbench.storage.references import find

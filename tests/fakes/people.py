@@ -10,7 +10,7 @@ from typing import Any
 import synthbench
 from synthbench.cli import main
 from synthbench.labelling.importing import import_answers
-from synthbench.planning.planner import Plan
+from synthbench.planning.plan import Plan
 from synthbench.results.files import read_results
 from synthbench.results.model import Results
 

@@ -19,7 +19,7 @@ from synthbench.execution.engines import InProcess
 from synthbench.execution.jobs import Job, Outcome
 from synthbench.execution.runner import Conditions, Runner
 from synthbench.experiment import Experiment, Silent
-from synthbench.planning.planner import make_plan
+from synthbench.planning.making import make_plan
 from synthbench.planning.schedule import simulate
 from synthbench.registry import installed
 from synthbench.storage.local import LocalStore

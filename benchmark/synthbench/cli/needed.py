@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthbench.execution.sharing import SHARED, recipe_of
-from synthbench.planning.planner import make_plan
+from synthbench.planning.making import make_plan
 from synthbench.registry import installed
 from synthbench.results.files import read_results
 from synthbench.storage.inventory import ManagedStore

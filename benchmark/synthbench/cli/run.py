@@ -16,7 +16,7 @@ from synthbench.text import printable
 
 if TYPE_CHECKING:
     from synthbench.contract.types import DataCheck
-    from synthbench.planning.planner import Plan
+    from synthbench.planning.plan import Plan
     from synthbench.results.model import Results
 
 FAILED, WAITING = 1, 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from synthbench.execution.state import RunState
-from synthbench.planning.planner import Plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.stage import Stage
 
 

@@ -9,7 +9,7 @@ from synthbench.execution.state import RunState, refer_to_view
 from synthbench.files import sha256_of
 from synthbench.labelling.batch import Asked, Batch, Drawn, image_id
 from synthbench.planning.people import Labelling
-from synthbench.planning.planner import Plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.stage import BoxesOf, Stage, View
 
 

@@ -22,7 +22,7 @@ from synthbench.execution.provenance import code_hash, commit
 from synthbench.execution.stage_run import Event
 from synthbench.execution.state import RunState, look_up, refer_to, refer_to_view
 from synthbench.planning.durations import Durations
-from synthbench.planning.planner import Plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.schedule import assumed, ways_to_the_end
 from synthbench.planning.stage import Stage
 from synthbench.registry import installed

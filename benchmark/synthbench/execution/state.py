@@ -9,7 +9,7 @@ from typing import Any
 
 from synthbench.execution.jobs import DATA, Outcome
 from synthbench.execution.provenance import code_hash
-from synthbench.planning.planner import Plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.stage import BoxesOf, HiddenBoxes, Stage, View
 from synthbench.storage.references import HIDDEN, OWN, ArtifactRef, ViewRef
 from synthbench.storage.store import Artifact, DamagedArtifact, Store

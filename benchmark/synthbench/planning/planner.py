@@ -1,16 +1,16 @@
-"""From a suite to its stages. Device, progress, folders and the number of threads stay out of the keys."""
+"""Makes the stages of a suite. Device, progress, folders and the number of threads stay out of the keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from synthbench.contract.box_sources import FromAnnotator, FromDetector, FromGenerator, FromPeople, box_source_of
 from synthbench.contract.types import derive_seed
-from synthbench.planning.people import LABELS, Labelling, People
+from synthbench.planning.people import People
+from synthbench.planning.plan import Cell, Compared, Judged, PlannedSet, Views
 from synthbench.planning.stage import (
     METRICS_VERSION,
     SIMILARITY_VERSION,
@@ -22,103 +22,12 @@ from synthbench.planning.stage import (
     View,
     configured,
 )
-from synthbench.registry import Registry
-from synthbench.storage.store import Store
-from synthbench.suite.inputs import Inputs, resolve_suite
+from synthbench.suite.inputs import Inputs
 from synthbench.suite.model import Entry, Suite
 from synthbench.suite.training_sets import REAL, REFERENCES, Draw, Replicate, TrainingSet
 
 METRICS = {"metrics": METRICS_VERSION}
 SIMILARITY: Mapping[str, Any] = {"similarity": SIMILARITY_VERSION}
-Views = tuple[View, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """A training set of one draw, a detector and its seed, and the stages that end in a score. replicate: its number, from 0.
-
-    held_out: the score on real images that no training set has, of a generated set in a suite that holds some out.
-    """
-
-    replicate: int
-    training_set: TrainingSet
-    draw: Draw
-    detector: str
-    seed: int
-    train: Stage
-    predict: Stage
-    score: Stage
-    held_out: Stage | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """An annotator's boxes on the test images, compared with the truth. generator: whose boxes they are; else empty."""
-
-    annotator: str
-    generator: str
-    draw: Draw
-    judge: Stage
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedSet:
-    """A training set of one draw: its images and boxes. sample, annotate: of a generated set."""
-
-    training_set: TrainingSet
-    draw: Draw
-    views: Views
-    sample: Stage | None = None
-    annotate: Stage | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compared:
-    """A generated set of one draw, compared with the references and all real training images."""
-
-    training_set: TrainingSet
-    draw: Draw
-    compare: Stage
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """All stages, each after those it needs, and what they are for. references: the first draw, for pictures."""
-
-    suite: Suite
-    data: Stage
-    check: Stage
-    test: View
-    references: View
-    sets: tuple[PlannedSet, ...]
-    judged: tuple[Judged, ...]
-    compared: tuple[Compared, ...]
-    labellings: tuple[Labelling, ...]
-    cells: tuple[Cell, ...]
-    stages: tuple[Stage, ...]
-    planned: int
-    """How many replicates the suite has; more than its seeds say if the plan is of the first of them only."""
-    replicates: Mapping[str, int]
-    """By stage key, the first replicate that needs the stage; earlier replicates are run first."""
-
-    def first(self, replicates: int) -> Plan:
-        """The plan of the same suite with so many replicates, the first ones."""
-        if replicates == len(self.suite.seeds):
-            return self
-        stages = tuple(stage for stage in self.stages if self.replicates.get(stage.key, 0) < replicates)
-        cells = tuple(cell for cell in self.cells if cell.replicate < replicates)
-        keys = {stage.key for stage in stages}
-        drawn = {(cell.training_set.name, cell.draw) for cell in cells}
-        return replace(
-            self,
-            suite=replace(self.suite, seeds=self.suite.seeds.first(replicates)),
-            sets=tuple(each for each in self.sets if (each.training_set.name, each.draw) in drawn),
-            judged=tuple(each for each in self.judged if each.judge.key in keys),
-            compared=tuple(each for each in self.compared if each.compare.key in keys),
-            labellings=tuple(each for each in self.labellings if each.label.key in keys),
-            cells=cells,
-            stages=stages,
-        )
 
 
 class Planner:
@@ -397,55 +306,6 @@ def seed_of(draw: Draw) -> int:
     return draw.generator
 
 
-def make_plan(suite: Suite, registry: Registry, store: Store, labels: Path = LABELS) -> Plan:
-    """The plan of a suite. labels: the folder of people's answers.
-
-    Raises SuiteError if an option names a file that does not exist, SynthbenchError if answers cannot be read.
-    """
-    suite, inputs = resolve_suite(suite, registry, store.content_hash)
-    planner = Planner(suite, inputs, labels)
-    sets: dict[tuple[str, Draw], PlannedSet] = {}
-    judged: dict[str, Judged] = {}
-    compared: dict[str, Compared] = {}
-    labellings: dict[str, Labelling] = {}
-    cells: list[Cell] = []
-    replicates: dict[str, int] = {}
-    for replicate in suite.seeds:  # one after the other, so that there is a report after each
-        for row in suite.rows:
-            draw = row.draw(replicate)
-            planned = sets.setdefault((row.name, draw), planner.planned(row, draw))
-            cells += [planner.cell(planned, detector, replicate) for detector in suite.detectors]
-        draw = Draw(references=replicate.references, generator=replicate.generators)
-        for annotator in suite.annotators:
-            for generator in generators_of(annotator, suite):
-                if (found := planner.judge(annotator, generator, draw)) is not None:
-                    judged.setdefault(found.judge.key, found)
-        for each in generated_sets(suite):
-            comparison = planner.compare(each, each.draw(replicate))
-            compared.setdefault(comparison.compare.key, comparison)
-            if (labelling := planner.people.labelling(each, each.draw(replicate))) is not None:
-                labellings.setdefault(str(labelling.folder), labelling)
-        new = islice(reversed(planner.stages), len(planner.stages) - len(replicates))
-        replicates |= dict.fromkeys(new, replicate.number)
-    first = Draw(references=suite.seeds.references[0])
-    references = planner.references(first) if uses_references(suite) else planner.real()
-    return Plan(
-        suite=suite,
-        data=planner.data,
-        check=planner.check,
-        test=planner.test,
-        references=references,
-        sets=tuple(sets.values()),
-        judged=tuple(judged.values()),
-        compared=tuple(compared.values()),
-        labellings=tuple(labellings.values()),
-        cells=tuple(cells),
-        stages=tuple(planner.stages.values()),
-        planned=len(suite.seeds),
-        replicates=replicates,
-    )
-
-
 def generators_of(annotator: Entry, suite: Suite) -> tuple[Entry | None, ...]:
     """The generators whose boxes an annotator takes over for a row; one None for an annotator that takes none over."""
     if not isinstance(suite.box_source(annotator), FromGenerator):
@@ -457,16 +317,3 @@ def generators_of(annotator: Entry, suite: Suite) -> tuple[Entry | None, ...]:
 def generated_sets(suite: Suite) -> list[TrainingSet]:
     """The generated sets that are rows or parts of one."""
     return list(dict.fromkeys(each for row in suite.rows for each in (row, *row.parts) if each.kind == "generated"))
-
-
-def uses_references(suite: Suite) -> bool:
-    """Whether any row or annotator has references."""
-    return bool(suite.annotators) or any(row.uses_references for row in suite.rows)
-
-
-def sets_by_name(plan: Plan) -> Mapping[str, list[PlannedSet]]:
-    """The draws of each training set."""
-    found: dict[str, list[PlannedSet]] = {}
-    for planned in plan.sets:
-        found.setdefault(planned.training_set.name, []).append(planned)
-    return found

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from synthbench.planning.planner import Plan
+from synthbench.planning.plan import Plan
 from synthbench.planning.stage import Stage
 
 UNKNOWN = 60.0

@@ -8,7 +8,7 @@ from dataclasses import replace
 from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.execution.state import RunState, refer_to, refer_to_view
 from synthbench.metrics import precision_recall
-from synthbench.planning.planner import Cell, Plan, PlannedSet
+from synthbench.planning.plan import Cell, Plan, PlannedSet
 from synthbench.planning.stage import HiddenBoxes, OwnBoxes, View
 from synthbench.reporting import THRESHOLD
 from synthbench.reporting.scores import Pick, Scores

@@ -12,8 +12,9 @@ from synthbench.contract.environment import environment_of
 from synthbench.contract.stages import cost_headings
 from synthbench.execution.provenance import commit
 from synthbench.execution.state import RunState, read_data_facts, refer_to
-from synthbench.planning import planner
-from synthbench.planning.planner import Plan, PlannedSet
+from synthbench.planning.plan import Cell as PlannedCell
+from synthbench.planning.plan import Judged as PlannedJudged
+from synthbench.planning.plan import Plan, PlannedSet
 from synthbench.planning.stage import Stage
 from synthbench.results import model
 from synthbench.results.ap_table import Scored
@@ -93,7 +94,7 @@ def seconds(stages: Iterable[Stage], state: RunState) -> float:
     return round(sum(record.seconds for record in done.values()), 3)
 
 
-def describe_cell(cell: planner.Cell, state: RunState, classes: list[model.ClassFigures]) -> model.Cell:
+def describe_cell(cell: PlannedCell, state: RunState, classes: list[model.ClassFigures]) -> model.Cell:
     """A cell with its metrics, or with the stage that kept it from having any."""
     failed = next((each.key for each in (cell.train, cell.predict, cell.score) if each.key in state.failures), None)
     blocker = state.blocked.get(cell.train.key) or state.blocked.get(cell.score.key)
@@ -158,7 +159,7 @@ def describe_generated(planned: PlannedSet, state: RunState) -> model.Generated:
     )
 
 
-def describe_judged(judged: planner.Judged, state: RunState) -> model.Judged:
+def describe_judged(judged: PlannedJudged, state: RunState) -> model.Judged:
     """An annotator's precision and recall."""
     artifact = state.artifacts.get(judged.judge.key)
     facts: dict[str, Any] = dict(artifact.record.facts) if artifact else {}

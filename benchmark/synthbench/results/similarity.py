@@ -12,7 +12,7 @@ import msgspec
 
 from synthbench.execution.jobs import PAIRS
 from synthbench.execution.state import RunState, refer_to
-from synthbench.planning.planner import Compared, Plan
+from synthbench.planning.plan import Compared, Plan
 from synthbench.planning.stage import Stage
 from synthbench.results import model
 from synthbench.results.describe import describe_draw

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from synthbench.execution.crews import default_workers
-from synthbench.planning.planner import make_plan
+from synthbench.planning.making import make_plan
 from synthbench.planning.stage import Stage
 from synthbench.registry import Registry
 from synthbench.starting.folder import Facts
