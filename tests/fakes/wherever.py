@@ -28,6 +28,7 @@ def ray_cluster(processors: int) -> Iterator[Any]:
     if find_spec("ray") is None:
         pytest.skip("needs Ray")
     settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    settings["RAY_worker_niceness"] = "0"  # else its processes wait for everything else that is at work here
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
