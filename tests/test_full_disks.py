@@ -91,6 +91,20 @@ def test_a_full_folder_for_temporary_files_stops_nothing(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_a_store_that_can_only_be_read_leaves_the_earlier_report(tmp_path: Path) -> None:
+    more = f"{RUN} --set detectors.threshold.margin=2"
+    first, refused, detached = typed(
+        f"STORE=$DISK/store; mount -o remount,size=100m $DISK; {RUN} > /dev/null 2>&1; cat $OUT/squares.md | sha256sum; next; "
+        f"mount -o remount,ro $DISK; {more}; echo $?; cat $OUT/squares.md | sha256sum; next; {more} --detach; echo $?",
+        tmp_path,
+    )
+    said, status, same = refused.splitlines()[-3:]
+    assert "disk/store: cannot be written (Read-only file system); make room or name another folder with --store" in said
+    assert (status, same) == ("2", first.strip())
+    assert "cannot be written (Read-only file system)" in detached
+    assert detached.endswith("2\n")
+
+
 def test_a_store_that_can_only_be_read_serves_what_it_has(tmp_path: Path) -> None:
     done, planned, told = typed(
         f"""

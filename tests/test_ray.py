@@ -16,7 +16,7 @@ import synthbench
 from marked import MARK, processes, stored, wait_for
 from synthbench import SynthbenchError
 from synthbench.execution.clusters.ray_crew import room, threads_for
-from synthbench.execution.clusters.ray_engine import MISSING, Node
+from synthbench.execution.clusters.ray_engine import MISSING, Node, RayCluster
 from synthbench.execution.gpus import VISIBLE
 from synthbench.execution.journal import runs_in
 from synthbench.experiment import Silent
@@ -65,9 +65,20 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
         ({"engine": "ray", "in_process": True}, "not on ray"),
         ({"address": "auto"}, "--engine ray"),
         ({"slurm": "table.toml"}, "--engine slurm"),
+        ({"device": "kuda:1"}, "no device, did you mean 'cuda'"),
+        ({"device": "cpu:1"}, "no device"),
+        ({"workers": 100_000}, "at most 1000 stages"),
+        ({"minutes": float("nan")}, "--minutes nan: should be 0 or more"),
     ):
         with pytest.raises(SynthbenchError, match=message):
             synthbench.run(SUITE, store=tmp_path / "store", out=None, **arguments)
+
+
+def test_where_no_cluster_answers_it_is_said_at_once() -> None:
+    pytest.importorskip("ray")
+    for address in ("127.0.0.1:1", "127.0.0.1:99999"):
+        with pytest.raises(SynthbenchError, match=f"no Ray cluster at {address}"):
+            RayCluster(address)
 
 
 @pytest.fixture(scope="module")

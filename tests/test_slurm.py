@@ -197,6 +197,12 @@ def test_what_a_job_asks_for(tmp_path: Path) -> None:
         ("[stages.train]\nhours = 3", "unknown field `hours`"),
         ("[default]\nmemory = '3 GB'", "memory '3 GB': a number"),
         ("threads = 0", "at least 1"),
+        ("[default]\nminutes = nan", "default.minutes"),
+        ("[default]\nminutes = inf", "default.minutes"),
+        ("[stages.train]\nminutes = -5", "stages"),
+        ("[default]\ngpus = -1", "default.gpus"),
+        ("linger = nan", "linger"),
+        ("group_minutes = inf", "group_minutes"),
         ("jobs = ", "slurm.toml: "),
     ],
 )

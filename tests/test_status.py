@@ -15,6 +15,7 @@ from marked import needs_proc, wait_for
 from synthbench.cli import main
 from synthbench.cli.status import lasted
 from synthbench.execution.journal import KEPT, RUNS, Line, remove_old, runs_in
+from synthbench.storage import leases
 from synthbench_fakes import SUITE
 
 SMALL = ("annotators=[]", "generators=[]", "mix=[]", 'baselines=["references"]')
@@ -59,6 +60,35 @@ def test_a_run_under_way_and_a_killed_one(tmp_path: Path, capsys: pytest.Capture
     text = capsys.readouterr().out
     assert "was killed; the same command goes on" in text
     assert "was running on" in text
+
+
+def test_a_run_of_another_machine_that_was_killed_gave_no_sign_of_life(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    synthbench.run(SUITE, changes=SMALL, store=store, out=None, in_process=True, device="cpu")
+    (file,) = (store / RUNS).glob("*.jsonl")
+    file.write_bytes(b"".join(line for line in file.read_bytes().splitlines(keepends=True) if b'"ended"' not in line))
+    lease = file.with_suffix(".lease")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(leases, "this_host", lambda: "elsewhere")
+        lease.write_bytes(leases.new_content())
+    assert main(["status", "--store", str(store)]) == 0
+    assert "squares: running (" in capsys.readouterr().out
+    old = lease.stat().st_mtime - leases.STALE - 5
+    os.utime(lease, (old, old))
+    assert main(["status", "--store", str(store)]) == 0
+    assert "squares: no sign of life for more than 10 min; if it was killed, the same command goes on (" in capsys.readouterr().out
+
+
+def test_a_run_on_an_object_store_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNTHBENCH_STORE_CACHE", str(tmp_path / "caches"))
+    address = f"file://{tmp_path}/objects"
+    assert main(["status", "--store", address]) == 2
+    assert f"{address}: no store" in capsys.readouterr().err
+    synthbench.run(SUITE, changes=SMALL, store=address, out=None, in_process=True, device="cpu")
+    assert main(["status", "--store", address]) == 0
+    assert "squares: ended at " in capsys.readouterr().out
 
 
 def test_programs_get_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from synthbench.cli import main
 from synthbench.cli.needed import needed
 from synthbench.errors import SynthbenchError
 from synthbench.experiment import Experiment
-from synthbench.storage import managed_remote
+from synthbench.storage import leases, managed_remote
 from synthbench.storage.copying import copy
 from synthbench.storage.inventory import ManagedStore, open_managed
+from synthbench.storage.object_leases import ObjectLease
 from synthbench.storage.store import StageRecord
 from synthbench_fakes import SUITE
 
@@ -169,8 +171,67 @@ def test_gc_waits_for_a_run(store: str, capsys: pytest.CaptureFixture[str]) -> N
     before = contents(store)
     with opened(store).build("fit", "f" * 64):
         assert main(["store", "gc", "--keep", str(SUITE), "--store", store, "--yes"]) == 2
-        assert "nothing was removed, since a run is making fit-ffffffffffffffff; wait for its end" in capsys.readouterr().err
+        assert "nothing was removed, since there are at work: fit-ffffffffffffffff; wait for their end" in capsys.readouterr().err
+    with opened(store).hold("run-1"):  # between two stages, or while they wait for a machine
+        assert main(["store", "gc", "--keep", str(SUITE), "--store", store, "--yes"]) == 2
+        assert "at work: run-1; wait" in capsys.readouterr().err
     assert contents(store) == before
+
+
+def test_gc_asks_again_whether_a_run_has_begun_when_it_was_answered(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = contents(store)
+    with ExitStack() as running:
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("synthbench.cli.store.answered_yes", lambda: not running.enter_context(opened(store).hold("run-1")))
+        assert main(["store", "gc", "--keep", str(SUITE), "--store", store]) == 2
+    assert contents(store) == before
+
+
+def test_what_a_process_has_taken_up_since_it_was_listed_stays(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, key = opened(store), "f" * 64
+    with suppress(KeyboardInterrupt), there.build("fit", key, resumable=True) as build:
+        (build.folder / "half").write_text("half")
+        raise KeyboardInterrupt
+    left = there.leftovers()
+    assert len(left) == 1
+    with opened(store).build("fit", key, resumable=True) as build:
+        assert there.remove(left) == 0
+        assert (build.folder / "half").read_text() == "half"
+
+
+def test_a_lease_that_another_machine_left_is_watched_and_removed(
+    store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(leases, "WATCHED", 0.5)
+    monkeypatch.setattr(leases, "STALE", 0.2)
+    there = opened(store)
+    with there.hold("run-1"):
+        pass
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(leases, "this_host", lambda: "elsewhere")
+        elsewhere.setattr(leases.Lease, "release", lambda self: self._released.set())
+        elsewhere.setattr(ObjectLease, "release", lambda self: self._released.set())
+        with there.hold("run-2"):
+            pass
+    time.sleep(0.5)
+    assert opened(store).doubtful() == ["run-2"]
+    assert main(["store", "gc", "--keep", str(SUITE), "--store", store, "--yes"]) == 0
+    assert "watching for 0 s whether another machine still works on run-2" in capsys.readouterr().out
+    assert not opened(store).building()
+
+
+def test_a_store_is_the_same_however_it_is_named(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = str(finished / "store")
+    for other in (f"file://{mine}", f"{mine}/../store"):
+        assert main(["store", "push", other, "--store", mine]) == 2
+        assert "a store in a folder; name it by its path" in (said := capsys.readouterr().err) or "the same store twice" in said
+    objects = f"file://{tmp_path}/objects"
+    assert main(["store", "push", objects, "--store", mine]) == 0
+    assert main(["store", "list", "--store", f"{tmp_path}/objects"]) == 2
+    assert f"a store of objects; name it with --store {objects}" in capsys.readouterr().err
+    for nothing in ("s3://", "memory://"):
+        assert main(["store", "list", "--store", nothing]) == 2
+        assert "names no bucket or folder" in capsys.readouterr().err
 
 
 def test_gc_leaves_what_synthbench_did_not_write(tmp_path: Path, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from synthbench.execution.environments import EnvironmentSpec, environment_spec_
 from synthbench.execution.hiring import Where, hire
 from synthbench.execution.interpreters import Confirm, confirmation, interpreters
 from synthbench.execution.jobs import CORE
-from synthbench.execution.journal import journal
+from synthbench.execution.journal import journal, new_name
 from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.planning.making import make_plan
@@ -210,6 +210,8 @@ class Experiment:
             in_process=in_process,
         )
         where.check()
+        if minutes is not None and not 0 <= minutes < float("inf"):
+            raise SynthbenchError(f"--minutes {minutes}: should be 0 or more")
         specs = self.environments
         if specs and in_process:
             names = ", ".join(sorted({each.distribution for each in specs.values()}))
@@ -235,10 +237,12 @@ class Experiment:
             pythons={key: pythons[each.name] for key, each in specs.items()},
             deadline=None if minutes is None else time.monotonic() + 60 * minutes,
         )
+        total, stored = len(self.plan.stages), len(self.cached)
         crew = hire(where, self.store, environments, make=make_environments is True, offline=not download)
+        about: dict[str, Any] = {"suite": self.name, "engine": engine, "total": total, "stored": stored}
         try:
-            total, stored = len(self.plan.stages), len(self.cached)
-            with journal(self.store.root, listener or Silent(), suite=self.name, engine=engine, total=total, stored=stored) as writer:
+            held = self.store.hold(f"run-{new_name()}") if stored < total else nullcontext()
+            with held, journal(self.store.root, listener or Silent(), **about) as writer:
                 return self._run(crew, replace(conditions, threads=crew.threads), writer, out, command)
         except NoneComplete as none:
             raise SynthbenchError(f"{minutes:g} minutes were over before the first replicate was complete: {none}") from None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from synthbench.cli.environments import confirm, say
 from synthbench.execution.interpreters import confirmation, interpreters
 from synthbench.execution.journal import RUNS, new_name
+from synthbench.storage.local import disk_errors_explained
 
 if TYPE_CHECKING:
     from synthbench.experiment import Experiment
@@ -25,8 +26,10 @@ def detach(experiment: Experiment, arguments: argparse.Namespace) -> int:
         specs = list(experiment.environments.values())
         interpreters(specs, confirmation(arguments.make_environments or confirm), say)
     folder = experiment.store.root / RUNS
-    folder.mkdir(exist_ok=True)
     log = folder / f"{new_name()}.log"
+    with disk_errors_explained(experiment.store.address):
+        folder.mkdir(exist_ok=True)
+        log.touch()
     look = f"synthbench status --store {shlex.quote(arguments.store)}"
     if arguments.engine == "slurm":
         print(f"SLURM job {submit(command, log, arguments.slurm)} runs it; to see where it is: {look}; what it prints: {log}")

@@ -11,6 +11,8 @@ from synthbench.cli.progress_words import counted
 from synthbench.cli.tables import one_line
 from synthbench.errors import SynthbenchError
 from synthbench.execution.journal import runs_in
+from synthbench.storage.leases import STALE
+from synthbench.storage.store import is_remote
 
 if TYPE_CHECKING:
     from synthbench.execution.journal import RunSeen
@@ -20,9 +22,7 @@ SHOWN = 20  # failed stages
 
 def command(arguments: argparse.Namespace) -> int:
     """`synthbench status`."""
-    root = Path(arguments.store)
-    if not root.is_dir():
-        raise SynthbenchError(f"{root}: no store; name one with --store")
+    root = root_of(arguments.store)
     runs = runs_in(root)
     wanted = [run for run in runs if run.going] or runs[:1]
     if arguments.json:
@@ -34,6 +34,19 @@ def command(arguments: argparse.Namespace) -> int:
     if not runs:
         print(f"no run has left a trace in {root}")
     return 0
+
+
+def root_of(address: str) -> Path:
+    """The folder where this machine keeps journals of runs on a store. Raises SynthbenchError if there is no such store."""
+    if is_remote(address):
+        from synthbench.storage.managed_remote import has_store
+        from synthbench.storage.remote import RemoteStore
+
+        if has_store(address):
+            return RemoteStore(address, trust=True).root  # of its own there is nothing to believe: the journals are this user's
+    elif Path(address).is_dir():
+        return Path(address)
+    raise SynthbenchError(f"{address}: no store; name one with --store")
 
 
 def lines_of(run: RunSeen, now: float) -> list[str]:
@@ -55,6 +68,8 @@ def lines_of(run: RunSeen, now: float) -> list[str]:
 
 def state_of(run: RunSeen) -> str:
     """How a run is, in words."""
+    if run.silent:
+        return f"no sign of life for more than {lasted(STALE)}; if it was killed, the same command goes on"
     if run.going:
         return "running"
     if run.ended is None:

@@ -13,6 +13,7 @@ import msgspec
 from synthbench.cli.environments import UNITS, answered_yes
 from synthbench.cli.tables import one_line, print_table
 from synthbench.errors import SynthbenchError
+from synthbench.storage import leases
 from synthbench.storage.copying import copy
 from synthbench.storage.inventory import Listed, ManagedStore, find_key, open_managed, unneeded
 from synthbench.storage.store import DamagedArtifact, is_remote
@@ -76,7 +77,7 @@ def check_command(arguments: argparse.Namespace) -> int:
     aside = store.leftovers()
     print(
         f"{checked} artifacts checked, {damaged} damaged"
-        + (f"; the next run makes {'it' if damaged == 1 else 'them'} again" if damaged else "")
+        + (f"; a run that needs {'it' if damaged == 1 else 'them'} makes {'it' if damaged == 1 else 'them'} again" if damaged else "")
     )
     if aside:
         print(f"{len(aside)} leftovers of damaged artifacts and killed runs can be removed with: synthbench store gc")
@@ -86,14 +87,16 @@ def check_command(arguments: argparse.Namespace) -> int:
 def gc_command(arguments: argparse.Namespace) -> int:
     """`synthbench store gc`."""
     store = open_existing(arguments)
+    if names := store.doubtful():
+        print(f"watching for {leases.WATCHED:.0f} s whether another machine still works on {', '.join(names[:3])}", flush=True)
+        time.sleep(leases.WATCHED + 1)
     store.sweep()
     leftovers = store.leftovers()
     artifacts: list[Listed] = []
     if arguments.keep:
         from synthbench.cli.needed import needed
 
-        if names := store.building():
-            raise SynthbenchError(f"{arguments.store}: nothing was removed, since a run is making {', '.join(names[:3])}; wait for its end")
+        refuse_beside_runs(store)
         artifacts, foreign = unneeded(store, needed(arguments.keep, store))
         for (kind, key), files in foreign.items():
             print(f"{kind} {key[:12]} stays: it has files that synthbench did not write, such as {one_line(files[0])}")
@@ -102,7 +105,6 @@ def gc_command(arguments: argparse.Namespace) -> int:
         return 0
     print_first([(megabytes(each.size), one_line(each.place)) for each in leftovers])
     print_first([(megabytes(each.size), f"{each.kind} {each.key[:12]}  {one_line(each.label)}") for each in artifacts])
-    count = len(leftovers) + len(artifacts)
     size = sum(each.size for each in leftovers) + sum(each.size for each in artifacts)
     print(f"{len(artifacts)} artifacts and {len(leftovers)} leftovers, {megabytes(size)} MB")
     if not arguments.yes:
@@ -111,11 +113,19 @@ def gc_command(arguments: argparse.Namespace) -> int:
         print("remove these? [y/N] ", end="", flush=True)
         if not answered_yes():
             return 0
-    store.remove(leftovers)
+    if artifacts:
+        refuse_beside_runs(store)  # one may have begun while the question waited
+    removed = store.remove(leftovers)
     for each in artifacts:
         store.discard(each.kind, each.key)
-    print(f"removed {count}")
+    print(f"removed {removed + len(artifacts)}" + (f"; {len(leftovers) - removed} are in use by now" if removed < len(leftovers) else ""))
     return 0
+
+
+def refuse_beside_runs(store: ManagedStore) -> None:
+    """Raises SynthbenchError while a run goes on, which may need what it has made so far."""
+    if names := store.building():
+        raise SynthbenchError(f"{store.address}: nothing was removed, since there are at work: {', '.join(names[:3])}; wait for their end")
 
 
 def push_command(arguments: argparse.Namespace) -> int:
@@ -132,7 +142,7 @@ def pull_command(arguments: argparse.Namespace) -> int:
 
 def transfer(source: ManagedStore, target: ManagedStore, only: Sequence[str]) -> int:
     """Copies artifacts: all, or those that suites and reports need. One that fails does not keep the others back."""
-    if source.address == target.address:
+    if place_of(source.address) == place_of(target.address):
         raise SynthbenchError(f"{source.address}: the same store twice")
     wanted = list(source.contents())
     if only:
@@ -158,6 +168,11 @@ def transfer(source: ManagedStore, target: ManagedStore, only: Sequence[str]) ->
         + (f"; not copied: {outcomes['damaged']} damaged, {outcomes['busy']} being made, {outcomes['gone']} removed" if missed else "")
     )
     return FAILED if missed else 0
+
+
+def place_of(address: str) -> str:
+    """The same text for the same folder, however it is named."""
+    return str(Path(address.removeprefix("file://")).resolve()) if address.startswith("file://") or not is_remote(address) else address
 
 
 def megabytes(size: int) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from synthbench.execution.clusters.remote import Traveller
 
 ENGINES = ("local", "ray", "slurm")
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "hpu", "npu", "mtia", "xla")
+"""As torch calls them; all but the first two may have a number."""
+MOST = 1000  # stages at a time on one machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,11 @@ class Where:
         """Raises SynthbenchError if this is not possible."""
         if self.engine not in ENGINES:
             raise SynthbenchError(f"no engine '{self.engine}'{suggest(self.engine, ENGINES)}")
+        kind, colon, number = self.device.partition(":")
+        if kind not in DEVICES or (colon and (kind in ("auto", "cpu") or not number.isdecimal())):
+            raise SynthbenchError(f"--device {self.device}: no device{suggest(kind, DEVICES)}; such as cpu, cuda, cuda:1 or mps")
+        if (self.workers or 0) > MOST:
+            raise SynthbenchError(f"--workers {self.workers}: at most {MOST} stages run at a time on one machine")
         if self.engine != "local" and self.in_process:
             raise SynthbenchError(f"--in-process runs stages in this process, not on {self.engine}: leave one of the two away")
         if self.address and self.engine != "ray":

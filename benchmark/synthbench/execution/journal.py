@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from synthbench.storage.leases import acquire, is_abandoned
+from synthbench.storage.leases import acquire, is_abandoned, looks_old
 
 if TYPE_CHECKING:
     from synthbench.execution.jobs import Outcome
@@ -51,10 +51,14 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass
 class RunSeen:
-    """A run, as its journal tells. stages: by key, the last line of each. going: whether it still runs."""
+    """A run, as its journal tells. stages: by key, the last line of each. going: whether it still runs, as far as this host can tell.
+
+    silent: whether it should run on another host, and has not been heard of for long.
+    """
 
     about: Line
     going: bool = False
+    silent: bool = False
     ended: Line | None = None
     stages: dict[str, Line] = field(default_factory=dict)
 
@@ -156,16 +160,17 @@ def runs_in(root: Path) -> list[RunSeen]:
             with suppress(msgspec.MsgspecError):  # a line that is being written, or was when the run was killed
                 lines.append(decoder.decode(text))
         if lines and lines[0].state == "run":
-            found.append(seen(lines, going=not is_abandoned(path.with_suffix(".lease"))))
+            lease = path.with_suffix(".lease")
+            found.append(seen(lines, going=not is_abandoned(lease), silent=looks_old(lease)))
     return found
 
 
-def seen(lines: Sequence[Line], *, going: bool) -> RunSeen:
+def seen(lines: Sequence[Line], *, going: bool, silent: bool) -> RunSeen:
     """A run by the lines of its journal. A stage runs since its first line, on the host of its last."""
-    run = RunSeen(lines[0], going)
+    run = RunSeen(lines[0], going, going and silent)
     for line in lines[1:]:
         if line.state == "ended":
-            run.ended, run.going = line, False
+            run.ended, run.going, run.silent = line, False, False
             continue
         before = run.stages.get(line.key)
         again = before is not None and before.state == line.state == "running"

@@ -36,7 +36,11 @@ def copy(source: ManagedStore, target: ManagedStore, kind: str, key: str) -> Cop
 
 
 def fill(artifact: Artifact, folder: Path) -> None:
-    """Copies the files of an artifact to an empty folder. Raises SynthbenchError if they are not the same there."""
-    shutil.copytree(artifact.folder, folder, dirs_exist_ok=True, ignore=lambda at, _: {STAGE} if Path(at) == artifact.folder else set())
+    """Copies the files of an artifact to an empty folder. Raises SynthbenchError if they are not the same there, or cannot be written."""
+    try:
+        shutil.copytree(artifact.folder, folder, dirs_exist_ok=True, ignore=lambda at, _: {STAGE} if Path(at) == artifact.folder else set())
+    except shutil.Error as error:  # a list of what failed, as text
+        _, target, reason = error.args[0][0]
+        raise SynthbenchError(f"{target}: {reason}; what was copied before stays, and the same command goes on") from None
     if describe_files(folder) != artifact.record.files:
         raise SynthbenchError(f"{artifact.folder}: changed while it was copied; run the command again")

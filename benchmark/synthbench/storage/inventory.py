@@ -51,7 +51,10 @@ class ManagedStore(Store, Protocol):
         """The series that an artifact belongs to; see `Store.build`."""
 
     def building(self) -> list[str]:
-        """What processes are making now, here or on other hosts."""
+        """What processes are making now, here or on other hosts, and the runs that go on."""
+
+    def doubtful(self) -> list[str]:
+        """Those of `building` whose process is on another host and seems to have ended: call that again after `WATCHED` seconds."""
 
     def discard(self, kind: str, key: str) -> None:
         """Removes an artifact."""
@@ -59,8 +62,8 @@ class ManagedStore(Store, Protocol):
     def leftovers(self) -> list[Leftover]:
         """Damaged artifacts that were set aside, and what killed processes left."""
 
-    def remove(self, leftovers: Sequence[Leftover]) -> None:
-        """Removes what `leftovers` gave."""
+    def remove(self, leftovers: Sequence[Leftover]) -> int:
+        """Removes what `leftovers` gave, but for what a process has taken up since; says how many it removed."""
 
 
 def open_managed(address: str, *, trust: bool) -> ManagedStore:

@@ -148,6 +148,16 @@ def owner_is_running(content: bytes) -> bool | None:
     return None
 
 
+def looks_old(path: Path) -> bool:
+    """Whether a lease of another host had its last heartbeat long ago, if that host's clock is right: to be sure, watch it."""
+    try:
+        content = path.read_bytes()
+        touched = path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return owner_is_running(content) is None and file_system_time(path.parent) - touched > STALE
+
+
 _watched: dict[Hashable, tuple[object, float]] = {}  # lease -> its state, and since when this process has seen it
 
 

@@ -24,6 +24,7 @@ from synthbench.storage.leases import Lease, acquire, file_system_time, is_aband
 from synthbench.storage.manifest import STAGE, Verifier, describe_files, seal, unseal
 from synthbench.storage.marks import MARK, check_mark, make_mark, read_mark
 from synthbench.storage.ownership import is_ours
+from synthbench.storage.remote_names import RECORDS
 from synthbench.storage.store import Artifact, Busy, DamagedArtifact, StageRecord
 from synthbench.text import printable
 
@@ -53,6 +54,8 @@ class LocalStore:
                 self._create(trust=trust)
             self._refuse_links()
             check_mark(self._mark(), root, "folder", trust=trust)
+            if (self.root / RECORDS).is_dir() and not (self.root / BUILDING).exists():
+                raise SynthbenchError(f"{root}: a store of objects; name it with --store file://{self.root}")
             (self.root / BUILDING).mkdir(exist_ok=True)
         self._hashes = FileHashes(self.root / "hashes.json")
         self._verifier = Verifier()
@@ -177,6 +180,17 @@ class LocalStore:
             shutil.rmtree(folder, ignore_errors=True)  # nothing is left of a published one
         finally:
             lease.release()
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """See `Store.hold`."""
+        with disk_errors_explained(self.root):
+            lease = acquire(self._lease_of(name))
+        try:
+            yield
+        finally:
+            if lease is not None:
+                lease.release()
 
     def longest(self, kind: str, series: str) -> Artifact | None:
         """The artifact of a series with the most images; None if there is none."""

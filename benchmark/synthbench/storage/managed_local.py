@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from synthbench.storage.inventory import Leftover, Listed
-from synthbench.storage.leases import is_abandoned
+from synthbench.storage.leases import acquire, is_abandoned, looks_old
 from synthbench.storage.local import BUILDING, DAMAGED, LEASE, PARTIAL, LocalStore
 from synthbench.storage.manifest import STAGE
 from synthbench.storage.store import DamagedArtifact
@@ -50,8 +50,12 @@ class ManagedLocalStore(LocalStore):
         ]
 
     def building(self) -> list[str]:
-        """What processes are making now, here or on other hosts."""
+        """What processes are making now, here or on other hosts, and the runs that go on."""
         return sorted(each.stem for each in (self.root / BUILDING).glob(f"*{LEASE}") if not is_abandoned(each))
+
+    def doubtful(self) -> list[str]:
+        """Those of `building` whose process is on another host and seems to have ended."""
+        return sorted(each.stem for each in (self.root / BUILDING).glob(f"*{LEASE}") if looks_old(each) and not is_abandoned(each))
 
     def leftovers(self) -> list[Leftover]:
         """Damaged artifacts that were set aside, and unfinished work that no process holds."""
@@ -59,13 +63,23 @@ class ManagedLocalStore(LocalStore):
         aside = [each for each in self.root.glob(f"*/[0-9a-f][0-9a-f]/*{DAMAGED}") if ASIDE.fullmatch(each.name)]
         return [Leftover(str(each), size_below(each)) for each in sorted([*aside, *partial])]
 
-    def remove(self, leftovers: Sequence[Leftover]) -> None:
-        """Removes what `leftovers` gave."""
+    def remove(self, leftovers: Sequence[Leftover]) -> int:
+        """Removes what `leftovers` gave, but for what a process has taken up since; says how many it removed."""
+        removed = 0
         for folder in (Path(each.place) for each in leftovers):
-            if folder.is_symlink() or folder.is_file():
-                folder.unlink()
-            else:
-                shutil.rmtree(folder)
+            lease = None
+            if folder.suffix == PARTIAL and (lease := acquire(folder.with_suffix(LEASE))) is None:
+                continue
+            try:
+                if folder.is_symlink() or folder.is_file():
+                    folder.unlink()
+                else:
+                    shutil.rmtree(folder)
+                removed += 1
+            finally:
+                if lease is not None:
+                    lease.release()
+        return removed
 
 
 def size_below(path: Path) -> int:

@@ -57,8 +57,12 @@ class ManagedRemoteStore(RemoteStore):
         return [name.split("/")[1] for name in self.objects.find(SERIES) if name.endswith(f"/{key}")]
 
     def building(self) -> list[str]:
-        """What processes are making now, here or on other hosts."""
-        return object_leases.held(self.objects)
+        """What processes are making now, here or on other hosts, and the runs that go on."""
+        return [name for name in object_leases.names(self.objects) if object_leases.is_held(self.objects, name)]
+
+    def doubtful(self) -> list[str]:
+        """Those of `building` whose process is on another host and seems to have ended."""
+        return [name for name in self.building() if object_leases.looks_old(self.objects, name)]
 
     def discard(self, kind: str, key: str) -> None:
         """Removes an artifact: first its record, so that nobody finds half of it. What is left by a stop, `leftovers` has."""
@@ -82,11 +86,23 @@ class ManagedRemoteStore(RemoteStore):
         gone += [Leftover(f"{self.address}/{name}", size) for name, (size, _) in others]
         return sorted([*gone, *self._cache_leftovers()], key=lambda each: each.place)
 
-    def remove(self, leftovers: Sequence[Leftover]) -> None:
-        """Removes what `leftovers` gave."""
+    def remove(self, leftovers: Sequence[Leftover]) -> int:
+        """Removes what `leftovers` gave, but for what a process has taken up since; says how many it removed."""
         start = f"{self.address}/"
-        self.objects.delete([each.place.removeprefix(start) for each in leftovers if each.place.startswith(start)])
-        ManagedLocalStore(self.cache.root, trust=True).remove([each for each in leftovers if not each.place.startswith(start)])
+        cached = [each for each in leftovers if not each.place.startswith(start)]
+        removed = ManagedLocalStore(self.cache.root, trust=True).remove(cached)
+        by_lease: dict[str, list[str]] = {}
+        for name in (each.place.removeprefix(start) for each in leftovers if each.place.startswith(start)):
+            by_lease.setdefault(lease_for(name), []).append(name)
+        for lease, names in by_lease.items():
+            if (taken := object_leases.acquire(self.objects, lease)) is not None:
+                try:
+                    own = object_leases.lease_of(lease)
+                    self.objects.delete([name for name in names if name != own])
+                    removed += len(names)
+                finally:
+                    taken.release()
+        return removed
 
     def _cache_leftovers(self) -> list[Leftover]:
         return ManagedLocalStore(self.cache.root, trust=True).leftovers()
@@ -98,7 +114,14 @@ class ManagedRemoteStore(RemoteStore):
 
     def _dead_leases(self, held: set[str]) -> list[tuple[str, tuple[int, float]]]:
         """Objects of leases that nobody holds."""
-        return [each for each in self.objects.find(object_leases.LEASES).items() if each[0].split("/")[1].rpartition(".")[0] not in held]
+        return [each for each in self.objects.find(object_leases.LEASES).items() if object_leases.name_in(each[0]) not in held]
+
+
+def lease_for(name: str) -> str:
+    """The lease that protects an object."""
+    if name.startswith(f"{object_leases.LEASES}/"):
+        return object_leases.name_in(name)
+    return name_of(*name.split("/")[1:3])
 
 
 def has_store(address: str) -> bool:

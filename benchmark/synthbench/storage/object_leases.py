@@ -85,18 +85,29 @@ def is_abandoned(objects: Objects, name: str, content: bytes) -> bool:
     """Whether the process that holds a lease is gone, as far as this host can tell."""
     if (running := owner_is_running(content)) is not None:
         return not running
-    beat = beat_of(name, content)
-
-    def age() -> float:
-        return objects.now() - (objects.time_of(beat) or objects.time_of(lease_of(name)) or 0.0)
-
-    return stopped((objects.address, name), (content, objects.read(beat)), age)
+    beat = objects.read(beat_of(name, content))
+    return stopped((objects.address, name), (content, beat), lambda: age_of(objects, name, content))
 
 
-def held(objects: Objects) -> list[str]:
-    """The names of all leases that processes hold."""
-    names = [name.removeprefix(f"{LEASES}/").removesuffix(".lease") for name in objects.find(LEASES) if name.endswith(".lease")]
-    return [name for name in names if is_held(objects, name)]
+def looks_old(objects: Objects, name: str) -> bool:
+    """Whether a lease of another host had its last heartbeat long ago, if that host's clock is right: to be sure, watch it."""
+    content = objects.read(lease_of(name))
+    return content is not None and owner_is_running(content) is None and age_of(objects, name, content) > leases.STALE
+
+
+def age_of(objects: Objects, name: str, content: bytes) -> float:
+    """Seconds since the last heartbeat of a lease with this content, by the store's clock."""
+    return objects.now() - (objects.time_of(beat_of(name, content)) or objects.time_of(lease_of(name)) or 0.0)
+
+
+def names(objects: Objects) -> list[str]:
+    """The names of all leases."""
+    return [name.removeprefix(f"{LEASES}/").removesuffix(".lease") for name in objects.find(LEASES) if name.endswith(".lease")]
+
+
+def name_in(object: str) -> str:
+    """The lease that an object below `LEASES` is a part of: itself, a beat, or a claim."""
+    return object.removeprefix(f"{LEASES}/").rpartition(".")[0]
 
 
 def lease_of(name: str) -> str:

@@ -38,6 +38,8 @@ class Objects:
         if SECRET.match(address):  # the address is shown, and ends in reports
             raise SynthbenchError("--store: the address contains a password; leave it out, and give it where fsspec looks for credentials")
         self.address = address.rstrip("/")
+        if self.address.endswith(":"):
+            raise SynthbenchError(f"{address}: names no bucket or folder")
         with self.errors_explained():
             from fsspec.core import url_to_fs
 
@@ -132,6 +134,11 @@ class Objects:
                 return {}
         start = len(self._root) + 1
         return {path[start:]: (int(about["size"] or 0), time_of(about)) for path, about in sorted(found.items())}
+
+    def has_below(self, folder: str) -> bool:
+        """Whether there is a folder by this name, or an object below it."""
+        with self.errors_explained():
+            return bool(self._files.exists(self._path(folder)))
 
     def has_others(self, name: str) -> bool:
         """Whether there is anything but one object by this name."""

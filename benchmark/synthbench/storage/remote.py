@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from synthbench.errors import SynthbenchError
 from synthbench.files import write_bytes
 from synthbench.storage import object_leases
-from synthbench.storage.local import LocalBuild, LocalStore, name_of
+from synthbench.storage.local import BUILDING, LocalBuild, LocalStore, name_of
 from synthbench.storage.manifest import STAGE, describe_files, unseal
 from synthbench.storage.marks import MARK, check_mark, make_mark, read_mark
 from synthbench.storage.object_leases import ObjectLease
@@ -58,6 +58,8 @@ class RemoteStore:
         Raises SynthbenchError if it cannot be opened, or there is something else.
         """
         self.objects = Objects(address)
+        if self.objects.is_folder and self.objects.has_below(BUILDING):
+            raise SynthbenchError(f"{address}: a store in a folder; name it by its path, without file://")
         content = self.objects.read(MARK)
         self._mark = read_mark(content if content is not None else self._create(trust=trust))
         check_mark(self._mark, address, "address", trust=trust)
@@ -176,6 +178,16 @@ class RemoteStore:
         finally:
             lease.release()
             self._busy.pop((kind, key), None)
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """See `Store.hold`."""
+        lease = object_leases.acquire(self.objects, name)
+        try:
+            yield
+        finally:
+            if lease is not None:
+                lease.release()
 
     def longest(self, kind: str, series: str) -> Artifact | None:
         """The artifact of a series with the most images; None if there is none."""

@@ -134,6 +134,12 @@ class Store(Protocol):
         Raises Busy if another process is making it.
         """
 
+    def hold(self, name: str) -> AbstractContextManager[None]:
+        """Says that a run of this name goes on, so that nobody tidies up meanwhile what it will read.
+
+        Raises SynthbenchError if nothing can be written: nothing would come of the run.
+        """
+
     def longest(self, kind: str, series: str) -> Artifact | None:
         """The artifact of a series with the most images (its fact `images`), damaged ones aside; None if there is none."""
 

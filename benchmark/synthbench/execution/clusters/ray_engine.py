@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from synthbench.execution.clusters.remote import Traveller
 from synthbench.execution.jobs import Job, Outcome, Place
 from synthbench.execution.stage_run import Event
 
+PATIENCE = 10.0  # seconds
 MISSING = "--engine ray needs Ray, which is not installed: pip install 'synthbench[ray]'"
 
 
@@ -51,6 +53,7 @@ class RayCluster:
             os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
             if not address:
                 require_token()
+        check_reached(address)
         import ray
 
         self.ray: Any = ray
@@ -143,6 +146,17 @@ class RayEngine:
         """The needs, with no more memory than the largest machine has: Ray would wait for ever for one that has it."""
         largest = max((each.memory for each in self.cluster.nodes() if each.gpus >= needs.gpus), default=0)
         return Needs(gpus=needs.gpus, processors=needs.processors, memory=min(needs.memory, largest))
+
+
+def check_reached(address: str) -> None:
+    """Raises SynthbenchError if nothing listens at `HOST:PORT`: Ray itself tries for minutes. Other addresses are left to Ray."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise SynthbenchError(f"no Ray cluster at {address}: {error}; `ray start --head` prints the address of one") from None
 
 
 def require_token() -> None:

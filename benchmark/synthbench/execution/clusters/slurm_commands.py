@@ -46,7 +46,7 @@ class Slurm:
         """
         table = self.table
         arguments = [f"--job-name={name}", "--parsable", "--nodes=1", "--ntasks=1", f"--cpus-per-task={request.processors}"]
-        arguments += [f"--time={request.minutes}", f"--output={log}", "--open-mode=append"]
+        arguments += [f"--time={request.minutes}", f"--output={str(log).replace('%', '%%')}", "--open-mode=append"]
         arguments += [f"--array=0-{array - 1}", "--no-requeue"] if array else ["--requeue"]
         arguments += [f"--mem={request.memory}M"] if request.memory else []
         arguments += [f"--gres=gpu:{request.gpus}"] if request.gpus else []

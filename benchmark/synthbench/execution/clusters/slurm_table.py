@@ -7,14 +7,17 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from synthbench.contract.stages import STAGES
 from synthbench.errors import SynthbenchError, suggest
 from synthbench.execution.clusters.needs import Experience, Needs, kind_of
 from synthbench.execution.jobs import Job
 
+LONGEST = 1e6  # minutes or seconds that a table may ask for
 LONGER = 3.0  # times as long as the longest stage like it may a stage take, and STARTING minutes
 STARTING = 5.0
 UNITS = {"": 1, "K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
@@ -26,9 +29,9 @@ BESIDES = 1024  # MiB for what runs beside the stage's own process
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is asked for some stages; None: what is learned, or the default. memory: as sbatch writes it, as in `16G`."""
 
-    minutes: float | None = None
+    minutes: Annotated[float, Meta(gt=0, le=LONGEST)] | None = None
     memory: str | None = None
-    gpus: int | None = None
+    gpus: Annotated[int, Meta(ge=0)] | None = None
     options: tuple[str, ...] | None = None
 
 
@@ -48,8 +51,8 @@ class SlurmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gpus: bool = False
     threads: int = 2
     jobs: int = 20
-    linger: float = 30.0
-    group_minutes: float = 30.0
+    linger: Annotated[float, Meta(ge=0, le=LONGEST)] = 30.0
+    group_minutes: Annotated[float, Meta(ge=0, le=LONGEST)] = 30.0
     default: Asked = Asked(minutes=240.0)
     stages: dict[str, Asked] = {}
     runner: Asked = Asked(minutes=24 * 60.0, memory="2G")
