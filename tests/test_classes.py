@@ -14,9 +14,10 @@ from PIL import Image
 from synthbench.builtin import Teacher
 from synthbench.contract.images import write_image
 from synthbench.contract.types import Boxes, ImageSet, Picture
+from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import InProcess
 from synthbench.execution.jobs import Outcome
-from synthbench.execution.runner import Conditions, Runner
+from synthbench.execution.runner import Runner
 from synthbench.execution.stage_run import StageRun
 from synthbench.execution.state import look_up
 from synthbench.metrics import evaluate, match, summarize, summarize_each

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import Engine, InProcess
 from synthbench.execution.jobs import Job, Outcome
-from synthbench.execution.runner import RETRIED, Conditions, Runner
+from synthbench.execution.runner import RETRIED, Runner
 from synthbench.experiment import Silent
 from synthbench.planning.plan import Plan
 from synthbench.storage.local import LocalStore

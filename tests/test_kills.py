@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 from marked import MARK, needs_proc, processes, stored, wait_for
 from msgspec import structs
+from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import Engine, InProcess, Workers
-from synthbench.execution.runner import Conditions, Runner
+from synthbench.execution.runner import Runner
 from synthbench.execution.state import RunState
 from synthbench.planning.making import make_plan
 from synthbench.planning.plan import Plan

@@ -15,9 +15,9 @@ from synthbench import Environment
 from synthbench.execution.clusters.carrier import CLOSED, INBOX, STOP
 from synthbench.execution.clusters.ray_task import carry_out as ray_carry_out
 from synthbench.execution.clusters.remote import Errand, Traveller, carry_out, stream
+from synthbench.execution.conditions import Conditions, make_job
 from synthbench.execution.engines import InProcess
 from synthbench.execution.jobs import Job, Outcome, Place
-from synthbench.execution.runner import Conditions, make_job
 from synthbench.execution.stage_run import Event
 from synthbench.storage.local import LocalStore
 from wherever import at_work

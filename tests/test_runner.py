@@ -21,12 +21,13 @@ from marked import needs_proc, wait_for
 from msgspec import structs
 from synthbench.contract.stages import STAGES, StageKind
 from synthbench.errors import SynthbenchError
+from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import Engine, InProcess, Workers
 from synthbench.execution.jobs import Job, Outcome, Place
 from synthbench.execution.perform import Task
 from synthbench.execution.processes import processes_with
 from synthbench.execution.provenance import code_hash, commit
-from synthbench.execution.runner import Conditions, Runner
+from synthbench.execution.runner import Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.execution.worker_process import MARK, Worker, kill, worker_command
 from synthbench.planning.making import make_plan

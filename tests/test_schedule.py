@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from synthbench.cli import main
 from synthbench.errors import SynthbenchError
+from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import InProcess
 from synthbench.execution.jobs import Job, Outcome
-from synthbench.execution.runner import Conditions, Runner
+from synthbench.execution.runner import Runner
 from synthbench.experiment import Silent
 from synthbench.planning.durations import Durations, durations_of, read_times
 from synthbench.planning.making import make_plan

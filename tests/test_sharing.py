@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from marked import wait_for
+from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import Engine, InProcess, Workers
 from synthbench.execution.jobs import Job, Outcome
-from synthbench.execution.runner import Conditions, Runner
+from synthbench.execution.runner import Runner
 from synthbench.execution.sharing import SHARED, recipe_of, shared_folder
 from synthbench.execution.stage_run import Event, StageRun
 from synthbench.planning.plan import Plan

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthbench.errors import SynthbenchError
 from synthbench.execution.asking import Asking
+from synthbench.execution.conditions import Conditions
 from synthbench.execution.crews import Crew
 from synthbench.execution.engines import NEEDS_WORKER
 from synthbench.execution.environments import EnvironmentSpec, environment_spec_of
@@ -24,7 +25,8 @@ from synthbench.execution.hiring import Where, hire
 from synthbench.execution.interpreters import Confirm, confirmation, interpreters
 from synthbench.execution.jobs import CORE
 from synthbench.execution.journal import journal, new_name
-from synthbench.execution.runner import RENEWED, Conditions, Listener, Runner
+from synthbench.execution.listener import Listener
+from synthbench.execution.runner import RENEWED, Runner
 from synthbench.execution.state import RunState, changed_plugins, look_up
 from synthbench.planning.making import make_plan
 from synthbench.planning.people import LABELS

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import InProcess
 from synthbench.execution.jobs import Job, Outcome
-from synthbench.execution.runner import Conditions, Runner
+from synthbench.execution.runner import Runner
 from synthbench.experiment import Experiment, Silent
 from synthbench.planning.making import make_plan
 from synthbench.planning.schedule import simulate

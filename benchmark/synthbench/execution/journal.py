@@ -21,7 +21,7 @@ from synthbench.storage.leases import acquire, is_abandoned, looks_old
 
 if TYPE_CHECKING:
     from synthbench.execution.jobs import Outcome
-    from synthbench.execution.runner import Listener
+    from synthbench.execution.listener import Listener
     from synthbench.execution.stage_run import Event
     from synthbench.planning.stage import Stage
 

@@ -7,20 +7,18 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
 
-from synthbench.contract.options import option_values
 from synthbench.errors import SynthbenchError
 from synthbench.execution.agenda import Agenda
+from synthbench.execution.conditions import Conditions, make_job, place_of
 from synthbench.execution.engines import Engine
-from synthbench.execution.jobs import CORE, Job, Outcome, Place, Resources
-from synthbench.execution.provenance import code_hash, commit
+from synthbench.execution.jobs import Outcome
+from synthbench.execution.listener import Listener
 from synthbench.execution.stage_run import Event
-from synthbench.execution.state import RunState, look_up, refer_to, refer_to_view
+from synthbench.execution.state import RunState, look_up
 from synthbench.planning.durations import Durations
 from synthbench.planning.plan import Plan
 from synthbench.planning.schedule import assumed, ways_to_the_end
@@ -41,43 +39,6 @@ def expected_ways(plan: Plan, state: RunState) -> dict[str, float]:
     """By key, how long the longest chain of stages from this one on will take, as far as the stages in the store tell."""
     known = Durations.of_records(artifact.record for artifact in state.artifacts.values())
     return ways_to_the_end(plan.stages, {stage.key: assumed(stage, known.of(stage)) for stage in plan.stages})
-
-
-class Listener(Protocol):
-    """Hears what a run does; called from several threads, one call at a time."""
-
-    def started(self, stage: Stage) -> None:
-        """A stage starts."""
-
-    def heard(self, stage: Stage, event: Event) -> None:
-        """A stage reports progress, or logs a line."""
-
-    def finished(self, stage: Stage, outcome: Outcome) -> None:
-        """A stage ended, well or not."""
-
-    def postponed(self, stage: Stage) -> None:
-        """A stage that had started does not run now: another run makes the same result, or what it needs is made again first."""
-
-    def damaged(self, stage: Stage, message: str) -> None:
-        """A stored result is damaged: it was set aside, and its stage runs again."""
-
-    def waits(self, stage: Stage, message: str) -> None:
-        """A stage waits for people; the message says what they are asked, and where. What needs the stage waits, too."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """How stages are run; none of it enters a key. timeout: seconds for one stage."""
-
-    device: str = "auto"
-    threads: int = 1
-    timeout: float = 24 * 3600.0
-    allow_pickle: bool = False
-    offline: bool = True
-    deadline: float | None = None
-    """On the monotonic clock; after it no stage is started."""
-    pythons: Mapping[str, str] = field(default_factory=dict)
-    """The interpreters of stages, by key, that run in an environment of their plugin's own."""
 
 
 class Runner:
@@ -348,31 +309,3 @@ def changed_inputs(stage: Stage, store: Store) -> str:
     except SynthbenchError as error:
         return f"files that it reads changed while it ran ({error}); run again"
     return "" if hashes == stage.inputs else "files that it reads changed while it ran, so its result was set aside; run again"
-
-
-def place_of(stage: Stage, conditions: Conditions) -> Place:
-    """Which worker runs a stage."""
-    distribution = stage.entry.info.distribution if stage.entry else CORE
-    return Place(python=conditions.pythons.get(stage.key, ""), distribution=distribution)
-
-
-def make_job(stage: Stage, conditions: Conditions) -> Job:
-    """The job of a stage."""
-    entry = stage.entry
-    return Job(
-        kind=stage.kind,
-        key=stage.key,
-        label=stage.label,
-        plugin=(entry.info.kind, entry.info.name) if entry else None,
-        options=option_values(entry.plugin) if entry else {},
-        seed=stage.seed,
-        reads={name: refer_to(each) for name, each in stage.reads.items()},
-        views={name: [refer_to_view(view) for view in views] for name, views in stage.views.items()},
-        parameters={**stage.parameters, **stage.told} | ({} if stage.count is None else {"count": stage.count}),
-        series=stage.series,
-        resources=Resources(device=conditions.device if stage.about.gpu else "cpu", threads=conditions.threads),
-        allow_pickle=conditions.allow_pickle,
-        offline=conditions.offline,
-        about={"recipe": stage.recipe, "commit": commit(), "code": code_hash(entry.info.cls) if entry else ""},
-        place=place_of(stage, conditions),
-    )
