@@ -383,6 +383,14 @@ def test_nothing_generated() -> None:
     assert "Trained on the 20 references (images picked from the real ones), the best detector, yolo, reaches **AP 0.200**." in told
 
 
+def test_nothing_generated_shows_how_far_the_references_fall_behind(tmp_path: Path) -> None:
+    held = thrice({("real", "yolo"): [0.5], ("references", "yolo"): [0.2]})
+    drawn = draw_pictures(held, tmp_path)
+    told = render(structs.replace(held, pictures=drawn), "toy.json")
+    assert told.count("How far each training set is from the real images, in AP, by detector (dashed: the margin of 0.05; lines:") == 2
+    assert f"]({drawn['differences']['file']})" in told
+
+
 def test_every_generated_row_failed() -> None:
     failure = {
         "key": "k1",

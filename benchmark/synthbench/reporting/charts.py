@@ -57,9 +57,10 @@ def draw_differences(scores: Scores, path: Path) -> str:
     assert real is not None, "drawn where there are differences"
     rows = [row for row in scores.rows() if row != real and scores.kinds[row] != "part"]
     detectors = [each for each in scores.detectors if any(scores.difference(row, each, real) for row in rows)]
+    shown = {scores.kinds[row] == "generated" for row in rows}
     marks = [
-        mark(GREY, real=False, label="generated images alone"),
-        mark(GREY, real=True, label="real images, or with them"),
+        *([mark(GREY, real=False, label="generated images alone")] if True in shown else []),
+        *([mark(GREY, real=True, label="real images, or with them")] if False in shown else []),
         Line2D([], [], color=GREY, linewidth=1, label="all real images"),
         Line2D([], [], color=GREY, linewidth=1, linestyle="--", label=f"margin of {scores.evidence.margin:g}"),
     ]

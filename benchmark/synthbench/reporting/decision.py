@@ -13,24 +13,26 @@ from synthbench.results.model import Results
 
 
 def decision(results: Results, scores: Scores) -> list[str]:
-    """The verdicts as tables and as pictures; nothing where nothing is generated."""
+    """The verdicts as tables and as pictures; only how far the references fall behind where nothing is generated."""
+    several = scores.has_intervals
+    why = "one replicate" if scores.replicates == 1 else "too few test images"
+    line = f"dashed: the margin of {scores.evidence.margin:g}; {'lines: 95 % intervals' if several else f'{why}, so no intervals'}"
+    differences = picture(results, "differences", f"How far each training set is from the real images, in AP, by detector ({line}).")
     if not scores.picks("generated", "mix"):
-        return []
-    several, grown, alone = scores.has_intervals, verdicts.by_images(scores), against_references(scores)
+        return [differences]
+    grown, alone = verdicts.by_images(scores), against_references(scores)
     best = "dashed: the best generated set"
     closest = (pick.row for pick in scores.each_closest(scores.detectors))
     if any(scores.by_images(row) for row in (*closest, *scores.rows("mix"))):
         best += ", dotted: fewer of its images, and of mixes (their generated images are counted)"
     band = f"bands: 95 % intervals; {best}" if several else best
-    why = "one replicate" if scores.replicates == 1 else "too few test images"
-    line = f"dashed: the margin of {scores.evidence.margin:g}; {'lines: 95 % intervals' if several else f'{why}, so no intervals'}"
     means = decided(results, scores) if several else [NO_INTERVALS] if scores.replicates > 1 else []
     return [
         verdicts.by_detector(scores),
         chosen(results, scores),
         *means,
         picture(results, "worth", f"AP against the number of images, by detector ({band})."),
-        picture(results, "differences", f"How far each training set is from the real images, in AP, by detector ({line})."),
+        differences,
         *([fold("The verdict on every generated training set", verdicts.of_every_set(scores))] if several else []),
         *([fold(f"Every training set against the {results.suite.references} references alone", alone)] if alone else []),
         *([fold("AP by the number of generated images, and how many real images are worth as much", grown)] if grown else []),
