@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthbench.cli.progress_words import counted
+from synthbench.cli.store import check_exists
 from synthbench.cli.tables import one_line
-from synthbench.errors import SynthbenchError
 from synthbench.execution.journal import runs_in
 from synthbench.storage.leases import STALE
 from synthbench.storage.store import is_remote
@@ -38,15 +38,12 @@ def command(arguments: argparse.Namespace) -> int:
 
 def root_of(address: str) -> Path:
     """The folder where this machine keeps journals of runs on a store. Raises SynthbenchError if there is no such store."""
-    if is_remote(address):
-        from synthbench.storage.managed_remote import has_store
-        from synthbench.storage.remote import RemoteStore
-
-        if has_store(address):
-            return RemoteStore(address, trust=True).root  # of its own there is nothing to believe: the journals are this user's
-    elif Path(address).is_dir():
+    check_exists(address)
+    if not is_remote(address):
         return Path(address)
-    raise SynthbenchError(f"{address}: no store; name one with --store")
+    from synthbench.storage.remote import RemoteStore
+
+    return RemoteStore(address, trust=True).root  # of its own there is nothing to believe: the journals are this user's
 
 
 def lines_of(run: RunSeen, now: float) -> list[str]:

@@ -26,6 +26,12 @@ PERIODS = (("d", 86400), ("h", 3600), ("min", 60))
 def open_existing(arguments: argparse.Namespace, address: str | None = None) -> ManagedStore:
     """The store that was named. Raises SynthbenchError if there is none: a command that looks makes nothing."""
     address = arguments.store if address is None else address
+    check_exists(address)
+    return open_managed(address, trust=arguments.trust_store)
+
+
+def check_exists(address: str) -> None:
+    """Raises SynthbenchError if there is no store. Makes nothing."""
     if is_remote(address):
         from synthbench.storage.managed_remote import has_store
 
@@ -34,7 +40,6 @@ def open_existing(arguments: argparse.Namespace, address: str | None = None) -> 
         exists = Path(address).is_dir()
     if not exists:
         raise SynthbenchError(f"{address}: no store; name one with --store")
-    return open_managed(address, trust=arguments.trust_store)
 
 
 def list_command(arguments: argparse.Namespace) -> int:
@@ -142,7 +147,7 @@ def pull_command(arguments: argparse.Namespace) -> int:
 
 def transfer(source: ManagedStore, target: ManagedStore, only: Sequence[str]) -> int:
     """Copies artifacts: all, or those that suites and reports need. One that fails does not keep the others back."""
-    if place_of(source.address) == place_of(target.address):
+    if source.address == target.address:
         raise SynthbenchError(f"{source.address}: the same store twice")
     wanted = list(source.contents())
     if only:
@@ -168,11 +173,6 @@ def transfer(source: ManagedStore, target: ManagedStore, only: Sequence[str]) ->
         + (f"; not copied: {outcomes['damaged']} damaged, {outcomes['busy']} being made, {outcomes['gone']} removed" if missed else "")
     )
     return FAILED if missed else 0
-
-
-def place_of(address: str) -> str:
-    """The same text for the same folder, however it is named."""
-    return str(Path(address.removeprefix("file://")).resolve()) if address.startswith("file://") or not is_remote(address) else address
 
 
 def megabytes(size: int) -> str:

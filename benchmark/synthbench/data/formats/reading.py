@@ -84,7 +84,7 @@ def detect(tree: Tree) -> str:
     """The format of a folder. Raises Unclear if it may be several, SynthbenchError if it is none."""
     evidence = {
         "coco": coco_files(tree)[:1],
-        "yolo": [file] if (file := data_file(tree)[0]) else label_files(tree)[:1],
+        "yolo": [file] if (file := data_file(tree)[0]) else label_files(tree)[0][:1],
         "voc": voc_files(tree)[:1],
     }
     found = {format: files[0] for format, files in evidence.items() if files}

@@ -22,27 +22,24 @@ OTHER_FOLDERS = ("label", "annotations", "annotation", "txt")
 IN_PIXELS = 2.0  # a share may exceed 1 a little, by rounding or where an object leaves the image
 
 
-def label_files(tree: Tree) -> list[str]:
-    """The text files that may have boxes: in folders called `labels` (or as `label_folder` says), and beside images.
+def label_files(tree: Tree) -> tuple[list[str], str]:
+    """The text files that may have boxes, in folders called `labels` (or as `label_folder` says) and beside images; and that name.
 
     Of those beside images, one must look like labels, or none is: they may be captions. Then every one that has the name of an image
     is a label file, also one that cannot be read.
     """
-    texts = text_files(tree)
-    inside = within(texts, label_folder(tree))
+    texts = [file for file in tree.labels if file.lower().endswith(".txt") and file.rpartition("/")[2].lower() not in NOT_LABELS]
+    texts = [file for file in texts if not file.rpartition("/")[2].lower().startswith("readme")]
+    folder = label_folder(tree, texts)
+    inside = within(texts, folder)
     images = {folded(stem(image)) for image in tree.images}
     if inside:
         known = set(inside)
-        return inside + [file for file in texts if file not in known and folded(stem(file)) in images and looks_like_labels(tree, file)]
+        others = (file for file in texts if file not in known and folded(stem(file)) in images and looks_like_labels(tree, file))
+        return [*inside, *others], folder
     folders = {image.rpartition("/")[0] for image in tree.images}
     labels = [file for file in texts if file.rpartition("/")[0] in folders and looks_like_labels(tree, file)]
-    return sorted({*labels, *(file for file in texts if folded(stem(file)) in images)}) if labels else []
-
-
-def text_files(tree: Tree) -> list[str]:
-    """The text files whose name does not say that they are something else."""
-    texts = [file for file in tree.labels if file.lower().endswith(".txt") and file.rpartition("/")[2].lower() not in NOT_LABELS]
-    return [file for file in texts if not file.rpartition("/")[2].lower().startswith("readme")]
+    return sorted({*labels, *(file for file in texts if folded(stem(file)) in images)}) if labels else [], folder
 
 
 def within(files: Sequence[str], folder: str) -> list[str]:
@@ -50,13 +47,12 @@ def within(files: Sequence[str], folder: str) -> list[str]:
     return [file for file in files if folder in file.lower().split("/")[:-1]]
 
 
-def label_folder(tree: Tree) -> str:
+def label_folder(tree: Tree, texts: Sequence[str]) -> str:
     """What the folder of label files is called: `labels`, or one of `OTHER_FOLDERS` if none is and that has labels of images."""
-    texts = text_files(tree)
     if not within(texts, "labels"):
         for word in OTHER_FOLDERS:
-            named = (file for file in within(texts, word) if folded(stem(file).rpartition("/")[2]) in tree.by_stem)
-            if any(looks_like_labels(tree, file) for file in named):
+            of_images = (file for file in within(texts, word) if folded(stem(file).rpartition("/")[2]) in tree.by_stem)
+            if any(looks_like_labels(tree, file) for file in of_images):
                 return word
     return "labels"
 
@@ -75,7 +71,7 @@ def read_yolo_folder(tree: Tree, faults: Faults, names: Sequence[str] = ()) -> D
     """All images of a folder with the boxes of their label files. names: of the classes, in place of those that the folder gives."""
     layout = read_layout(tree, faults, names)
     draft = Draft(tree.root, "yolo", list(names or layout.names), license=layout.license, source=layout.source)
-    files, folder = label_files(tree), label_folder(tree)
+    files, folder = label_files(tree)
     own = own_labels(tree, files, folder)
     known = {folded(file): file for file in files}
     used: set[str] = set()
