@@ -17,6 +17,7 @@ from synthbench.contract.types import Boxes, ImageSet, Picture
 from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import InProcess
 from synthbench.execution.jobs import Outcome
+from synthbench.execution.listener import Listener
 from synthbench.execution.runner import Runner
 from synthbench.execution.stage_run import StageRun
 from synthbench.execution.state import look_up
@@ -54,7 +55,7 @@ SUITE: Mapping[str, Any] = {
 }
 
 
-class Quiet:
+class Quiet(Listener):
     """Hears which stages a run starts."""
 
     def __init__(self) -> None:
@@ -62,12 +63,6 @@ class Quiet:
 
     def started(self, stage: Any) -> None:
         self.begun.append(stage.label)
-
-    def heard(self, stage: Any, event: Any) -> None: ...
-    def finished(self, stage: Any, outcome: Any) -> None: ...
-    def postponed(self, stage: Any) -> None: ...
-    def damaged(self, stage: Any, message: str) -> None: ...
-    def waits(self, stage: Any, message: str) -> None: ...
 
 
 def ran(tmp_path: Path, *changes: str, out: Path | None = None, **parts: Any) -> tuple[Results, Plan, list[str]]:

@@ -9,8 +9,8 @@ import pytest
 from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import Engine, InProcess
 from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.listener import Listener
 from synthbench.execution.runner import RETRIED, Runner
-from synthbench.experiment import Silent
 from synthbench.planning.plan import Plan
 from synthbench.storage.local import LocalStore
 
@@ -46,7 +46,7 @@ def test_engines_that_come_later_are_used_and_a_lost_stage_is_done_again(
     def more() -> list[Engine]:
         return [waiting.pop()] if waiting and "early select" in used else []
 
-    state = Runner(plan, store, [Named("early")], Silent(), Conditions(device="cpu"), more=more).run()
+    state = Runner(plan, store, [Named("early")], Listener(), Conditions(device="cpu"), more=more).run()
     trained = len([stage for stage in plan.stages if stage.kind == "train"])
     assert not state.failures
     assert used.count("late train") == trained + 2
@@ -62,6 +62,6 @@ def test_a_stage_that_loses_machine_after_machine_fails(store: LocalStore, plan_
             tries.append(job.key)
             return Outcome(error="its machine is gone", lost=True)
 
-    state = Runner(plan, store, [Lost(store)], Silent(), Conditions(device="cpu")).run()
+    state = Runner(plan, store, [Lost(store)], Listener(), Conditions(device="cpu")).run()
     assert [outcome.error for outcome in state.failures.values()] == ["its machine is gone"]
     assert tries == [plan.stages[0].key] * (RETRIED + 1)

@@ -7,20 +7,22 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import synthbench
 from PIL import Image
 from synthbench import Experiment, Results, SynthbenchError
-from synthbench.experiment import Silent
+from synthbench.execution.listener import Listener
 from synthbench.results.files import read_results
 from synthbench_fakes import SUITE
 
 if TYPE_CHECKING:
+    from synthbench.execution import stage_run
     from synthbench.execution.jobs import Outcome
-    from synthbench.execution.stage_run import Event
     from synthbench.planning.stage import Stage
 
 README = Path(__file__).parents[1] / "README.md"
@@ -90,7 +92,7 @@ def test_python_values_are_the_same_suite_as_the_file(tmp_path: Path) -> None:
 
 
 def test_a_listener_hears_every_stage(tmp_path: Path) -> None:
-    class Listener:
+    class Counting(Listener):
         def __init__(self) -> None:
             self.started_stages: list[str] = []
             self.finished_stages: list[str] = []
@@ -99,13 +101,13 @@ def test_a_listener_hears_every_stage(tmp_path: Path) -> None:
         def started(self, stage: Stage) -> None:
             self.started_stages.append(stage.label)
 
-        def heard(self, stage: Stage, event: Event) -> None:
+        def heard(self, stage: Stage, event: stage_run.Event) -> None:
             self.events += 1
 
         def finished(self, stage: Stage, outcome: Outcome) -> None:
             self.finished_stages.append(stage.label)
 
-    listener = Listener()
+    listener = Counting()
     results = synthbench.run(CONTENT, store=tmp_path / "store", out=None, in_process=True, listener=listener)
     labels = sorted(stage.label for stage in results.stages)
     assert sorted(listener.started_stages) == sorted(listener.finished_stages) == labels
@@ -152,30 +154,30 @@ def test_public_names_are_all_there_and_loaded_on_first_use() -> None:
     assert done.stdout.strip() == "set()", done.stderr
 
 
-class Watch(Silent):
-    """Notes what the report says whenever a stage starts."""
-
-    def __init__(self, report: Path) -> None:
-        self.report, self.seen = report, set[tuple[int, int]]()
-
-    def started(self, stage: Stage) -> None:
-        if self.report.exists():
-            told = read_results(self.report)
-            self.seen.add((told.suite.seeds.replicates, told.replicates_planned))
+def watch(report: Path, ended: Event) -> set[tuple[int, int]]:
+    """What a report says, again and again until a run has ended: replicates, and those that are planned."""
+    seen = set()
+    while not ended.wait(0.02):
+        if report.exists():
+            told = read_results(report)
+            seen.add((told.suite.seeds.replicates, told.replicates_planned))
             assert {cell.replicate for cell in told.cells} == set(range(told.suite.seeds.replicates))
             assert all(cell.metrics and cell.failed is None for cell in told.cells), "a true report: of whole replicates"
             assert told.similarity is not None
             assert all(each.images is not None for each in told.similarity.generated)
+    return seen
 
 
 def test_there_is_a_true_report_after_each_replicate(tmp_path: Path) -> None:
-    watch = Watch(tmp_path / "reports" / "squares.json")
-    changes = ["replicates=3", "generators.paint.slow=0.2"]
-    results = synthbench.run(
-        SUITE, changes=changes, store=tmp_path / "store", out=tmp_path / "reports", workers=2, device="cpu", listener=watch
-    )
-    assert (1, 3) in watch.seen
-    assert watch.seen <= {(1, 3), (2, 3)}
+    ended, changes = Event(), ["replicates=3", "generators.paint.slow=0.2"]
+    with ThreadPoolExecutor() as threads:
+        watching = threads.submit(watch, tmp_path / "reports" / "squares.json", ended)
+        try:
+            results = synthbench.run(SUITE, changes=changes, store=tmp_path / "store", out=tmp_path / "reports", workers=2, device="cpu")
+        finally:
+            ended.set()
+    assert (1, 3) in watching.result()
+    assert watching.result() <= {(1, 3), (2, 3), (3, 3)}
     assert results.suite.seeds.replicates == results.replicates_planned == 3
     assert "first answer" not in (tmp_path / "reports" / "squares.md").read_text()
     changes[0] = "replicates=1"

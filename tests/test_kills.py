@@ -19,6 +19,7 @@ from marked import MARK, needs_proc, processes, stored, wait_for
 from msgspec import structs
 from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import Engine, InProcess, Workers
+from synthbench.execution.listener import Listener
 from synthbench.execution.runner import Runner
 from synthbench.execution.state import RunState
 from synthbench.planning.making import make_plan
@@ -33,8 +34,6 @@ from synthbench_fakes import SUITE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from synthbench.execution.jobs import Outcome
-    from synthbench.execution.stage_run import Event
 
 Undisturbed = tuple[Plan, list[object]]
 KILLS, PARTS = int(os.environ.get("SYNTHBENCH_TEST_KILLS", "48")), 4  # 200 take five minutes on two cores
@@ -48,7 +47,7 @@ SLOW = (
 )
 
 
-class Striker:
+class Striker(Listener):
     """Kills the workers of an engine a moment after some of the stages of a run have begun."""
 
     def __init__(self, engines: Sequence[Workers] = (), draw: random.Random | None = None, every: int = 0) -> None:
@@ -65,13 +64,6 @@ class Striker:
         if victims := [process for process in running if process.poll() is None]:
             self.draw.choice(victims).send_signal(signal.SIGKILL)
             self.sent += 1
-
-    def heard(self, stage: Stage, event: Event) -> None: ...
-    def finished(self, stage: Stage, outcome: Outcome) -> None: ...
-    def postponed(self, stage: Stage) -> None: ...
-    def damaged(self, stage: Stage, message: str) -> None: ...
-
-    def waits(self, stage: Stage, message: str) -> None: ...
 
 
 def carry_out(plan: Plan, store: LocalStore, engines: list[Engine], striker: Striker | None = None) -> RunState:

@@ -19,7 +19,7 @@ from synthbench.execution.clusters.ray_crew import room, threads_for
 from synthbench.execution.clusters.ray_engine import MISSING, Node, RayCluster
 from synthbench.execution.gpus import VISIBLE
 from synthbench.execution.journal import runs_in
-from synthbench.experiment import Silent
+from synthbench.execution.listener import Listener
 from synthbench_fakes import SUITE
 from wherever import at_work, figures, ray_cluster
 
@@ -89,7 +89,7 @@ def cluster() -> Iterator[Any]:
         yield found
 
 
-class Striker(Silent):
+class Striker(Listener):
     """Strikes once, when so many stages have been placed or more. `strike` says whether it struck; it must not wait, as the run does."""
 
     def __init__(self, after: int = 0, strike: Callable[[], bool] | None = None) -> None:
@@ -106,7 +106,7 @@ class Striker(Silent):
         self.postponements += 1
 
 
-def run_there(cluster: Any, store: Path, listener: Silent, *changes: str) -> synthbench.Results:
+def run_there(cluster: Any, store: Path, listener: Listener, *changes: str) -> synthbench.Results:
     """The suite of squares on the cluster."""
     where: dict[str, Any] = {"engine": "ray", "address": cluster.address, "device": "cpu", "threads": 1}
     return synthbench.run(SUITE, changes=changes, store=store, out=None, listener=listener, **where)
@@ -149,7 +149,7 @@ def test_what_is_killed_costs_at_most_the_stages_under_way(
     assert killed
     if victim == "synthbench.execution.worker":  # a stage's own process: that may be the stage's fault
         assert len([each for each in there.stages if each.state == "failed"]) <= 2
-        there = run_there(cluster, tmp_path / "there", Silent(), *SLOW)
+        there = run_there(cluster, tmp_path / "there", Listener(), *SLOW)
     else:
         assert listener.placed <= len(there.stages) + 2, "the stages of one node are done again, by the run itself"
     assert not there.failures
@@ -168,7 +168,7 @@ def test_a_stage_that_uses_a_gpu_gets_a_whole_one_and_no_other(cluster: Any, tmp
     node = cluster.add_node(num_cpus=3, num_gpus=2)
     seen: set[str] = set()
 
-    class Looker(Silent):
+    class Looker(Listener):
         def heard(self, stage: Stage, event: Event) -> None:
             if event["event"] == "log" and stage.kind == "train":  # its worker is at it
                 for each in at_work(tmp_path):
@@ -202,7 +202,7 @@ def test_a_killed_run_leaves_nothing_at_work_and_goes_on(cluster: Any, tmp_path:
     assert not seen.going
     assert seen.ended is None, "it was killed"
     assert len(seen.in_state("done")) >= 8
-    there = run_there(cluster, store, Silent(), *SLOW)
+    there = run_there(cluster, store, Listener(), *SLOW)
     here = synthbench.run(SUITE, changes=SLOW, store=tmp_path / "here", out=None, in_process=True, device="cpu", threads=1)
     assert not there.failures
     assert figures(there) == figures(here)

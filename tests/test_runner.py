@@ -24,6 +24,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import Engine, InProcess, Workers
 from synthbench.execution.jobs import Job, Outcome, Place
+from synthbench.execution.listener import Listener
 from synthbench.execution.perform import Task
 from synthbench.execution.processes import processes_with
 from synthbench.execution.provenance import code_hash, commit
@@ -50,7 +51,7 @@ PlanOf = Callable[..., Plan]
 LONG = 120.0  # seconds: no stage takes as long, however busy the machine
 
 
-class Heard:
+class Heard(Listener):
     """Remembers what a run said."""
 
     def __init__(self) -> None:

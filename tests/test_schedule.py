@@ -12,8 +12,8 @@ from synthbench.errors import SynthbenchError
 from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import InProcess
 from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.listener import Listener
 from synthbench.execution.runner import Runner
-from synthbench.experiment import Silent
 from synthbench.planning.durations import Durations, durations_of, read_times
 from synthbench.planning.making import make_plan
 from synthbench.planning.plan import Plan
@@ -34,7 +34,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 @pytest.fixture(scope="module")
 def finished(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
     store = LocalStore(tmp_path_factory.mktemp("finished"))
-    assert not Runner(plan, store, [InProcess(store)], Silent(), Conditions()).run().failures
+    assert not Runner(plan, store, [InProcess(store)], Listener(), Conditions()).run().failures
     return store
 
 
@@ -114,7 +114,7 @@ class Noting(InProcess):
 def test_the_longest_chain_is_begun_first(plan: Plan, tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     engine = Noting(store)
-    runner = Runner(plan, store, [engine], Silent(), Conditions())
+    runner = Runner(plan, store, [engine], Listener(), Conditions())
     ways = dict(runner._ways)
     runner.run()
     position = {key: number for number, key in enumerate(engine.keys)}

@@ -15,9 +15,10 @@ from marked import wait_for
 from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import Engine, InProcess, Workers
 from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.listener import Listener
 from synthbench.execution.runner import Runner
 from synthbench.execution.sharing import SHARED, recipe_of, shared_folder
-from synthbench.execution.stage_run import Event, StageRun
+from synthbench.execution.stage_run import StageRun
 from synthbench.planning.plan import Plan
 from synthbench.planning.stage import Stage, key_of
 from synthbench.storage.local import LocalStore
@@ -60,24 +61,14 @@ def build(root: Path, seconds: float) -> None:
     share(LocalStore(root), make)
 
 
-class Heard:
+class Heard(Listener):
     """Remembers how stages ended."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, Outcome] = {}
 
-    def started(self, stage: Stage) -> None: ...
-
-    def heard(self, stage: Stage, event: Event) -> None: ...
-
     def finished(self, stage: Stage, outcome: Outcome) -> None:
         self.outcomes[stage.label] = outcome
-
-    def postponed(self, stage: Stage) -> None: ...
-
-    def damaged(self, stage: Stage, message: str) -> None: ...
-
-    def waits(self, stage: Stage, message: str) -> None: ...
 
 
 def shared(store: LocalStore) -> list[str]:

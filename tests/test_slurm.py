@@ -21,8 +21,8 @@ from synthbench.execution.clusters.slurm_commands import Slurm
 from synthbench.execution.clusters.slurm_engine import complete_lines
 from synthbench.execution.clusters.slurm_table import Request, read_table, request_for
 from synthbench.execution.jobs import Job
+from synthbench.execution.listener import Listener
 from synthbench.execution.processes import processes_with
-from synthbench.experiment import Silent
 from synthbench.storage.local import LocalStore
 from synthbench_fakes import SUITE
 from wherever import at_work, figures
@@ -89,11 +89,11 @@ class TestReal:
         here = synthbench.run(SUITE, store=tmp_path / "here", out=None, in_process=True, device="cpu", threads=1)
         hosts: list[object] = []
 
-        class Listener(Silent):
+        class Watch(Listener):
             def heard(self, stage: Stage, event: Event) -> None:
                 hosts.extend([event["host"]] if event["event"] == "placed" else [])
 
-        there = synthbench.run(SUITE, store=tmp_path / "there", out=None, engine="slurm", slurm=table, device="cpu", listener=Listener())
+        there = synthbench.run(SUITE, store=tmp_path / "there", out=None, engine="slurm", slurm=table, device="cpu", listener=Watch())
         assert not there.failures
         assert len(hosts) == len(there.stages), "each stage says where it runs"
         assert figures(there) == figures(here)
@@ -106,7 +106,7 @@ class TestReal:
         killed: list[int] = []
         store = tmp_path / "there"
 
-        class Striker(Silent):
+        class Striker(Listener):
             def heard(self, stage: Stage, event: Event) -> None:
                 if event["event"] == "placed" and stage.kind == "train" and not killed:
                     killed.extend(carriers(store))
@@ -141,7 +141,7 @@ class TestReal:
         lost: list[int] = []
         store = tmp_path / "there"
 
-        class Striker(Silent):
+        class Striker(Listener):
             def heard(self, stage: Stage, event: Event) -> None:
                 there = processes_with("SLURMD_NODENAME", "two")
                 if event["event"] == "placed" and stage.kind == "train" and not lost and there:

@@ -39,34 +39,9 @@ from synthbench.suite.reader import read_suite
 
 if TYPE_CHECKING:
     from synthbench.contract.remote import Remote
-    from synthbench.execution.jobs import Outcome
-    from synthbench.execution.stage_run import Event
-    from synthbench.planning.stage import Stage
     from synthbench.results.model import Results
 
 Source = str | Path | Mapping[str, Any]
-
-
-class Silent:
-    """A listener that does nothing."""
-
-    def started(self, stage: Stage) -> None:
-        """Does nothing."""
-
-    def heard(self, stage: Stage, event: Event) -> None:
-        """Does nothing."""
-
-    def finished(self, stage: Stage, outcome: Outcome) -> None:
-        """Does nothing."""
-
-    def postponed(self, stage: Stage) -> None:
-        """Does nothing."""
-
-    def damaged(self, stage: Stage, message: str) -> None:
-        """Does nothing."""
-
-    def waits(self, stage: Stage, message: str) -> None:
-        """Does nothing."""
 
 
 class NoneComplete(Exception):
@@ -244,7 +219,7 @@ class Experiment:
         about: dict[str, Any] = {"suite": self.name, "engine": engine, "total": total, "stored": stored}
         try:
             held = self.store.hold(f"run-{new_name()}") if stored < total else nullcontext()
-            with held, journal(self.store.root, listener or Silent(), **about) as writer:
+            with held, journal(self.store.root, listener or Listener(), **about) as writer:
                 return self._run(crew, replace(conditions, threads=crew.threads), writer, out, command)
         except NoneComplete as none:
             raise SynthbenchError(f"{minutes:g} minutes were over before the first replicate was complete: {none}") from None

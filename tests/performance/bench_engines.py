@@ -24,13 +24,13 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(FAKES), *filter(None, [os.enviro
 
 import synthbench  # noqa: E402
 from slurm_here import slurm_here  # noqa: E402
-from synthbench.experiment import Silent  # noqa: E402
+from synthbench.execution.listener import Listener  # noqa: E402
 from synthbench_fakes import SUITE  # noqa: E402
 
 TABLE = 'jobs = 2\nthreads = 1\nlinger = 60\ngroup_minutes = 60\noptions = ["--oversubscribe"]\n[default]\nminutes = 5\n'
 
 
-class Watch(Silent):
+class Watch(Listener):
     """Notes how long each stage took beyond its own time."""
 
     def __init__(self) -> None:

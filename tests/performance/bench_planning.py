@@ -18,8 +18,9 @@ from typing import Any
 from synthbench.execution.conditions import Conditions
 from synthbench.execution.engines import InProcess
 from synthbench.execution.jobs import Job, Outcome
+from synthbench.execution.listener import Listener
 from synthbench.execution.runner import Runner
-from synthbench.experiment import Experiment, Silent
+from synthbench.experiment import Experiment
 from synthbench.planning.making import make_plan
 from synthbench.planning.schedule import simulate
 from synthbench.registry import installed
@@ -58,11 +59,11 @@ def main() -> None:
                 simulate(experiment.plan, dict.fromkeys((stage.key for stage in experiment.plan.stages), 1.0), 64)
             if cells == 1_000:
                 with timed("  hand out its stages, which do nothing", len(experiment.plan.stages)):
-                    Runner(experiment.plan, experiment.store, [Instant(experiment.store)], Silent(), Conditions()).run()
+                    Runner(experiment.plan, experiment.store, [Instant(experiment.store)], Listener(), Conditions()).run()
         suite, store, out = suite_of(1_000), Path(folder, "warm"), Path(folder, "reports")
         experiment = Experiment(suite, store=store)
         with timed("run 1000 cells in this process", len(experiment.plan.stages)):
-            Runner(experiment.plan, experiment.store, [InProcess(experiment.store)], Silent(), Conditions()).run()
+            Runner(experiment.plan, experiment.store, [InProcess(experiment.store)], Listener(), Conditions()).run()
         with timed("  plan them again, with everything in the store"):
             experiment = Experiment(suite, store=store)
         assert len(experiment.cached) == len(experiment.plan.stages)

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from synthbench.cli.progress_words import about, cells_of, counted, facts_of, fill, plain, shorten
 from synthbench.cli.run_status import OutcomeLike, PlanLike, Running, RunStatus, StageLike
+from synthbench.execution.listener import Listener
 from synthbench.reporting.words import after
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ LAYOUTS = (
 """The width of the bar and the cells behind it, from wide terminals to narrow ones."""
 
 
-class Display:
-    """Prints a line for each finished stage; subclasses show the stages that run. A listener of the runner.
+class Display(Listener):
+    """Prints a line for each finished stage; subclasses show the stages that run.
 
     Events come from several threads while another one draws, so `lock` guards `status`. Nothing prints while it has the lock:
     rich has a lock of its own, and the thread that draws takes them in the other order.

@@ -17,11 +17,11 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
+from synthbench.execution.listener import Listener
 from synthbench.storage.leases import acquire, is_abandoned, looks_old
 
 if TYPE_CHECKING:
     from synthbench.execution.jobs import Outcome
-    from synthbench.execution.listener import Listener
     from synthbench.execution.stage_run import Event
     from synthbench.planning.stage import Stage
 
@@ -67,8 +67,8 @@ class RunSeen:
         return [each for each in self.stages.values() if each.state == state]
 
 
-class Journal:
-    """A listener that writes the journal and passes everything on."""
+class Journal(Listener):
+    """Writes the journal and passes everything on."""
 
     def __init__(self, listener: Listener, file: IO[bytes]) -> None:
         self.listener, self.file = listener, file

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from synthbench.execution.jobs import Outcome
 from synthbench.execution.stage_run import Event
 from synthbench.planning.stage import Stage
 
 
-class Listener(Protocol):
-    """Hears what a run does; called from several threads, one call at a time."""
+class Listener:
+    """Hears what a run does; called from several threads, one call at a time. This one does nothing: a subclass overrides what it uses."""
 
     def started(self, stage: Stage) -> None:
         """A stage starts."""
