@@ -359,6 +359,11 @@ def test_a_whole_suite_runs_on_it_and_another_host_computes_nothing(
         assert len({cell.metrics["AP"] for cell in results.cells}) > 1
 
 
+def test_workers_do_not_see_memory(tmp_path: Path) -> None:
+    with pytest.raises(SynthbenchError, match=r"memory://a: this process's memory, which no worker sees; .* or give --in-process"):
+        Experiment(SUITE, store="memory://a").run(out=None, device="cpu")
+
+
 def test_a_plugins_own_environment_can_open_the_store(stores: tuple[RemoteStore, RemoteStore]) -> None:
     needs = stores[0].packages
     assert needs == (("s3fs",) if stores[0].address.startswith("s3") else ())

@@ -17,7 +17,8 @@ from synthbench.storage import leases, managed_remote
 from synthbench.storage.copying import copy
 from synthbench.storage.inventory import ManagedStore, open_managed
 from synthbench.storage.object_leases import ObjectLease
-from synthbench.storage.store import StageRecord
+from synthbench.storage.objects import Objects
+from synthbench.storage.store import StageRecord, is_remote
 from synthbench_fakes import SUITE
 
 OTHER = "detectors.threshold.score=0.4"
@@ -103,6 +104,33 @@ def test_what_is_damaged_is_named_and_not_copied(store: str, tmp_path: Path, cap
     assert f"{victim.parent}: damaged: model.json is not what was stored; not copied" in out
     assert "not copied: 1 damaged" in out
     assert ("train", victim.parent.name) not in contents(str(tmp_path / "theirs"))
+
+
+def test_a_copy_that_is_damaged_is_replaced_after_it_was_set_aside(store: str, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = next(key for kind, key in contents(store) if kind == "train")
+    spoil(store, "train", key)
+    push = ["store", "push", store, "--store", str(finished / "store")]
+    capsys.readouterr()
+    assert main(push) == 0, "push reads no file of the other store"
+    assert main(["store", "check", "--store", store]) == 1
+    assert "1 damaged; a run that needs it makes it again, and push and pull copy whole ones after --set-aside" in capsys.readouterr().out
+    assert main(["store", "check", "--set-aside", "--store", store]) == 1
+    assert "model.json is not what was stored; it is " in capsys.readouterr().out
+    assert ("train", key) not in contents(store)
+    assert main(push) == 0
+    assert "1 copied" in capsys.readouterr().out
+    assert main(["store", "check", "--store", store]) == 0
+
+
+def spoil(address: str, kind: str, key: str) -> None:
+    """Changes a file of an artifact, and not its size."""
+    if not is_remote(address):
+        file = Path(address) / kind / key[:2] / key / "model.json"
+        file.write_text(file.read_text().replace("least", "lesat"))
+        return
+    objects = Objects(address)
+    name = next(name for name in objects.find(f"files/{kind}/{key}") if name.endswith("/model.json"))
+    objects.write(name, (objects.read(name) or b"").replace(b"least", b"lesat"))
 
 
 def test_a_file_that_changes_on_the_way_does_not_arrive(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,6 +267,9 @@ def add_stores(commands: Any) -> None:
     showing = parts.add_parser("show", help="an artifact's record, as JSON: what it was made of, by what, and its files")
     showing.add_argument("key", help="or how it begins, also as KIND/KEY")
     check = parts.add_parser("check", help="compare every file with what was stored")
+    check.add_argument(
+        "--set-aside", action="store_true", help="rename damaged artifacts, as a run does: push and pull then copy whole ones"
+    )
     clean = parts.add_parser("gc", help="remove damaged artifacts that were set aside, and what killed runs left; asks first")
     clean.add_argument(
         "--keep",

@@ -71,21 +71,20 @@ def show_command(arguments: argparse.Namespace) -> int:
 def check_command(arguments: argparse.Namespace) -> int:
     """`synthbench store check`."""
     store = open_existing(arguments)
-    damaged = checked = 0
-    for kind, key in store.contents():
-        checked += 1
+    damaged, everything = 0, list(store.contents())
+    for kind, key in everything:
         try:
             store.check(kind, key)
         except DamagedArtifact as damage:
             damaged += 1
-            print(damage)
-    aside = store.leftovers()
-    print(
-        f"{checked} artifacts checked, {damaged} damaged"
-        + (f"; a run that needs {'it' if damaged == 1 else 'them'} makes {'it' if damaged == 1 else 'them'} again" if damaged else "")
-    )
-    if aside:
-        print(f"{len(aside)} leftovers of damaged artifacts and killed runs can be removed with: synthbench store gc")
+            aside = store.set_aside(kind, key) if arguments.set_aside else ""
+            print(damage, f"; it is {aside} now" if aside else "", sep="")
+    them = "it" if damaged == 1 else "them"
+    when = "" if arguments.set_aside else " after --set-aside"
+    cure = f"; a run that needs {them} makes {them} again, and push and pull copy whole ones{when}" if damaged else ""
+    print(f"{len(everything)} artifacts checked, {damaged} damaged{cure}")
+    if leftovers := store.leftovers():
+        print(f"{len(leftovers)} leftovers of damaged artifacts and killed runs can be removed with: synthbench store gc")
     return FAILED if damaged else 0
 
 

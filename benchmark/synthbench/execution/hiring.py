@@ -62,6 +62,10 @@ def hire(where: Where, store: Store, environments: Mapping[str, Environment], *,
     Raises SynthbenchError if there is no such engine, or it cannot be used.
     """
     where.check()
+    if store.address.startswith("memory://") and not where.in_process:
+        raise SynthbenchError(
+            f"{store.address}: this process's memory, which no worker sees; name another with --store, or give --in-process"
+        )
     if where.engine == "local":
         return LocalCrew(
             store, device=where.device, workers=where.workers, threads=where.threads, in_process=where.in_process, offline=offline

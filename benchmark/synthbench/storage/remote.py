@@ -229,6 +229,8 @@ class RemoteStore:
         kind, key, record = artifact.record.kind, artifact.record.key, artifact.record
         place = files_name(record)
         there = self.objects.find(place)
+        if there and self.objects.read(aside_name(kind, key, record.checksum)) is not None:  # those of the same record that were damaged
+            there = {}
         files = {
             f"{place}/{name}": artifact.folder / name
             for name, about in record.files.items()
