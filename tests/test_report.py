@@ -18,6 +18,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.exporting.choosing import best_set
 from synthbench.metrics import Matches, match
 from synthbench.reporting import render_file, write_report
+from synthbench.reporting.fairness import explained
 from synthbench.reporting.markdown import render
 from synthbench.reporting.pictures import MACHINE, TRUE, draw_pictures
 from synthbench.reporting.scores import Scores
@@ -28,6 +29,8 @@ from synthbench.results.claims import Deviations, Difference, Equivalent, Eviden
 from synthbench.results.files import read_results, write_results
 from synthbench.results.model import Comparison, Correlation, Draw, Results, Similarity, SplitCheck
 from synthbench.results.prove import prove
+from synthbench.similarity.boxes import box_distances
+from synthbench.similarity.distances import image_distances
 
 Values = dict[tuple[str, str], list[float | None]]
 
@@ -836,6 +839,16 @@ def test_whether_trainings_are_equal_and_long_enough_is_told() -> None:
     assert "plateau" not in lead(trained(held, [100] * 3, flat))
 
 
+def test_every_distance_is_explained() -> None:
+    boxed = [Picture(Path("a.png"), 8, 8, Boxes.of([[0, 0, 4, 4]]))]
+    features = np.random.default_rng(0).normal(size=(8, 3))
+    names = [*box_distances(boxed, boxed), *(f"network: {name}" for name in image_distances(features, features))]
+    told = "".join(explained(names))
+    for name in names:
+        assert f"`{name.removeprefix('network: ')}`" in told
+    assert explained(["network: theirs"]) == []
+
+
 def test_correlations_of_distances_with_ap_are_a_table() -> None:
     compared = Comparison(
         training_set="gan x teacher",
@@ -861,6 +874,8 @@ def test_correlations_of_distances_with_ap_are_a_table() -> None:
     assert re.search(r"\| distance +\| +yolo \| +detr \|", told)
     assert re.search(r"\| box_size +\| +\N{MINUS SIGN}0\.43 \| +\+0\.60 \|", told)
     assert re.search(r"\| colours: frechet +\| +\+0\.02 \| +\N{EN DASH} \|", told)
+    assert "What the distances are:\n\n- `box_size`: " in told
+    assert "- `box_count`: " not in told, "it is not in the table"
     few = structs.replace(similarity, correlations=[structs.replace(each, sets=2, value=None) for each in found])
     told = render(structs.replace(results(three(0.52, 0.28, 0.31)), similarity=few), "toy.json")
     assert "cannot be said: too few sets." in told

@@ -33,7 +33,7 @@ def against_references(scores: Scores) -> str:
         trained = scores.trained_on(row)
         for detector in scores.detectors:
             if row != references and scores.learned(detector) and (figure := scores.difference(row, detector, references)):
-                rows.append([f"`{row}`", detector, trained[0] if trained else UNKNOWN, spanned(figure, sign=True), compared(figure)])
+                rows.append([f"`{row}`", detector, round(trained[0]) if trained else UNKNOWN, spanned(figure, sign=True), compared(figure)])
     if not scores.has_intervals or not rows:
         return ""
     headers = ["training set", "detector", "images", "AP minus that of the references", "than the references"]

@@ -139,7 +139,7 @@ def counted(scores: Scores, row: str) -> str:
 def images_of(scores: Scores, row: str) -> int | None:
     """How many images detectors were trained on."""
     trained = scores.trained_on(row)
-    return trained[0] if trained else None
+    return round(trained[0]) if trained else None
 
 
 def same_number(results: Results, scores: Scores, row: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from synthbench.reporting.scores import Scores, listed, signed
@@ -11,6 +11,16 @@ from synthbench.results.curves import still_rising
 from synthbench.results.model import Cell, Comparison, Results, Similarity
 
 NEAREST = 3  # pairs that are named
+MEANINGS = {
+    "box_count": "`box_count`: by how many boxes the images differ, on average, with both sets in the order of their counts "
+    "(the 1-Wasserstein distance)",
+    "box_size": "`box_size`: the same for the size of boxes, the root of a box's share of its image's area",
+    "box_x": "`box_x` and `box_y`: the same for the centres of boxes, as shares of their image's width and height",
+    "frechet": "`frechet` and `kernel`: the Fréchet distance, and the squared maximum mean discrepancy, of a network's features",
+    "density": "`density`: how crowded with real images the places of the generated ones are, about 1 for real ones",
+    "coverage": "`coverage`: the share of real images with a generated one as near as their fifth nearest real image",
+}
+"""By the name of a distance, or the end of it, what it is; of two that go together, by the first one's."""
 
 
 def fairness(results: Results, scores: Scores) -> list[str]:
@@ -95,7 +105,14 @@ def copies(similarity: Similarity) -> list[str]:
         "Generated images that copy a reference, and distances of the generated sets to the real training images (means over replicates; "
         "smaller is nearer, but density and coverage are larger for nearer sets)."
     )
-    return [text, table(["training set", "copies of references", *names], rows), *correlated(similarity)]
+    return [text, table(["training set", "copies of references", *names], rows), *explained(names), *correlated(similarity)]
+
+
+def explained(names: Sequence[str]) -> list[str]:
+    """What the distances are; those that are known."""
+    ends = {name.rpartition(": ")[2] for name in names}
+    meanings = [meaning for name, meaning in MEANINGS.items() if name in ends]
+    return ["What the distances are:", "\n".join(f"- {each}." for each in meanings)] if meanings else []
 
 
 def correlated(similarity: Similarity) -> list[str]:

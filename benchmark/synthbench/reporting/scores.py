@@ -175,10 +175,10 @@ class Scores:
         seconds = [cell.train_seconds for cell in self.cells(row, detector) if cell.metrics]
         return statistics.fmean(seconds) if seconds else None
 
-    def trained_on(self, row: str) -> tuple[int, int] | None:
-        """How many images and boxes detectors were trained on, the boxes as a mean over replicates; None if none finished."""
+    def trained_on(self, row: str) -> tuple[float, float] | None:
+        """How many images and boxes detectors were trained on, means over replicates; None if none finished."""
         found = [cell.training for detector in self.detectors for cell in self.cells(row, detector) if cell.training]
-        return (found[0].images, round(statistics.fmean(each.boxes for each in found))) if found else None
+        return (statistics.fmean(each.images for each in found), statistics.fmean(each.boxes for each in found)) if found else None
 
 
 def listed(names: Collection[str]) -> str:

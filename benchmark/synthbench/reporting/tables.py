@@ -86,7 +86,7 @@ def training_sets(results: Results, scores: Scores) -> str:
             case "mix":
                 what = " + ".join(f"`{part}`" for part in row.parts)
         trained = scores.trained_on(row.name)
-        counts = [*trained, figure(trained[1] / trained[0], 1)] if trained else [UNKNOWN] * 3
+        counts = [*map(round, trained), figure(trained[1] / trained[0], 1)] if trained else [UNKNOWN] * 3
         rows.append([f"`{row.name}`", what, *counts])
     return table(["training set", "what it is", "images", "boxes", "boxes an image"], rows, words=2)
 
