@@ -34,12 +34,14 @@ class Bystanders:
     def __init__(self, cluster: Any) -> None:
         self.cluster = cluster
         self.nodes: list[tuple[Any, str]] = []
+        self.lost: list[str] = []  # their marks
 
     def replenish(self) -> None:
         """Takes out nodes without a raylet, and brings the number to two."""
         for node, mark in [*self.nodes]:
             if not processes(mark, VICTIMS["a raylet"]):
                 self.nodes.remove((node, mark))
+                self.lost.append(mark)
                 self.cluster.remove_node(node, allow_graceful=False)
         while len(self.nodes) < 2:
             os.environ[MARK] = mark = uuid.uuid4().hex  # the node's processes have it, and so has what they start
@@ -110,5 +112,6 @@ def test_whatever_is_killed_whenever_the_figures_are_the_same(bystanders: Bystan
         assert not again.failures
         assert all(stage.cached for stage in again.stages), "nothing was missing"
         assert figures(again) == figures(here)
+    wait_for(lambda: not any(processes(mark) for mark in bystanders.lost))  # nothing of a lost node holds memory
     assert set(sent) == set(VICTIMS) or KILLS < 50, dict(sent)
     print(dict(sent), number)  # noqa: T201 - for who runs it by hand
