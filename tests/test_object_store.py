@@ -208,6 +208,27 @@ def test_a_damaged_cache_is_fetched_again(stores: tuple[RemoteStore, RemoteStore
         assert (whole.folder / "model").read_text() == "model"
 
 
+def test_a_damaged_cache_says_that_it_is_one(stores: tuple[RemoteStore, RemoteStore]) -> None:
+    one, _ = stores
+    (one.cache.root / "synthbench-store.json").write_text("garbage")
+    with pytest.raises(SynthbenchError, match=rf"{one.cache.root}: is damaged and no cache of {one.address} any more; move it away"):
+        RemoteStore(one.address, cache=one.cache.root)
+
+
+def test_a_connection_that_breaks_while_files_are_checked_is_told(
+    stores: tuple[RemoteStore, RemoteStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = stores
+    put(one, "model")
+
+    def broken(*_: object) -> None:
+        raise ConnectionError("closed")
+
+    monkeypatch.setattr("hashlib.file_digest", broken)
+    with pytest.raises(SynthbenchError, match=rf"{one.address}: cannot be reached \(closed\); the next run goes on"):
+        one.check("fit", KEY)
+
+
 def test_one_host_makes_a_stage_at_a_time(stores: tuple[RemoteStore, RemoteStore], monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = stores
     monkeypatch.setattr("synthbench.storage.remote.POLL", 0.0)

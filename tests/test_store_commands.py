@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from synthbench.storage.copying import copy
 from synthbench.storage.inventory import ManagedStore, open_managed
 from synthbench.storage.object_leases import ObjectLease
 from synthbench.storage.objects import Objects
+from synthbench.storage.remote_names import record_name
 from synthbench.storage.store import StageRecord, is_remote
 from synthbench_fakes import SUITE
 
@@ -106,7 +108,10 @@ def test_what_is_damaged_is_named_and_not_copied(store: str, tmp_path: Path, cap
     assert ("train", victim.parent.name) not in contents(str(tmp_path / "theirs"))
 
 
-def test_a_copy_that_is_damaged_is_replaced_after_it_was_set_aside(store: str, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("tidied", [False, True])
+def test_a_copy_that_is_damaged_is_replaced_after_it_was_set_aside(
+    store: str, finished: Path, capsys: pytest.CaptureFixture[str], tidied: bool
+) -> None:
     key = next(key for kind, key in contents(store) if kind == "train")
     spoil(store, "train", key)
     push = ["store", "push", store, "--store", str(finished / "store")]
@@ -117,9 +122,96 @@ def test_a_copy_that_is_damaged_is_replaced_after_it_was_set_aside(store: str, f
     assert main(["store", "check", "--set-aside", "--store", store]) == 1
     assert "model.json is not what was stored; it is " in capsys.readouterr().out
     assert ("train", key) not in contents(store)
+    if tidied:
+        assert main(["store", "gc", "--yes", "--store", store]) == 0
+    capsys.readouterr()
     assert main(push) == 0
     assert "1 copied" in capsys.readouterr().out
     assert main(["store", "check", "--store", store]) == 0
+
+
+def test_a_copy_that_another_host_set_aside_is_replaced(
+    store: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = next(key for kind, key in contents(store) if kind == "train")
+    spoil(store, "train", key)
+    with monkeypatch.context() as there:
+        there.setenv("SYNTHBENCH_STORE_CACHE", str(tmp_path / "elsewhere"))
+        assert main(["store", "check", "--set-aside", "--store", store]) == 1
+    capsys.readouterr()
+    assert main(["store", "push", store, "--store", str(finished / "store")]) == 0
+    assert "1 copied" in capsys.readouterr().out, "what lies in this host's cache is not there"
+    assert main(["store", "check", "--store", store]) == 0
+
+
+@pytest.mark.parametrize("record", ["damaged", "gone"])
+def test_damaged_files_without_their_record_are_replaced(
+    finished: Path, tmp_path: Path, record: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"memory://{tmp_path.name}-{time.time_ns()}"
+    push = ["store", "push", address, "--store", str(finished / "store")]
+    monkeypatch.setenv("SYNTHBENCH_STORE_CACHE", str(tmp_path / "one"))
+    assert main(push) == 0
+    key = next(key for kind, key in contents(address) if kind == "train")
+    spoil(address, "train", key)
+    objects, name = Objects(address), record_name("train", key)
+    if record == "damaged":
+        objects.write(name, (objects.read(name) or b"")[:-9])
+        assert main(["store", "check", "--set-aside", "--store", address]) == 1
+    else:
+        objects.delete([name])
+    monkeypatch.setenv("SYNTHBENCH_STORE_CACHE", str(tmp_path / "two"))
+    assert main(push) == 0
+    assert main(["store", "check", "--store", address]) == 0
+
+
+def test_gc_leaves_what_was_copied_again_while_it_asked(store: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(managed_remote, "YOUNG", -1.0)
+    push = ["store", "push", store, "--store", str(finished / "store")]
+    spoil(store, "train", next(key for kind, key in contents(store) if kind == "train"))
+    assert main(["store", "check", "--set-aside", "--store", store]) == 1
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("synthbench.cli.store.answered_yes", lambda: main(push) == 0)
+    assert main(["store", "gc", "--store", store]) == 0
+    assert main(["store", "check", "--store", store]) == 0
+    assert not opened(store).leftovers()
+
+
+def test_a_whole_artifact_that_replaced_a_damaged_one_is_not_set_aside(
+    store: str, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = next(key for kind, key in contents(store) if kind == "train")
+    spoil(store, "train", key)
+
+    @contextmanager
+    def late(self: ManagedStore, name: str) -> Iterator[bool]:
+        self.set_aside("train", key)
+        assert main(["store", "push", store, "--store", str(finished / "store")]) == 0
+        yield True
+
+    monkeypatch.setattr(type(opened(store)), "hold", late)
+    assert main(["store", "check", "--set-aside", "--store", store]) == 1
+    assert "model.json is not what was stored; another process has replaced it" in capsys.readouterr().out
+    assert main(["store", "check", "--store", store]) == 0
+
+
+def test_what_cannot_be_set_aside_is_told_and_the_rest_is_checked(
+    store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in [key for kind, key in contents(store) if kind == "train"][:2]:
+        spoil(store, "train", key)
+    with opened(store).hold("run-1"):
+        assert main(["store", "check", "--set-aside", "--store", store]) == 2
+        assert "nothing was changed, since there are at work: run-1" in capsys.readouterr().err
+
+    def refused(self: ManagedStore, name: str) -> bool:
+        raise SynthbenchError("the disk can only be read")
+
+    monkeypatch.setattr(type(opened(store)), "hold", refused)
+    assert main(["store", "check", "--set-aside", "--store", store]) == 1
+    out = capsys.readouterr().out
+    assert out.count("model.json is not what was stored; it stays: the disk can only be read") == 2
+    assert f"{len(contents(store))} artifacts checked, 2 damaged" in out
 
 
 def spoil(address: str, kind: str, key: str) -> None:
@@ -199,7 +291,7 @@ def test_gc_waits_for_a_run(store: str, capsys: pytest.CaptureFixture[str]) -> N
     before = contents(store)
     with opened(store).build("fit", "f" * 64):
         assert main(["store", "gc", "--keep", str(SUITE), "--store", store, "--yes"]) == 2
-        assert "nothing was removed, since there are at work: fit-ffffffffffffffff; wait for their end" in capsys.readouterr().err
+        assert "nothing was changed, since there are at work: fit-ffffffffffffffff; wait for their end" in capsys.readouterr().err
     with opened(store).hold("run-1"):  # between two stages, or while they wait for a machine
         assert main(["store", "gc", "--keep", str(SUITE), "--store", store, "--yes"]) == 2
         assert "at work: run-1; wait" in capsys.readouterr().err
@@ -210,7 +302,7 @@ def test_gc_asks_again_whether_a_run_has_begun_when_it_was_answered(store: str, 
     before = contents(store)
     with ExitStack() as running:
         monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-        monkeypatch.setattr("synthbench.cli.store.answered_yes", lambda: not running.enter_context(opened(store).hold("run-1")))
+        monkeypatch.setattr("synthbench.cli.store.answered_yes", lambda: running.enter_context(opened(store).hold("run-1")))
         assert main(["store", "gc", "--keep", str(SUITE), "--store", store]) == 2
     assert contents(store) == before
 
@@ -268,8 +360,9 @@ def test_gc_leaves_what_synthbench_did_not_write(tmp_path: Path, finished: Path,
     note = next(each for each in copied.glob("score/*/*")) / "note.txt"
     note.write_text("mine")
     others = [copied / "thesis.txt", copied / "fit" / "00" / "mine.damaged", copied / "data" / "ab" / "notes"]
+    others += [copied / "cache" / "ab" / "abcdef0123456789", copied / "data" / "ab" / "abstract.txt"]
     for each in others:
-        each.parent.mkdir(exist_ok=True)
+        each.parent.mkdir(parents=True, exist_ok=True)
         each.write_text("mine")
     capsys.readouterr()
     keep = tmp_path / "none.json"
@@ -279,6 +372,31 @@ def test_gc_leaves_what_synthbench_did_not_write(tmp_path: Path, finished: Path,
     assert "stays: it has files that synthbench did not write, such as note.txt" in capsys.readouterr().out
     assert [path for path in (note, *others) if path.exists()] == [note, *others]
     assert contents(str(copied)) == {("score", note.parent.name)}
+    assert main(["store", "check", "--set-aside", "--store", str(copied)]) == 1
+    assert main(["store", "gc", "--store", str(copied), "--yes"]) == 0
+    assert "stays: synthbench may not have written all its files, such as note.txt" in capsys.readouterr().out
+    assert [each.read_text() for each in (*copied.rglob("note.txt"), *others)] == ["mine"] * (1 + len(others))
+
+
+def test_gc_leaves_objects_that_synthbench_did_not_write(
+    tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYNTHBENCH_STORE_CACHE", str(tmp_path / "caches"))
+    monkeypatch.setattr(managed_remote, "YOUNG", -1.0)
+    address = f"memory://{tmp_path.name}-{time.time_ns()}"
+    main(["store", "push", address, "--store", str(finished / "store")])
+    key = next(key for kind, key in contents(address) if kind == "train")
+    names = ["files/README.txt", "files/my/papers/a.txt", f"files/train/{key}/note.txt", "damaged/mine.txt", "damaged/a/mine.txt"]
+    names += ["leases/mine.txt", "records/train/mine.json"]
+    for name in names:
+        Objects(address).write(name, b"mine")
+    assert main(["store", "check", "--store", address]) == 0
+    keep = tmp_path / "none.json"
+    keep.write_text(json.dumps(json.loads((finished / "one" / "squares.json").read_text()) | {"stages": []}))
+    for command in (["gc"], ["gc", "--keep", str(keep)]):
+        assert main(["store", *command, "--yes", "--store", address]) == 0
+    assert not contents(address)
+    assert sorted(Objects(address).find("")) == sorted(["synthbench-store.json", *names])
 
 
 def test_gc_removes_what_was_set_aside_and_what_broke_off(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from synthbench.errors import SynthbenchError
 from synthbench.storage import leases
 from synthbench.storage.copying import copy
 from synthbench.storage.inventory import Listed, ManagedStore, find_key, open_managed, unneeded
+from synthbench.storage.local import name_of
 from synthbench.storage.store import DamagedArtifact, is_remote
 
 FAILED = 1
@@ -71,21 +73,40 @@ def show_command(arguments: argparse.Namespace) -> int:
 def check_command(arguments: argparse.Namespace) -> int:
     """`synthbench store check`."""
     store = open_existing(arguments)
+    if arguments.set_aside:
+        refuse_beside_runs(store)
     damaged, everything = 0, list(store.contents())
     for kind, key in everything:
         try:
             store.check(kind, key)
         except DamagedArtifact as damage:
             damaged += 1
-            aside = store.set_aside(kind, key) if arguments.set_aside else ""
-            print(damage, f"; it is {aside} now" if aside else "", sep="")
+            print(damage, take_aside(store, kind, key) if arguments.set_aside else "", sep="")
     them = "it" if damaged == 1 else "them"
     when = "" if arguments.set_aside else " after --set-aside"
     cure = f"; a run that needs {them} makes {them} again, and push and pull copy whole ones{when}" if damaged else ""
     print(f"{len(everything)} artifacts checked, {damaged} damaged{cure}")
-    if leftovers := store.leftovers():
-        print(f"{len(leftovers)} leftovers of damaged artifacts and killed runs can be removed with: synthbench store gc")
+    with suppress(SynthbenchError):  # of a store that can only be read
+        if leftovers := [each for each in store.leftovers() if not each.foreign]:
+            print(f"{len(leftovers)} leftovers of damaged artifacts and killed runs can be removed with: synthbench store gc")
     return FAILED if damaged else 0
+
+
+def take_aside(store: ManagedStore, kind: str, key: str) -> str:
+    """Sets a damaged artifact aside and says where it is; or why not, another process may have replaced it by now."""
+    try:
+        with store.hold(name_of(kind, key)) as held:
+            if not held:
+                return "; another process is making it"
+            try:
+                store.check(kind, key)
+            except DamagedArtifact:
+                aside = store.set_aside(kind, key)
+            else:
+                aside = ""
+            return f"; it is {aside} now" if aside else "; another process has replaced it"
+    except SynthbenchError as error:
+        return f"; it stays: {error}"
 
 
 def gc_command(arguments: argparse.Namespace) -> int:
@@ -95,8 +116,10 @@ def gc_command(arguments: argparse.Namespace) -> int:
         print(f"watching for {leases.WATCHED:.0f} s whether another machine still works on {', '.join(names[:3])}", flush=True)
         time.sleep(leases.WATCHED + 1)
     store.sweep()
-    leftovers = store.leftovers()
-    artifacts: list[Listed] = []
+    found, artifacts = store.leftovers(), list[Listed]()
+    for kept in (each for each in found if each.foreign):
+        print(f"{one_line(kept.place)} stays: synthbench may not have written all its files, such as {one_line(kept.foreign)}")
+    leftovers = [each for each in found if not each.foreign]
     if arguments.keep:
         from synthbench.cli.needed import needed
 
@@ -129,7 +152,7 @@ def gc_command(arguments: argparse.Namespace) -> int:
 def refuse_beside_runs(store: ManagedStore) -> None:
     """Raises SynthbenchError while a run goes on, which may need what it has made so far."""
     if names := store.building():
-        raise SynthbenchError(f"{store.address}: nothing was removed, since there are at work: {', '.join(names[:3])}; wait for their end")
+        raise SynthbenchError(f"{store.address}: nothing was changed, since there are at work: {', '.join(names[:3])}; wait for their end")
 
 
 def push_command(arguments: argparse.Namespace) -> int:
@@ -154,7 +177,7 @@ def transfer(source: ManagedStore, target: ManagedStore, only: Sequence[str]) ->
 
         kept = needed(only, source)
         wanted = [each for each in wanted if each in kept]
-    there, outcomes = target.present(wanted), {"copied": 0, "there": 0, "gone": 0, "busy": 0, "damaged": 0}
+    there, outcomes = set(target.contents()), {"copied": 0, "there": 0, "gone": 0, "busy": 0, "damaged": 0}
     for number, (kind, key) in enumerate(wanted, 1):
         outcome: str = "there"
         if (kind, key) not in there:

@@ -29,10 +29,11 @@ class Listed:
 
 @dataclass(frozen=True)
 class Leftover:
-    """What a store holds and nobody needs. place: where it is. size: bytes."""
+    """What a store holds and nobody needs. place: where it is. size: bytes. foreign: a file in it that may not be the store's; it stays."""
 
     place: str
     size: int
+    foreign: str = ""
 
 
 class ManagedStore(Store, Protocol):

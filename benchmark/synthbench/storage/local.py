@@ -34,6 +34,7 @@ PROBE = 2**20  # bytes
 PARTIAL, LEASE, DAMAGED = ".partial", ".lease", ".damaged"
 RECEIVED, REMOVED = "copy-", "removed-"
 TEMPORARY = re.compile(r"\.(clock|probe)-[0-9a-f]{32}|.+\.lease\.[0-9a-f]{32}")
+KEY = re.compile(r"[0-9a-f]{64}")  # what is called otherwise, synthbench did not write
 OLD = 3 * 3600.0  # seconds: more than clocks of hosts are apart
 
 
@@ -182,12 +183,12 @@ class LocalStore:
             lease.release()
 
     @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
+    def hold(self, name: str) -> Iterator[bool]:
         """See `Store.hold`."""
         with disk_errors_explained(self.root):
             lease = acquire(self._lease_of(name))
         try:
-            yield
+            yield lease is not None
         finally:
             if lease is not None:
                 lease.release()
@@ -230,7 +231,7 @@ class LocalStore:
     def contents(self) -> Iterator[tuple[str, str]]:
         """Kind and key of every artifact, whole or damaged."""
         for folder in sorted(self.root.glob("*/[0-9a-f][0-9a-f]/*")):
-            if folder.name.startswith(folder.parent.name) and not folder.name.endswith(DAMAGED):
+            if folder.name.startswith(folder.parent.name) and KEY.fullmatch(folder.name):
                 yield folder.parents[1].name, folder.name
 
     def recent(self, kind: str, most: int = 200) -> Iterator[StageRecord]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from synthbench.storage.inventory import Leftover, Listed
 from synthbench.storage.leases import acquire, is_abandoned, looks_old
 from synthbench.storage.local import BUILDING, DAMAGED, LEASE, PARTIAL, LocalStore
-from synthbench.storage.manifest import STAGE
+from synthbench.storage.manifest import STAGE, unseal
 from synthbench.storage.store import DamagedArtifact
 
 ASIDE = re.compile(r"[0-9a-f]{12}\.[a-z0-9_]{8}\.damaged")  # as `set_aside` names them
@@ -37,17 +37,7 @@ class ManagedLocalStore(LocalStore):
 
     def foreign(self, kind: str, key: str) -> list[str]:
         """The files in an artifact's folder that the store did not put there; of a damaged record, whatever is there."""
-        folder = self.folder(kind, key)
-        try:
-            artifact = self.get(kind, key)
-            known = {STAGE, *artifact.record.files} if artifact else set()
-        except DamagedArtifact:
-            known = {STAGE}
-        return [
-            path.relative_to(folder).as_posix()
-            for path in sorted(folder.rglob("*"))
-            if (path.is_symlink() or not path.is_dir()) and path.relative_to(folder).as_posix() not in known
-        ]
+        return foreign_in(self.folder(kind, key))
 
     def building(self) -> list[str]:
         """What processes are making now, here or on other hosts, and the runs that go on."""
@@ -61,12 +51,14 @@ class ManagedLocalStore(LocalStore):
         """Damaged artifacts that were set aside, and unfinished work that no process holds."""
         partial = [each for each in (self.root / BUILDING).glob(f"*{PARTIAL}") if is_abandoned(each.with_suffix(LEASE))]
         aside = [each for each in self.root.glob(f"*/[0-9a-f][0-9a-f]/*{DAMAGED}") if ASIDE.fullmatch(each.name)]
-        return [Leftover(str(each), size_below(each)) for each in sorted([*aside, *partial])]
+        found = [Leftover(str(each), size_below(each)) for each in partial]
+        found += [Leftover(str(each), size_below(each), next(iter(foreign_in(each)), "")) for each in aside]
+        return sorted(found, key=lambda each: each.place)
 
     def remove(self, leftovers: Sequence[Leftover]) -> int:
         """Removes what `leftovers` gave, but for what a process has taken up since; says how many it removed."""
         removed = 0
-        for folder in (Path(each.place) for each in leftovers):
+        for folder in (Path(each.place) for each in leftovers if not each.foreign):
             lease = None
             if folder.suffix == PARTIAL and (lease := acquire(folder.with_suffix(LEASE))) is None:
                 continue
@@ -80,6 +72,17 @@ class ManagedLocalStore(LocalStore):
                 if lease is not None:
                     lease.release()
         return removed
+
+
+def foreign_in(folder: Path) -> list[str]:
+    """The files in an artifact's folder that its record does not name; all but the record, if that cannot be read."""
+    if folder.is_symlink() or folder.is_file():
+        return []
+    known = {STAGE}
+    with suppress(OSError, ValueError):
+        known |= unseal((folder / STAGE).read_bytes()).files.keys()
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    return sorted(names - known)
 
 
 def size_below(path: Path) -> int:

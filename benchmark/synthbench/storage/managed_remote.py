@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from synthbench.storage import object_leases
@@ -11,12 +10,14 @@ from synthbench.storage.inventory import Leftover, Listed
 from synthbench.storage.local import name_of
 from synthbench.storage.managed_local import ManagedLocalStore
 from synthbench.storage.marks import MARK
+from synthbench.storage.object_leases import LEASE, LEASES
 from synthbench.storage.objects import Objects
-from synthbench.storage.remote import RemoteStore
-from synthbench.storage.remote_names import DAMAGED, FILES, RECORD, RECORDS, SERIES, files_name, record_name
-from synthbench.storage.store import DamagedArtifact, StageRecord
+from synthbench.storage.remote import RemoteStore, read_record
+from synthbench.storage.remote_names import ASIDE, DAMAGED, FILE, FILES, RECORD, RECORDS, SERIES, files_name, mark_of, record_name
+from synthbench.storage.store import DamagedArtifact
 
 YOUNG = 3600.0  # seconds: files without a record may be on their way
+UNREAD = "?"  # in place of the mark of a record that is damaged
 
 
 class ManagedRemoteStore(RemoteStore):
@@ -28,11 +29,9 @@ class ManagedRemoteStore(RemoteStore):
         if record is None:
             return
         for name, expected in record.files.items():
-            try:
-                with self.objects.open(f"{files_name(record)}/{name}") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
-            except FileNotFoundError:
-                raise self._damage(kind, key, f"{name} is missing") from None
+            found = self.objects.sha256(f"{files_name(record)}/{name}")
+            if found is None:
+                raise self._damage(kind, key, f"{name} is missing")
             if found != expected.sha256:
                 raise self._damage(kind, key, f"{name} is not what was stored")
 
@@ -48,8 +47,8 @@ class ManagedRemoteStore(RemoteStore):
         """The objects beside an artifact's files that the store did not put there."""
         with suppress(DamagedArtifact):
             if (artifact := self.get(kind, key)) is not None:
-                place = files_name(artifact.record)
-                return [name for name in self.objects.find(place) if name.removeprefix(f"{place}/") not in artifact.record.files]
+                known = {f"{files_name(artifact.record)}/{name}" for name in artifact.record.files}
+                return [name for name in self.objects.find(files_name(artifact.record)) if name not in known]
         return []
 
     def series_of(self, kind: str, key: str) -> list[str]:  # noqa: ARG002 - a key is of one kind
@@ -69,22 +68,19 @@ class ManagedRemoteStore(RemoteStore):
         series = [f"{SERIES}/{name}/{key}" for name in self.series_of(kind, key)]
         self._known.pop((kind, key), None)
         self.cache.discard(kind, key)
-        self.objects.delete([record_name(kind, key), *series, *self.objects.find(f"{FILES}/{kind}/{key}")])
+        files = [name for name in self.objects.find(f"{FILES}/{kind}/{key}") if FILE.fullmatch(name)]
+        self.objects.delete([record_name(kind, key), *series, *files])
 
     def leftovers(self) -> list[Leftover]:
         """Records that were set aside, files without a record, and what killed processes left; of the cache too."""
         held, there = set(self.building()), set(self.contents())
-        places = {files_name(record) for record in self._records(there)}
-        gone, files = [], self.objects.find(FILES)
-        now = self.objects.now() if files else 0.0
-        for name, (size, written) in files.items():
-            place, (kind, key) = "/".join(name.split("/")[:4]), name.split("/")[1:3]
-            unread = (kind, key) in there and (kind, key) not in self._known  # of a damaged record: nobody knows its files
-            if place not in places and not unread and name_of(kind, key) not in held and now - written > YOUNG:
-                gone.append(Leftover(f"{self.address}/{name}", size))
-        others = [*self.objects.find(DAMAGED).items(), *self._dead_leases(held)]
-        gone += [Leftover(f"{self.address}/{name}", size) for name, (size, _) in others]
-        return sorted([*gone, *self._cache_leftovers()], key=lambda each: each.place)
+        self.present(there)
+        marks = {each: mark_of(self._known[each]) if each in self._known else UNREAD for each in there}
+        gone = {name: about for name, about in self._unrecorded(FILES, marks).items() if lease_for(name) not in held}
+        gone |= {name: about for name, about in self.objects.find(DAMAGED).items() if ASIDE.fullmatch(name)}
+        gone |= {name: about for name, about in self.objects.find(LEASES).items() if LEASE.fullmatch(name) and lease_for(name) not in held}
+        found = [Leftover(f"{self.address}/{name}", size) for name, (size, _) in gone.items()]
+        return sorted([*found, *self._cache_leftovers()], key=lambda each: each.place)
 
     def remove(self, leftovers: Sequence[Leftover]) -> int:
         """Removes what `leftovers` gave, but for what a process has taken up since; says how many it removed."""
@@ -97,31 +93,47 @@ class ManagedRemoteStore(RemoteStore):
         for lease, names in by_lease.items():
             if (taken := object_leases.acquire(self.objects, lease)) is not None:
                 try:
-                    own = object_leases.lease_of(lease)
-                    self.objects.delete([name for name in names if name != own])
-                    removed += len(names)
+                    own, unneeded = object_leases.lease_of(lease), self._still_unneeded(names)
+                    self.objects.delete([name for name in unneeded if name != own])
+                    removed += len(unneeded)
                 finally:
                     taken.release()
         return removed
 
+    def _still_unneeded(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that are no files of an artifact that was published since they were listed; under its lease."""
+        unneeded = {name for name in names if not FILE.fullmatch(name)}
+        for stage in {(found[1], found[2]) for name in names if (found := FILE.fullmatch(name))}:
+            marks = {}
+            if (content := self.objects.read(record_name(*stage))) is not None:
+                marks[stage] = UNREAD
+                with suppress(ValueError):
+                    marks[stage] = mark_of(read_record(content, *stage))
+            unneeded |= self._unrecorded(f"{FILES}/{stage[0]}/{stage[1]}", marks).keys()
+        return [name for name in names if name in unneeded]
+
+    def _unrecorded(self, folder: str, marks: Mapping[tuple[str, str], str]) -> dict[str, tuple[int, float]]:
+        """Files below a folder that are of no record, but for young ones, which may be on their way.
+
+        marks: of the records that there are, as `mark_of` gives them; `UNREAD`: nobody knows which files are of that record.
+        """
+        files = {found: about for name, about in self.objects.find(folder).items() if (found := FILE.fullmatch(name))}
+        now = self.objects.now() if files else 0.0
+        return {
+            found[0]: about
+            for found, about in files.items()
+            if marks.get((found[1], found[2])) not in (UNREAD, found[3]) and now - about[1] > YOUNG
+        }
+
     def _cache_leftovers(self) -> list[Leftover]:
         return ManagedLocalStore(self.cache.root, trust=True).leftovers()
-
-    def _records(self, stages: set[tuple[str, str]]) -> list[StageRecord]:
-        """The records of these artifacts that can be read."""
-        self.present(stages)
-        return [self._known[each] for each in stages if each in self._known]
-
-    def _dead_leases(self, held: set[str]) -> list[tuple[str, tuple[int, float]]]:
-        """Objects of leases that nobody holds."""
-        return [each for each in self.objects.find(object_leases.LEASES).items() if object_leases.name_in(each[0]) not in held]
 
 
 def lease_for(name: str) -> str:
     """The lease that protects an object."""
-    if name.startswith(f"{object_leases.LEASES}/"):
-        return object_leases.name_in(name)
-    return name_of(*name.split("/")[1:3])
+    if (found := FILE.fullmatch(name) or ASIDE.fullmatch(name)) is not None:
+        return name_of(found[1], found[2])
+    return object_leases.name_in(name)
 
 
 def has_store(address: str) -> bool:

@@ -8,6 +8,7 @@ abandoned lease is overwritten by the one who creates an object named by the lea
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from contextlib import suppress
 
@@ -17,6 +18,7 @@ from synthbench.storage.leases import new_content, owner_is_running, stopped
 from synthbench.storage.objects import Objects
 
 LEASES = "leases"
+LEASE = re.compile(rf"{LEASES}/[^/]+\.(lease|(beat|over)-[0-9a-f]{{32}})")
 
 
 class ObjectLease:

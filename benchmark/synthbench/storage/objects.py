@@ -5,6 +5,7 @@ Credentials, endpoints and profiles are those that fsspec and its libraries find
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 import uuid
@@ -183,10 +184,14 @@ class Objects:
             with self.errors_explained(absent=True):
                 self._files.get([self._path(name) for name in files], [str(path) for path in files.values()])
 
-    def open(self, name: str) -> Any:
-        """An object as a file to read from. Raises FileNotFoundError if there is none."""
-        with self.errors_explained(absent=True):
-            return self._files.open(self._path(name), "rb")
+    def sha256(self, name: str) -> str | None:
+        """The SHA-256 of an object, which is read for that; None if there is none."""
+        with self.errors_explained():
+            try:
+                with self._files.open(self._path(name), "rb") as file:
+                    return hashlib.file_digest(file, "sha256").hexdigest()
+            except (FileNotFoundError, IsADirectoryError):
+                return None
 
     @contextmanager
     def errors_explained(self, *, absent: bool = False) -> Iterator[None]:

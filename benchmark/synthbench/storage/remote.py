@@ -63,7 +63,7 @@ class RemoteStore:
         content = self.objects.read(MARK)
         self._mark = read_mark(content if content is not None else self._create(trust=trust))
         check_mark(self._mark, address, "address", trust=trust)
-        self.cache = LocalStore(cache or cache_root() / cache_name(self.address, str(self._mark.get("id"))), trust=True)
+        self.cache = open_cache(cache or cache_root() / cache_name(self.address, str(self._mark.get("id"))), self.address)
         self._known: dict[tuple[str, str], StageRecord] = {}  # records of complete artifacts that this process has seen
         self._busy: dict[tuple[str, str], tuple[float, bool]] = {}
 
@@ -180,11 +180,11 @@ class RemoteStore:
             self._busy.pop((kind, key), None)
 
     @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
+    def hold(self, name: str) -> Iterator[bool]:
         """See `Store.hold`."""
         lease = object_leases.acquire(self.objects, name)
         try:
-            yield
+            yield lease is not None
         finally:
             if lease is not None:
                 lease.release()
@@ -225,18 +225,13 @@ class RemoteStore:
             raise SynthbenchError(f"{error}. The result is kept in {artifact.folder} and uploaded by the next run on this host") from error
 
     def send(self, artifact: Artifact, series: str = "") -> Artifact:
-        """Uploads an artifact of the cache, and returns the one that counts: this, or another that was there before."""
+        """Uploads an artifact of the cache, and returns the one that counts: this, or another that was there before.
+
+        Files that are there already are written again: they may be the damaged ones of the same record.
+        """
         kind, key, record = artifact.record.kind, artifact.record.key, artifact.record
         place = files_name(record)
-        there = self.objects.find(place)
-        if there and self.objects.read(aside_name(kind, key, record.checksum)) is not None:  # those of the same record that were damaged
-            there = {}
-        files = {
-            f"{place}/{name}": artifact.folder / name
-            for name, about in record.files.items()
-            if there.get(f"{place}/{name}", (-1, 0))[0] != about.size
-        }
-        self.objects.upload(files)
+        self.objects.upload({f"{place}/{name}": artifact.folder / name for name in record.files})
         for name in [series] if series else self.cache.series_of(kind, key):
             self.objects.write(f"{SERIES}/{name}/{key}", b"")
         content = (artifact.folder / STAGE).read_bytes()
@@ -340,6 +335,16 @@ class RemoteBuild:
     def publish(self, record: StageRecord) -> Artifact:
         """Makes the folder the artifact."""
         return self.store.publish(self._build, record)
+
+
+def open_cache(folder: Path, address: str) -> LocalStore:
+    """The cache of the store at an address. Raises SynthbenchError if something else is in the folder, or it cannot be written."""
+    try:
+        return LocalStore(folder, trust=True)
+    except SynthbenchError as error:
+        if isinstance(error.__cause__, OSError):  # it says what to do
+            raise
+        raise SynthbenchError(f"{folder}: is damaged and no cache of {address} any more; move it away, and it is made again") from error
 
 
 def read_record(content: bytes, kind: str, key: str) -> StageRecord:

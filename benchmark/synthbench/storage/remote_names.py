@@ -11,6 +11,9 @@ from synthbench.storage.store import StageRecord
 
 RECORDS, FILES, SERIES, DAMAGED = "records", "files", "series", "damaged"
 RECORD = re.compile(rf"{RECORDS}/([a-z]+)/([0-9a-f]{{64}})\.json")
+FILE = re.compile(rf"{FILES}/([a-z]+)/([0-9a-f]{{64}})/([0-9a-f]{{16}})/(.+)")
+ASIDE = re.compile(rf"{DAMAGED}/([a-z]+)/([0-9a-f]{{64}})-[0-9a-f]{{16}}\.json")
+"""What is called otherwise, synthbench did not write."""
 
 
 def record_name(kind: str, key: str) -> str:
@@ -20,7 +23,12 @@ def record_name(kind: str, key: str) -> str:
 
 def files_name(record: StageRecord) -> str:
     """Where the files of an artifact are."""
-    return f"{FILES}/{record.kind}/{record.key}/{record.checksum[:16]}"
+    return f"{FILES}/{record.kind}/{record.key}/{mark_of(record)}"
+
+
+def mark_of(record: StageRecord) -> str:
+    """What the files of this record are told by from those of another of the same stage."""
+    return record.checksum[:16]
 
 
 def aside_name(kind: str, key: str, checksum: str) -> str:

@@ -134,8 +134,8 @@ class Store(Protocol):
         Raises Busy if another process is making it.
         """
 
-    def hold(self, name: str) -> AbstractContextManager[None]:
-        """Says that a run of this name goes on, so that nobody tidies up meanwhile what it will read.
+    def hold(self, name: str) -> AbstractContextManager[bool]:
+        """Says that a run of this name goes on, so that nobody tidies up meanwhile what it will read. False if another process says so.
 
         Raises SynthbenchError if nothing can be written: nothing would come of the run.
         """
