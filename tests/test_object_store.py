@@ -208,6 +208,21 @@ def test_a_damaged_cache_is_fetched_again(stores: tuple[RemoteStore, RemoteStore
         assert (whole.folder / "model").read_text() == "model"
 
 
+def test_a_folder_that_cannot_be_listed_is_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RemoteStore(f"file://{tmp_path}/objects", cache=tmp_path / "one")
+    put(store, "model")
+    scandir = os.scandir
+
+    def refused(path: Any) -> Any:
+        if str(path).endswith("records/fit"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(SynthbenchError, match="access was refused"):
+        [*store.contents()]
+
+
 def test_a_damaged_cache_says_that_it_is_one(stores: tuple[RemoteStore, RemoteStore]) -> None:
     one, _ = stores
     (one.cache.root / "synthbench-store.json").write_text("garbage")

@@ -174,6 +174,17 @@ def test_an_artifact_that_is_a_file_is_damage(store: LocalStore) -> None:
     assert not leftovers(store)
 
 
+def test_a_folder_that_cannot_be_changed_keeps_its_damage_and_says_so(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store, "old")
+
+    def refused(**_: object) -> str:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refused)
+    with pytest.raises(SynthbenchError, match=r"damaged, and cannot be renamed \(Operation not permitted\)"):
+        store.set_aside("fit", KEY)
+
+
 def test_damage_that_cannot_be_set_aside_is_told(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = put(store, "old")
     (folder / "stage.json").unlink()

@@ -177,6 +177,49 @@ def test_gc_leaves_what_was_copied_again_while_it_asked(store: str, finished: Pa
     assert not opened(store).leftovers()
 
 
+def test_gc_touches_nothing_of_an_artifact_that_is_on_its_way(store: str, finished: Path, tmp_path: Path) -> None:
+    managed, before = opened(store), contents(store)
+    keep = tmp_path / "none.json"
+    keep.write_text(json.dumps(json.loads((finished / "one" / "squares.json").read_text()) | {"stages": []}))
+    kind, key = next(iter(before))
+    with pytest.MonkeyPatch.context() as patch, managed.hold(f"{kind}-{key[:16]}"):
+        patch.setattr("synthbench.cli.store.refuse_beside_runs", lambda _: None)  # as if it had begun just after the look
+        assert main(["store", "gc", "--keep", str(keep), "--yes", "--store", store]) == 0
+    assert contents(store) == {(kind, key)}
+    assert main(["store", "check", "--store", store]) == 0
+
+
+def test_a_cache_sends_nothing_while_another_process_is_at_work_on_it(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTHBENCH_STORE_CACHE", str(tmp_path / "caches"))
+    address = f"memory://{tmp_path.name}-{time.time_ns()}"
+    main(["store", "push", address, "--store", str(finished / "store")])
+    kind, key = next(iter(contents(address)))
+    objects = Objects(address)
+    objects.delete([record_name(kind, key)])
+    with opened(address).hold(f"{kind}-{key[:16]}"):
+        assert opened(address).get(kind, key) is None
+        assert objects.read(record_name(kind, key)) is None
+    assert opened(address).get(kind, key) is not None
+    assert objects.read(record_name(kind, key)) is not None
+
+
+def test_gc_goes_on_where_another_process_was_quicker(
+    store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in [key for kind, key in contents(store) if kind == "train"][:2]:
+        spoil(store, "train", key)
+    monkeypatch.setattr(managed_remote, "YOUNG", -1.0)
+    assert main(["store", "check", "--set-aside", "--store", store]) == 1
+    managed = opened(store)
+    left = managed.leftovers()
+    assert len(left) >= 2
+    assert opened(store).remove(left[:1]) == 1
+    managed.remove(left)
+    assert not managed.leftovers()
+
+
 def test_a_whole_artifact_that_replaced_a_damaged_one_is_not_set_aside(
     store: str, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,7 +234,7 @@ def test_a_whole_artifact_that_replaced_a_damaged_one_is_not_set_aside(
 
     monkeypatch.setattr(type(opened(store)), "hold", late)
     assert main(["store", "check", "--set-aside", "--store", store]) == 1
-    assert "model.json is not what was stored; another process has replaced it" in capsys.readouterr().out
+    assert "model.json is not what was stored; another process was first" in capsys.readouterr().out
     assert main(["store", "check", "--store", store]) == 0
 
 
@@ -374,7 +417,7 @@ def test_gc_leaves_what_synthbench_did_not_write(tmp_path: Path, finished: Path,
     assert contents(str(copied)) == {("score", note.parent.name)}
     assert main(["store", "check", "--set-aside", "--store", str(copied)]) == 1
     assert main(["store", "gc", "--store", str(copied), "--yes"]) == 0
-    assert "stays: synthbench may not have written all its files, such as note.txt" in capsys.readouterr().out
+    assert "stays; remove it by hand: synthbench may not have written note.txt" in capsys.readouterr().out
     assert [each.read_text() for each in (*copied.rglob("note.txt"), *others)] == ["mine"] * (1 + len(others))
 
 
@@ -385,18 +428,28 @@ def test_gc_leaves_objects_that_synthbench_did_not_write(
     monkeypatch.setattr(managed_remote, "YOUNG", -1.0)
     address = f"memory://{tmp_path.name}-{time.time_ns()}"
     main(["store", "push", address, "--store", str(finished / "store")])
-    key = next(key for kind, key in contents(address) if kind == "train")
+    key, other, broken, *_ = (key for kind, key in contents(address) if kind == "train")
     names = ["files/README.txt", "files/my/papers/a.txt", f"files/train/{key}/note.txt", "damaged/mine.txt", "damaged/a/mine.txt"]
     names += ["leases/mine.txt", "records/train/mine.json"]
+    beside, damaged = (
+        next(iter(Objects(address).find(f"files/train/{each}"))).rpartition("/")[0] + "/note.txt" for each in (other, broken)
+    )
+    names += [beside, damaged]
     for name in names:
         Objects(address).write(name, b"mine")
-    assert main(["store", "check", "--store", address]) == 0
+    spoil(address, "train", other)
+    assert main(["store", "check", "--set-aside", "--store", address]) == 1
+    record = record_name("train", broken)
+    Objects(address).write(record, b"{")
     keep = tmp_path / "none.json"
     keep.write_text(json.dumps(json.loads((finished / "one" / "squares.json").read_text()) | {"stages": []}))
     for command in (["gc"], ["gc", "--keep", str(keep)]):
         assert main(["store", *command, "--yes", "--store", address]) == 0
-    assert not contents(address)
-    assert sorted(Objects(address).find("")) == sorted(["synthbench-store.json", *names])
+    assert contents(address) == {("train", broken)}
+    theirs = {name for name in Objects(address).find("") if "note.txt" in name or "mine" in name or name in names}
+    assert theirs == set(names)
+    assert not Objects(address).find(f"files/train/{key}").keys() - set(names)
+    assert not Objects(address).find(f"files/train/{other}").keys() - set(names)
 
 
 def test_gc_removes_what_was_set_aside_and_what_broke_off(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

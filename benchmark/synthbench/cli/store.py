@@ -93,7 +93,7 @@ def check_command(arguments: argparse.Namespace) -> int:
 
 
 def take_aside(store: ManagedStore, kind: str, key: str) -> str:
-    """Sets a damaged artifact aside and says where it is; or why not, another process may have replaced it by now."""
+    """Sets a damaged artifact aside and says where it is; or why not."""
     try:
         with store.hold(name_of(kind, key)) as held:
             if not held:
@@ -104,7 +104,7 @@ def take_aside(store: ManagedStore, kind: str, key: str) -> str:
                 aside = store.set_aside(kind, key)
             else:
                 aside = ""
-            return f"; it is {aside} now" if aside else "; another process has replaced it"
+            return f"; it is {aside} now" if aside else "; another process was first"
     except SynthbenchError as error:
         return f"; it stays: {error}"
 
@@ -118,7 +118,7 @@ def gc_command(arguments: argparse.Namespace) -> int:
     store.sweep()
     found, artifacts = store.leftovers(), list[Listed]()
     for kept in (each for each in found if each.foreign):
-        print(f"{one_line(kept.place)} stays: synthbench may not have written all its files, such as {one_line(kept.foreign)}")
+        print(f"{one_line(kept.place)} stays; remove it by hand: synthbench may not have written {one_line(kept.foreign)}")
     leftovers = [each for each in found if not each.foreign]
     if arguments.keep:
         from synthbench.cli.needed import needed
@@ -144,8 +144,12 @@ def gc_command(arguments: argparse.Namespace) -> int:
         refuse_beside_runs(store)  # one may have begun while the question waited
     removed = store.remove(leftovers)
     for each in artifacts:
-        store.discard(each.kind, each.key)
-    print(f"removed {removed + len(artifacts)}" + (f"; {len(leftovers) - removed} are in use by now" if removed < len(leftovers) else ""))
+        with store.hold(name_of(each.kind, each.key)) as held:
+            if held:
+                store.discard(each.kind, each.key)
+                removed += 1
+    left = len(leftovers) + len(artifacts) - removed
+    print(f"removed {removed}" + (f"; {left} are in use or gone by now" if left else ""))
     return 0
 
 

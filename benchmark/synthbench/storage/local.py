@@ -116,15 +116,16 @@ class LocalStore:
 
         Raises SynthbenchError if it cannot be renamed.
         """
-        folder = self.folder(kind, key)
-        aside = Path(tempfile.mkdtemp(prefix=f"{key[:12]}.", suffix=DAMAGED, dir=folder.parent))
+        folder, aside = self.folder(kind, key), None
         try:
+            aside = Path(tempfile.mkdtemp(prefix=f"{key[:12]}.", suffix=DAMAGED, dir=folder.parent))
             if folder.is_symlink() or folder.is_file():  # neither can replace a folder
                 aside.rmdir()
             folder.replace(aside)
         except OSError as error:
             with suppress(OSError):
-                aside.rmdir()
+                if aside is not None:
+                    aside.rmdir()
             if os.path.lexists(folder):
                 raise SynthbenchError(f"{folder}: damaged, and cannot be renamed ({error.strerror}); remove it by hand") from error
             return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from synthbench.storage.inventory import Leftover, Listed
 from synthbench.storage.leases import acquire, is_abandoned, looks_old
-from synthbench.storage.local import BUILDING, DAMAGED, LEASE, PARTIAL, LocalStore
+from synthbench.storage.local import BUILDING, DAMAGED, LEASE, PARTIAL, LocalStore, disk_errors_explained
 from synthbench.storage.manifest import STAGE, unseal
 from synthbench.storage.store import DamagedArtifact
 
@@ -63,11 +63,12 @@ class ManagedLocalStore(LocalStore):
             if folder.suffix == PARTIAL and (lease := acquire(folder.with_suffix(LEASE))) is None:
                 continue
             try:
-                if folder.is_symlink() or folder.is_file():
-                    folder.unlink()
-                else:
-                    shutil.rmtree(folder)
-                removed += 1
+                with disk_errors_explained(self.root), suppress(FileNotFoundError):  # another process may be quicker
+                    if folder.is_symlink() or folder.is_file():
+                        folder.unlink()
+                    else:
+                        shutil.rmtree(folder)
+                    removed += 1
             finally:
                 if lease is not None:
                     lease.release()

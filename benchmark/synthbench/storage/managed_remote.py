@@ -9,12 +9,13 @@ from synthbench.storage import object_leases
 from synthbench.storage.inventory import Leftover, Listed
 from synthbench.storage.local import name_of
 from synthbench.storage.managed_local import ManagedLocalStore
+from synthbench.storage.manifest import unseal
 from synthbench.storage.marks import MARK
 from synthbench.storage.object_leases import LEASE, LEASES
 from synthbench.storage.objects import Objects
 from synthbench.storage.remote import RemoteStore, read_record
 from synthbench.storage.remote_names import ASIDE, DAMAGED, FILE, FILES, RECORD, RECORDS, SERIES, files_name, mark_of, record_name
-from synthbench.storage.store import DamagedArtifact
+from synthbench.storage.store import DamagedArtifact, StageRecord
 
 YOUNG = 3600.0  # seconds: files without a record may be on their way
 UNREAD = "?"  # in place of the mark of a record that is damaged
@@ -44,12 +45,12 @@ class ManagedRemoteStore(RemoteStore):
                 yield Listed.of(match[1], match[2], self._known.get((match[1], match[2])), published)
 
     def foreign(self, kind: str, key: str) -> list[str]:
-        """The objects beside an artifact's files that the store did not put there."""
+        """The objects beside an artifact's files that the store did not put there; of a damaged record, whatever is there."""
         with suppress(DamagedArtifact):
             if (artifact := self.get(kind, key)) is not None:
-                known = {f"{files_name(artifact.record)}/{name}" for name in artifact.record.files}
-                return [name for name in self.objects.find(files_name(artifact.record)) if name not in known]
-        return []
+                return self._beside(artifact.record)
+            return []
+        return [*self.objects.find(f"{FILES}/{kind}/{key}")]
 
     def series_of(self, kind: str, key: str) -> list[str]:  # noqa: ARG002 - a key is of one kind
         """The series that an artifact belongs to."""
@@ -77,14 +78,16 @@ class ManagedRemoteStore(RemoteStore):
         self.present(there)
         marks = {each: mark_of(self._known[each]) if each in self._known else UNREAD for each in there}
         gone = {name: about for name, about in self._unrecorded(FILES, marks).items() if lease_for(name) not in held}
-        gone |= {name: about for name, about in self.objects.find(DAMAGED).items() if ASIDE.fullmatch(name)}
         gone |= {name: about for name, about in self.objects.find(LEASES).items() if LEASE.fullmatch(name) and lease_for(name) not in held}
         found = [Leftover(f"{self.address}/{name}", size) for name, (size, _) in gone.items()]
+        for name, record in self._set_aside().items():
+            found.append(Leftover(f"{self.address}/{name}", 0, next(iter(self._beside(record)), "") if record else ""))
         return sorted([*found, *self._cache_leftovers()], key=lambda each: each.place)
 
     def remove(self, leftovers: Sequence[Leftover]) -> int:
         """Removes what `leftovers` gave, but for what a process has taken up since; says how many it removed."""
         start = f"{self.address}/"
+        leftovers = [each for each in leftovers if not each.foreign]
         cached = [each for each in leftovers if not each.place.startswith(start)]
         removed = ManagedLocalStore(self.cache.root, trust=True).remove(cached)
         by_lease: dict[str, list[str]] = {}
@@ -94,6 +97,7 @@ class ManagedRemoteStore(RemoteStore):
             if (taken := object_leases.acquire(self.objects, lease)) is not None:
                 try:
                     own, unneeded = object_leases.lease_of(lease), self._still_unneeded(names)
+                    unneeded.sort(key=lambda name: ASIDE.fullmatch(name) is not None)  # while one is there, no cache sends its artifact
                     self.objects.delete([name for name in unneeded if name != own])
                     removed += len(unneeded)
                 finally:
@@ -113,17 +117,32 @@ class ManagedRemoteStore(RemoteStore):
         return [name for name in names if name in unneeded]
 
     def _unrecorded(self, folder: str, marks: Mapping[tuple[str, str], str]) -> dict[str, tuple[int, float]]:
-        """Files below a folder that are of no record, but for young ones, which may be on their way.
+        """Files below a folder that are of no record, without young ones, which may be on their way, and those that nobody knows.
 
         marks: of the records that there are, as `mark_of` gives them; `UNREAD`: nobody knows which files are of that record.
         """
         files = {found: about for name, about in self.objects.find(folder).items() if (found := FILE.fullmatch(name))}
-        now = self.objects.now() if files else 0.0
+        now, records = (self.objects.now(), self._set_aside().values()) if files else (0.0, [])
+        theirs = {name for record in records if record for name in self._beside(record)}
         return {
             found[0]: about
             for found, about in files.items()
-            if marks.get((found[1], found[2])) not in (UNREAD, found[3]) and now - about[1] > YOUNG
+            if marks.get((found[1], found[2])) not in (UNREAD, found[3]) and now - about[1] > YOUNG and found[0] not in theirs
         }
+
+    def _set_aside(self) -> dict[str, StageRecord | None]:
+        """The records that were set aside, by the names of their objects; None if one cannot be read."""
+        found: dict[str, StageRecord | None] = {}
+        for name, content in self.objects.read_many([name for name in self.objects.find(DAMAGED) if ASIDE.fullmatch(name)]).items():
+            found[name] = None
+            with suppress(ValueError):
+                found[name] = unseal(content)
+        return found
+
+    def _beside(self, record: StageRecord) -> list[str]:
+        """The objects among the files of a record that it does not name."""
+        known = {f"{files_name(record)}/{name}" for name in record.files}
+        return [name for name in self.objects.find(files_name(record)) if name not in known]
 
     def _cache_leftovers(self) -> list[Leftover]:
         return ManagedLocalStore(self.cache.root, trust=True).leftovers()

@@ -6,6 +6,7 @@ Credentials, endpoints and profiles are those that fsspec and its libraries find
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 import uuid
@@ -128,12 +129,14 @@ class Objects:
 
     def find(self, folder: str) -> dict[str, tuple[int, float]]:
         """The names of all objects below a folder, with the size in bytes and the time of the last change in seconds since 1970."""
+        start = len(self._root) + 1
         with self.errors_explained():
+            if self.is_folder:
+                return {path[start:]: about for path, about in sorted(files_below(self._path(folder)))}
             try:
                 found = self._files.find(self._path(folder), detail=True)
             except FileNotFoundError:
                 return {}
-        start = len(self._root) + 1
         return {path[start:]: (int(about["size"] or 0), time_of(about)) for path, about in sorted(found.items())}
 
     def has_below(self, folder: str) -> bool:
@@ -221,6 +224,20 @@ class Objects:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+
+def files_below(folder: str) -> Iterator[tuple[str, tuple[int, float]]]:
+    """The paths of all files below a folder, with size and time. fsspec would take a folder that cannot be listed for empty."""
+
+    def told(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise error
+
+    for parent, _, names in os.walk(folder, onerror=told):
+        for path in (Path(parent, name) for name in names):
+            with suppress(FileNotFoundError):  # another process removed it just now
+                about = path.stat()
+                yield str(path), (about.st_size, about.st_mtime)
 
 
 def time_of(about: Mapping[str, Any]) -> float:

@@ -66,6 +66,7 @@ class RemoteStore:
         self.cache = open_cache(cache or cache_root() / cache_name(self.address, str(self._mark.get("id"))), self.address)
         self._known: dict[tuple[str, str], StageRecord] = {}  # records of complete artifacts that this process has seen
         self._busy: dict[tuple[str, str], tuple[float, bool]] = {}
+        self._building: set[tuple[str, str]] = set()  # what this process has the leases of
 
     @property
     def address(self) -> str:
@@ -171,11 +172,13 @@ class RemoteStore:
         lease = object_leases.acquire(self.objects, name_of(kind, key))
         if lease is None:
             raise Busy(f"{kind} {key[:12]}: another process is making it")
+        self._building.add((kind, key))
         try:
             self._known.pop((kind, key), None)
             with self.cache.build(kind, key, resumable=resumable, series=series) as build:
                 yield RemoteBuild(self, build, lease)
         finally:
+            self._building.discard((kind, key))
             lease.release()
             self._busy.pop((kind, key), None)
 
@@ -255,7 +258,10 @@ class RemoteStore:
         if artifact is None or self.objects.read(aside_name(kind, key, artifact.record.checksum)) is not None:
             self.cache.discard(kind, key)
             return None
-        return self.send(artifact)
+        if (kind, key) in self._building:
+            return self.send(artifact)
+        with self.hold(name_of(kind, key)) as held:  # else `gc` could be removing the same files
+            return self.send(artifact) if held else None
 
     def _read_record(self, kind: str, key: str) -> StageRecord | None:
         """The record as it is stored now; None if there is none. Raises DamagedArtifact."""
