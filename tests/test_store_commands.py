@@ -48,6 +48,13 @@ def contents(address: str) -> set[tuple[str, str]]:
     return set(opened(address).contents())
 
 
+def report_without_stages(finished: Path, folder: Path) -> Path:
+    """A report that needs nothing of a store."""
+    keep = folder / "none.json"
+    keep.write_text(json.dumps(json.loads((finished / "one" / "squares.json").read_text()) | {"stages": []}))
+    return keep
+
+
 def opened(address: str) -> ManagedStore:
     return open_managed(address, trust=False)
 
@@ -179,8 +186,7 @@ def test_gc_leaves_what_was_copied_again_while_it_asked(store: str, finished: Pa
 
 def test_gc_touches_nothing_of_an_artifact_that_is_on_its_way(store: str, finished: Path, tmp_path: Path) -> None:
     managed, before = opened(store), contents(store)
-    keep = tmp_path / "none.json"
-    keep.write_text(json.dumps(json.loads((finished / "one" / "squares.json").read_text()) | {"stages": []}))
+    keep = report_without_stages(finished, tmp_path)
     kind, key = next(iter(before))
     with pytest.MonkeyPatch.context() as patch, managed.hold(f"{kind}-{key[:16]}"):
         patch.setattr("synthbench.cli.store.refuse_beside_runs", lambda _: None)  # as if it had begun just after the look
@@ -205,9 +211,7 @@ def test_a_cache_sends_nothing_while_another_process_is_at_work_on_it(
     assert objects.read(record_name(kind, key)) is not None
 
 
-def test_gc_goes_on_where_another_process_was_quicker(
-    store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_gc_goes_on_where_another_process_was_quicker(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for key in [key for kind, key in contents(store) if kind == "train"][:2]:
         spoil(store, "train", key)
     monkeypatch.setattr(managed_remote, "YOUNG", -1.0)
@@ -408,9 +412,7 @@ def test_gc_leaves_what_synthbench_did_not_write(tmp_path: Path, finished: Path,
         each.parent.mkdir(parents=True, exist_ok=True)
         each.write_text("mine")
     capsys.readouterr()
-    keep = tmp_path / "none.json"
-    results = json.loads((finished / "one" / "squares.json").read_text())
-    keep.write_text(json.dumps(results | {"stages": []}))
+    keep = report_without_stages(finished, tmp_path)
     assert main(["store", "gc", "--keep", str(keep), "--store", str(copied), "--yes"]) == 0
     assert "stays: it has files that synthbench did not write, such as note.txt" in capsys.readouterr().out
     assert [path for path in (note, *others) if path.exists()] == [note, *others]
@@ -441,8 +443,7 @@ def test_gc_leaves_objects_that_synthbench_did_not_write(
     assert main(["store", "check", "--set-aside", "--store", address]) == 1
     record = record_name("train", broken)
     Objects(address).write(record, b"{")
-    keep = tmp_path / "none.json"
-    keep.write_text(json.dumps(json.loads((finished / "one" / "squares.json").read_text()) | {"stages": []}))
+    keep = report_without_stages(finished, tmp_path)
     for command in (["gc"], ["gc", "--keep", str(keep)]):
         assert main(["store", *command, "--yes", "--store", address]) == 0
     assert contents(address) == {("train", broken)}

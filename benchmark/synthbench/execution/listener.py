@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from synthbench.execution.jobs import Outcome
-from synthbench.execution.stage_run import Event
-from synthbench.planning.stage import Stage
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synthbench.execution.jobs import Outcome
+    from synthbench.execution.stage_run import Event
+    from synthbench.planning.stage import Stage
 
 
 class Listener:

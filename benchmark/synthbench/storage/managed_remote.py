@@ -77,11 +77,13 @@ class ManagedRemoteStore(RemoteStore):
         held, there = set(self.building()), set(self.contents())
         self.present(there)
         marks = {each: mark_of(self._known[each]) if each in self._known else UNREAD for each in there}
-        gone = {name: about for name, about in self._unrecorded(FILES, marks).items() if lease_for(name) not in held}
+        files, aside = self.objects.find(FILES), self._set_aside()
+        theirs = {name for beside in aside.values() for name in beside}
+        unrecorded = unrecorded_in(files, marks, self.objects.now() if files else 0.0)
+        gone = {name: files[name] for name in unrecorded if name not in theirs and lease_for(name) not in held}
         gone |= {name: about for name, about in self.objects.find(LEASES).items() if LEASE.fullmatch(name) and lease_for(name) not in held}
         found = [Leftover(f"{self.address}/{name}", size) for name, (size, _) in gone.items()]
-        for name, record in self._set_aside().items():
-            found.append(Leftover(f"{self.address}/{name}", 0, next(iter(self._beside(record)), "") if record else ""))
+        found += [Leftover(f"{self.address}/{name}", 0, next(iter(beside), "")) for name, beside in aside.items()]
         return sorted([*found, *self._cache_leftovers()], key=lambda each: each.place)
 
     def remove(self, leftovers: Sequence[Leftover]) -> int:
@@ -93,10 +95,11 @@ class ManagedRemoteStore(RemoteStore):
         by_lease: dict[str, list[str]] = {}
         for name in (each.place.removeprefix(start) for each in leftovers if each.place.startswith(start)):
             by_lease.setdefault(lease_for(name), []).append(name)
+        now = self.objects.now() if by_lease else 0.0
         for lease, names in by_lease.items():
             if (taken := object_leases.acquire(self.objects, lease)) is not None:
                 try:
-                    own, unneeded = object_leases.lease_of(lease), self._still_unneeded(names)
+                    own, unneeded = object_leases.lease_of(lease), self._still_unneeded(names, now)
                     unneeded.sort(key=lambda name: ASIDE.fullmatch(name) is not None)  # while one is there, no cache sends its artifact
                     self.objects.delete([name for name in unneeded if name != own])
                     removed += len(unneeded)
@@ -104,7 +107,7 @@ class ManagedRemoteStore(RemoteStore):
                     taken.release()
         return removed
 
-    def _still_unneeded(self, names: Sequence[str]) -> list[str]:
+    def _still_unneeded(self, names: Sequence[str], now: float) -> list[str]:
         """Those of the names that are no files of an artifact that was published since they were listed; under its lease."""
         unneeded = {name for name in names if not FILE.fullmatch(name)}
         for stage in {(found[1], found[2]) for name in names if (found := FILE.fullmatch(name))}:
@@ -113,30 +116,16 @@ class ManagedRemoteStore(RemoteStore):
                 marks[stage] = UNREAD
                 with suppress(ValueError):
                     marks[stage] = mark_of(read_record(content, *stage))
-            unneeded |= self._unrecorded(f"{FILES}/{stage[0]}/{stage[1]}", marks).keys()
+            unneeded |= unrecorded_in(self.objects.find(f"{FILES}/{stage[0]}/{stage[1]}"), marks, now)
         return [name for name in names if name in unneeded]
 
-    def _unrecorded(self, folder: str, marks: Mapping[tuple[str, str], str]) -> dict[str, tuple[int, float]]:
-        """Files below a folder that are of no record, without young ones, which may be on their way, and those that nobody knows.
-
-        marks: of the records that there are, as `mark_of` gives them; `UNREAD`: nobody knows which files are of that record.
-        """
-        files = {found: about for name, about in self.objects.find(folder).items() if (found := FILE.fullmatch(name))}
-        now, records = (self.objects.now(), self._set_aside().values()) if files else (0.0, [])
-        theirs = {name for record in records if record for name in self._beside(record)}
-        return {
-            found[0]: about
-            for found, about in files.items()
-            if marks.get((found[1], found[2])) not in (UNREAD, found[3]) and now - about[1] > YOUNG and found[0] not in theirs
-        }
-
-    def _set_aside(self) -> dict[str, StageRecord | None]:
-        """The records that were set aside, by the names of their objects; None if one cannot be read."""
-        found: dict[str, StageRecord | None] = {}
+    def _set_aside(self) -> dict[str, list[str]]:
+        """The records that were set aside, by the names of their objects: what lies among their files and they do not name."""
+        found: dict[str, list[str]] = {}
         for name, content in self.objects.read_many([name for name in self.objects.find(DAMAGED) if ASIDE.fullmatch(name)]).items():
-            found[name] = None
-            with suppress(ValueError):
-                found[name] = unseal(content)
+            found[name] = []
+            with suppress(ValueError):  # a damaged one names nothing
+                found[name] = self._beside(unseal(content))
         return found
 
     def _beside(self, record: StageRecord) -> list[str]:
@@ -146,6 +135,19 @@ class ManagedRemoteStore(RemoteStore):
 
     def _cache_leftovers(self) -> list[Leftover]:
         return ManagedLocalStore(self.cache.root, trust=True).leftovers()
+
+
+def unrecorded_in(files: Mapping[str, tuple[int, float]], marks: Mapping[tuple[str, str], str], now: float) -> set[str]:
+    """Those of the files that are of no record, without young ones, which may be on their way.
+
+    files: as `Objects.find` gives them. marks: of the records that there are, as `mark_of` gives them; `UNREAD`: nobody knows which files
+    are of that record. now: by the store's clock, in seconds since 1970.
+    """
+    return {
+        name
+        for name, (_, written) in files.items()
+        if (found := FILE.fullmatch(name)) and marks.get((found[1], found[2])) not in (UNREAD, found[3]) and now - written > YOUNG
+    }
 
 
 def lease_for(name: str) -> str:
